@@ -1,0 +1,172 @@
+//! Connections and fragments.
+
+use super::pod;
+
+/// An address of either family; IPv4 is mapped (`::ffff:a.b.c.d`, RFC 4291 §2.5.5.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct Address(pub [u32; 4]);
+
+impl Address {
+    /// From the four bytes of an IPv4 header.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v4(bytes: [u8; 4]) -> Self {
+        Self([0, 0, 0xffff_u32.to_be(), u32::from_ne_bytes(bytes)])
+    }
+
+    /// From the sixteen bytes of an IPv6 header.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v6(b: [u8; 16]) -> Self {
+        Self([
+            u32::from_ne_bytes([b[0], b[1], b[2], b[3]]),
+            u32::from_ne_bytes([b[4], b[5], b[6], b[7]]),
+            u32::from_ne_bytes([b[8], b[9], b[10], b[11]]),
+            u32::from_ne_bytes([b[12], b[13], b[14], b[15]]),
+        ])
+    }
+
+    /// The bytes of the IPv4 address, if it is one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v4_bytes(&self) -> [u8; 4] {
+        self.0[3].to_ne_bytes()
+    }
+
+    /// All sixteen bytes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn bytes(&self) -> [u8; 16] {
+        let [a, b, c, d] = [
+            self.0[0].to_ne_bytes(),
+            self.0[1].to_ne_bytes(),
+            self.0[2].to_ne_bytes(),
+            self.0[3].to_ne_bytes(),
+        ];
+        [
+            a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1],
+            d[2], d[3],
+        ]
+    }
+}
+
+#[cfg(not(target_arch = "bpf"))]
+impl From<std::net::IpAddr> for Address {
+    fn from(address: std::net::IpAddr) -> Self {
+        match address {
+            std::net::IpAddr::V4(v4) => Self::v4(v4.octets()),
+            std::net::IpAddr::V6(v6) => Self::v6(v6.octets()),
+        }
+    }
+}
+
+#[cfg(not(target_arch = "bpf"))]
+impl From<Address> for std::net::IpAddr {
+    fn from(address: Address) -> Self {
+        std::net::Ipv6Addr::from(address.bytes()).to_canonical()
+    }
+}
+
+/// What the transport header says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct L4 {
+    /// Source port; identifier of an ICMP echo; else 0.
+    pub source: u16,
+    /// Destination port; else 0.
+    pub destination: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// TCP flags.
+    pub tcp_flags: u8,
+    /// ICMP type.
+    pub icmp_type: u8,
+    /// ICMP code.
+    pub icmp_code: u8,
+}
+
+/// A connection, the same for both of its directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct FlowKey {
+    /// Address of the node.
+    pub local: Address,
+    /// Address of the peer.
+    pub remote: Address,
+    /// Port of the node; identifier of an ICMP echo; else 0.
+    pub local_port: u16,
+    /// Port of the peer; else 0.
+    pub remote_port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Zero.
+    pub pad: [u8; 3],
+}
+
+/// Who began a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Origin {
+    /// The peer.
+    Remote = 0,
+    /// The node, or somebody whom it forwards under its own address.
+    Local = 1,
+}
+
+/// How long a connection is remembered without a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// UDP, ICMP and the rest, or TCP before the answer: 60 s.
+    New = 0,
+    /// TCP that has been answered: 8,000 s, as in Cilium.
+    Established = 1,
+    /// TCP after FIN or RST: 10 s.
+    Closing = 2,
+}
+
+/// What is remembered of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct FlowState {
+    /// Seconds (of 2^30 ns) of the monotonic clock when it was last seen.
+    pub seen: u32,
+    /// [`Origin`].
+    pub origin: u8,
+    /// [`Phase`].
+    pub phase: u8,
+    /// Zero.
+    pub pad: [u8; 2],
+}
+
+/// The fragments of one packet (RFC 791 §3.2, RFC 8200 §4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct FragmentKey {
+    /// Sender.
+    pub source: Address,
+    /// Receiver.
+    pub destination: Address,
+    /// Identification: 16 bits in IPv4, 32 in IPv6, as in the header.
+    pub id: u32,
+    /// IP protocol number (IPv4 only: part of the key there).
+    pub protocol: u8,
+    /// Zero.
+    pub pad: [u8; 3],
+}
+
+pod!(Address: 16, L4: 8, FlowKey: 40, FlowState: 8, FragmentKey: 40);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_survive_the_way_there_and_back() {
+        for text in ["10.1.2.3", "0.0.0.0", "2001:db8::1", "::1", "fe80::1"] {
+            let address: std::net::IpAddr = text.parse().unwrap();
+            assert_eq!(std::net::IpAddr::from(Address::from(address)), address);
+        }
+    }
+}

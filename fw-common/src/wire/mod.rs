@@ -1,0 +1,60 @@
+//! What crosses the boundary between the kernel and user space.
+//!
+//! Everything here is `repr(C)`, without implicit padding (asserted below), and
+//! defined once. A change of a layout or of a meaning must raise
+//! [`SCHEMA_VERSION`]: it names the directory of the pins, so that a daemon never
+//! reads tables that it would misunderstand.
+
+mod counter;
+mod event;
+mod flow;
+mod plan;
+mod reason;
+
+pub use counter::{COUNTERS, Counter, Tally, counter_index};
+pub use event::{Action, EVENT_WINDOW_SHIFT, Event, EventBudget};
+pub use flow::{Address, FlowKey, FlowState, FragmentKey, L4, Origin, Phase};
+pub use plan::{
+    BUILTINS, Builtin, GENERATIONS, Generation, GenerationFlags, MATRIX_BLOCK_WORDS,
+    MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PeerKeyV4, PeerKeyV6,
+    PortClasses, RULE_NO_POLICY, RULES, VerdictWord, direction_index, matrix_index, port_index,
+    rule_index,
+};
+pub use reason::{DROP_REASONS, DropReason};
+
+/// Version of everything in this module, and the `v<N>` of the pin directory.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Which way a packet goes, seen from the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Direction {
+    /// Towards the node; the peer is the source.
+    Ingress = 0,
+    /// From the node; the peer is the destination.
+    Egress = 1,
+}
+
+impl Direction {
+    /// The other direction: the one that a reply takes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn reverse(self) -> Self {
+        match self {
+            Self::Ingress => Self::Egress,
+            Self::Egress => Self::Ingress,
+        }
+    }
+}
+
+/// Marks types that may be copied to and from the kernel byte by byte.
+macro_rules! pod {
+    ($($t:ty: $size:expr),+ $(,)?) => {$(
+        const _: () = assert!(core::mem::size_of::<$t>() == $size);
+        // SAFETY: repr(C), Copy, every bit pattern is valid, and the size assert
+        // above equals the sum of the fields, so there is no padding.
+        #[cfg(not(target_arch = "bpf"))]
+        unsafe impl aya::Pod for $t {}
+    )+};
+}
+pub(crate) use pod;

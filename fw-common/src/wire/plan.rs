@@ -1,0 +1,261 @@
+//! The tables of a plan, as the kernel holds them.
+//!
+//! Every table holds [`GENERATIONS`] plans side by side. One word (`ACTIVE`) says
+//! which one packets see; the other may be rewritten at leisure.
+
+use super::{Direction, pod};
+
+/// Plans that the kernel holds: the one in force and the one being written.
+pub const GENERATIONS: u32 = 2;
+/// Largest number of rule ids in one plan.
+pub const RULES: u32 = 16_384;
+/// Verdict words in one block of the matrix (16 KiB: one update writes a block).
+pub const MATRIX_BLOCK_WORDS: u32 = 4_096;
+/// Blocks that one direction of one generation has.
+pub const MATRIX_BLOCKS: u32 = 64;
+/// Verdict words that one direction of one generation can hold.
+pub const MATRIX_WORDS: u32 = MATRIX_BLOCKS * MATRIX_BLOCK_WORDS;
+/// Protocols with ports that have a table each: TCP, UDP, SCTP.
+pub const PORT_PROTOCOLS: u32 = 3;
+/// The rule id of "no policy of this direction selects the node".
+pub const RULE_NO_POLICY: u16 = 0;
+
+/// Index of a direction of a generation.
+#[inline(always)]
+#[must_use]
+pub const fn direction_index(generation: u32, direction: Direction) -> u32 {
+    generation * 2 + direction as u32
+}
+
+/// Index of the port table of the protocol `slot` (0 TCP, 1 UDP, 2 SCTP).
+#[inline(always)]
+#[must_use]
+pub const fn port_index(generation: u32, direction: Direction, slot: u32) -> u32 {
+    direction_index(generation, direction) * PORT_PROTOCOLS + slot
+}
+
+/// Index of a block of the matrix.
+#[inline(always)]
+#[must_use]
+pub const fn matrix_index(generation: u32, direction: Direction, block: u32) -> u32 {
+    direction_index(generation, direction) * MATRIX_BLOCKS + block
+}
+
+/// Index of a rule's counter.
+#[inline(always)]
+#[must_use]
+pub const fn rule_index(generation: u32, rule: u16) -> u32 {
+    generation * RULES + rule as u32
+}
+
+/// What the datapath must know of a plan beside its tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Generation {
+    /// Number of the installed plan, counted by the daemon, never 0.
+    pub number: u64,
+    /// First 16 bytes of the plan's SHA-256.
+    pub hash: [u8; 16],
+    /// Service classes (columns of the matrix), by direction.
+    pub columns: [u32; 2],
+    /// Peer classes (rows of the matrix).
+    pub rows: u32,
+    /// [`GenerationFlags`].
+    pub flags: u32,
+    /// Bits of the [`Builtin`]s that are on.
+    pub builtins: u32,
+    /// Events of each kind that a CPU may report in one window; see [`super::EventBudget`].
+    pub event_limit: u32,
+}
+
+/// Bits of [`Generation::flags`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GenerationFlags;
+
+impl GenerationFlags {
+    /// Drop what is denied. Without it: audit, report and pass.
+    pub const ENFORCE: u32 = 1;
+    /// Some packet to the node is denied: replies to it need conntrack.
+    pub const FILTERS_INGRESS: u32 = 2;
+    /// Some packet of the node is denied.
+    pub const FILTERS_EGRESS: u32 = 4;
+
+    /// The bit that says whether `direction` denies anything.
+    #[inline(always)]
+    #[must_use]
+    pub const fn filters(direction: Direction) -> u32 {
+        match direction {
+            Direction::Ingress => Self::FILTERS_INGRESS,
+            Direction::Egress => Self::FILTERS_EGRESS,
+        }
+    }
+}
+
+/// The answer of the matrix: who decides, and what.
+///
+/// Bits 0–15 rule id, 16 allow, 17 explicit deny (a deny rule, not default
+/// deny), 18 failsafe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct VerdictWord(pub u32);
+
+impl VerdictWord {
+    const ALLOW: u32 = 1 << 16;
+    const EXPLICIT: u32 = 1 << 17;
+    const FAILSAFE: u32 = 1 << 18;
+
+    /// Allowed by `rule`.
+    #[must_use]
+    pub const fn allow(rule: u16) -> Self {
+        Self(rule as u32 | Self::ALLOW)
+    }
+    /// Allowed by a failsafe entry, before any policy.
+    #[must_use]
+    pub const fn failsafe(rule: u16) -> Self {
+        Self(rule as u32 | Self::ALLOW | Self::FAILSAFE)
+    }
+    /// Denied by a deny rule.
+    #[must_use]
+    pub const fn deny(rule: u16) -> Self {
+        Self(rule as u32 | Self::EXPLICIT)
+    }
+    /// Denied because nothing allows it; `rule` is the default-deny entry.
+    #[must_use]
+    pub const fn default_deny(rule: u16) -> Self {
+        Self(rule as u32)
+    }
+    /// The rule that decides.
+    #[inline(always)]
+    #[must_use]
+    pub const fn rule(self) -> u16 {
+        (self.0 & 0xffff) as u16
+    }
+    /// Whether the packet may pass.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_allow(self) -> bool {
+        self.0 & Self::ALLOW != 0
+    }
+    /// Whether a deny rule (not default deny) decided.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_explicit_deny(self) -> bool {
+        self.0 & Self::EXPLICIT != 0
+    }
+    /// Whether a failsafe entry decided.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_failsafe(self) -> bool {
+        self.0 & Self::FAILSAFE != 0
+    }
+}
+
+/// Service class by destination port, for one protocol.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct PortClasses(pub [u16; 65_536]);
+
+/// Service class by ICMP type and by IP protocol number.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct NumberClasses {
+    /// By ICMP type.
+    pub icmp: [u16; 256],
+    /// By ICMPv6 type.
+    pub icmpv6: [u16; 256],
+    /// By IP protocol number; entries of the protocols above are not used.
+    pub protocol: [u16; 256],
+}
+
+/// A piece of the verdict matrix; cell = peer class × columns + service class.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct MatrixBlock(pub [u32; MATRIX_BLOCK_WORDS as usize]);
+
+/// Key of the IPv4 peer table behind the prefix length (32 + prefix length bits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct PeerKeyV4 {
+    /// 0 or 1.
+    pub generation: u32,
+    /// Network byte order.
+    pub address: [u8; 4],
+}
+
+/// Key of the IPv6 peer table behind the prefix length (32 + prefix length bits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct PeerKeyV6 {
+    /// 0 or 1.
+    pub generation: u32,
+    /// Network byte order.
+    pub address: [u8; 16],
+}
+
+pod!(
+    Generation: 48,
+    VerdictWord: 4,
+    PortClasses: 131_072,
+    NumberClasses: 1_536,
+    MatrixBlock: 16_384,
+    PeerKeyV4: 8,
+    PeerKeyV6: 20,
+);
+
+/// Traffic that passes before any policy unless it is switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Builtin {
+    /// Router and neighbour solicitation and advertisement (ICMPv6 133–136) with
+    /// hop limit 255 and code 0 (RFC 4861, RFC 4890 §4.4.1).
+    NeighborDiscovery = 0,
+    /// DHCP client: UDP 67 to 68 in, 68 to 67 out (RFC 2131).
+    DhcpV4 = 1,
+    /// DHCPv6 client: UDP 547 to 546 in, 546 to 547 out (RFC 8415).
+    DhcpV6 = 2,
+    /// ICMP 3/4, "fragmentation needed" (RFC 1191).
+    FragmentationNeeded = 3,
+    /// ICMPv6 2, "packet too big" (RFC 8201).
+    PacketTooBig = 4,
+}
+
+/// Every built-in with its name and what it lets pass, in the order of the bits.
+pub const BUILTINS: [(Builtin, &str, &str); 5] = [
+    (
+        Builtin::NeighborDiscovery,
+        "neighbor-discovery",
+        "ICMPv6 133-136 with hop limit 255, both directions",
+    ),
+    (
+        Builtin::DhcpV4,
+        "dhcpv4-client",
+        "UDP 67 to 68 in, UDP 68 to 67 out, IPv4",
+    ),
+    (
+        Builtin::DhcpV6,
+        "dhcpv6-client",
+        "UDP 547 to 546 in, UDP 546 to 547 out, IPv6",
+    ),
+    (
+        Builtin::FragmentationNeeded,
+        "fragmentation-needed",
+        "ICMP type 3 code 4, both directions",
+    ),
+    (
+        Builtin::PacketTooBig,
+        "packet-too-big",
+        "ICMPv6 type 2, both directions",
+    ),
+];
+
+impl Builtin {
+    /// All of them.
+    pub const ALL: u32 = (1 << BUILTINS.len()) - 1;
+
+    /// Its bit in [`Generation::builtins`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn bit(self) -> u32 {
+        1 << self as u8
+    }
+}

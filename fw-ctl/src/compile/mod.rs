@@ -1,0 +1,3 @@
+//! From flat rules and the inventory to a plan.
+
+pub mod plan;

@@ -1,0 +1,66 @@
+//! A plan: the exact content of the kernel's tables, as a plain value.
+//!
+//! Nothing touches the kernel before the plan is whole and fits. It can be
+//! printed, compared, hashed, measured against capacity and refused.
+
+use fw_common::wire::{Direction, VerdictWord};
+use ipnet::IpNet;
+
+/// Whether what is denied is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Report what would be dropped, and let it pass.
+    Audit,
+    /// Drop it.
+    Enforce,
+}
+
+/// The content of one generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Audit or enforce.
+    pub mode: Mode,
+    /// Bits of the built-ins that are on (`fw_common::wire::Builtin::bit`).
+    pub builtins: u32,
+    /// Longest prefix wins; sorted (IPv4 first, then by address and length);
+    /// `0.0.0.0/0` and `::/0` are always there; no entry that its parent implies.
+    pub peers: Vec<(IpNet, u16)>,
+    /// Peer classes: rows of both matrices.
+    pub rows: u32,
+    /// Ingress, egress: indexed by [`Direction`].
+    pub directions: [DirectionPlan; 2],
+    /// By rule id. `[0]` is `RULE_NO_POLICY`.
+    pub rules: Vec<PlanRule>,
+}
+
+/// Service classes and verdicts of one direction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectionPlan {
+    /// Service classes: columns of the matrix.
+    pub columns: u32,
+    /// Class by destination port (65,536 entries) of TCP, UDP, SCTP.
+    pub ports: [Vec<u16>; 3],
+    /// Class by type (256 entries) of ICMP, ICMPv6.
+    pub icmp: [Vec<u16>; 2],
+    /// Class by IP protocol number (256 entries) for all other protocols.
+    pub protocols: Vec<u16>,
+    /// `rows × columns` words; cell = peer class × columns + service class.
+    pub cells: Vec<VerdictWord>,
+}
+
+/// What a rule id stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanRule {
+    /// Name of the policy; of the one that switched default deny on, for a default deny.
+    pub policy: String,
+    /// `ingress[0]`, `specs[1].egressDeny[2]`, `default-deny`, `failsafe[0]`, `no-policy`.
+    pub rule: String,
+    /// `path:line`, empty where nothing was written.
+    pub origin: String,
+    /// Direction that it belongs to; `None` for `RULE_NO_POLICY`.
+    pub direction: Option<Direction>,
+    /// `allow`, `deny`.
+    pub allow: bool,
+    /// Cilium's name of the match: `none`, `L3-Only`, `L3-L4`, `L4-Only`, `all`.
+    pub match_type: &'static str,
+}

@@ -1,0 +1,1 @@
+//! Who is who: addresses, their identities, and CIDR groups.

@@ -1,0 +1,6 @@
+//! The library behind the `fw-ctl` binary.
+
+pub mod compile;
+pub mod diagnostic;
+pub mod inventory;
+pub mod policy;

@@ -1,0 +1,4 @@
+//! From policy files to flat rules.
+
+pub mod label;
+pub mod schema;
