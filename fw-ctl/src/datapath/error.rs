@@ -125,7 +125,9 @@ pub enum DatapathError {
         room: usize,
     },
     /// The plan contradicts itself.
-    #[error("the compiled plan is inconsistent: {0}\ntry: report this as a bug; nothing was changed")]
+    #[error(
+        "the compiled plan is inconsistent: {0}\ntry: report this as a bug; nothing was changed"
+    )]
     Plan(String),
     /// The kernel returned something other than what was written.
     #[error(
@@ -365,7 +367,9 @@ mod tests {
 
     #[test]
     fn the_verifiers_verdict_is_kept_and_its_statistics_are_not() {
-        let log = (0..40).map(|i| format!("{i}: (07) r1 += 1\n")).collect::<String>()
+        let log = (0..40)
+            .map(|i| format!("{i}: (07) r1 += 1\n"))
+            .collect::<String>()
             + "R1 pointer arithmetic prohibited\nprocessed 41 insns (limit 1000000)\n";
         let tail = tail(&log);
         assert!(tail.ends_with("R1 pointer arithmetic prohibited"));

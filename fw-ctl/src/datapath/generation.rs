@@ -41,7 +41,11 @@ impl Tables {
             let plan = &image.directions[side];
             for (slot, classes) in (0..PORT_PROTOCOLS).zip(&plan.ports) {
                 self.ports
-                    .set(port_index(index, direction, slot), &*port_classes(classes), 0)
+                    .set(
+                        port_index(index, direction, slot),
+                        &*port_classes(classes),
+                        0,
+                    )
                     .map_err(writing("PORTS"))?;
             }
             self.numbers
@@ -269,18 +273,20 @@ fn replace<K: PeerKey>(
     }
     for (net, class) in wanted {
         map.insert(&K::key(index, *net), u32::from(*class), 0)
-            .map_err(|error| match io_cause(&error).and_then(std::io::Error::raw_os_error) {
-                Some(libc::ENOSPC) => DatapathError::Capacity {
-                    table: if name == "PEERS_V4" {
-                        "the table of IPv4 peers"
-                    } else {
-                        "the table of IPv6 peers"
+            .map_err(
+                |error| match io_cause(&error).and_then(std::io::Error::raw_os_error) {
+                    Some(libc::ENOSPC) => DatapathError::Capacity {
+                        table: if name == "PEERS_V4" {
+                            "the table of IPv4 peers"
+                        } else {
+                            "the table of IPv6 peers"
+                        },
+                        needed: wanted.len(),
+                        room: (room as usize).saturating_sub(others.len()),
                     },
-                    needed: wanted.len(),
-                    room: (room as usize).saturating_sub(others.len()),
+                    _ => writing(name)(error),
                 },
-                _ => writing(name)(error),
-            })?;
+            )?;
     }
     Ok(())
 }

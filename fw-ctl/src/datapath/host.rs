@@ -55,10 +55,7 @@ pub fn check() -> Result<(), DatapathError> {
 /// Major and minor number of a release such as `6.1.0-18-amd64`.
 fn kernel_version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    Some((
-        numbers.next()?.parse().ok()?,
-        numbers.next()?.parse().ok()?,
-    ))
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Whether the kernel has TCX, the link-based TC hook (Linux 6.6).

@@ -160,15 +160,25 @@ impl<'a> Image<'a> {
         }
         for (direction, name) in self.directions.iter().zip(["ingress", "egress"]) {
             let columns = direction.columns as usize;
-            fits("verdict matrix", direction.cells.len(), MATRIX_WORDS as usize)?;
-            check(columns > 0 && direction.cells.len() == rows * columns, || {
-                format!(
-                    "{name} has {} verdicts for {rows} × {columns} classes",
-                    direction.cells.len()
-                )
-            })?;
+            fits(
+                "verdict matrix",
+                direction.cells.len(),
+                MATRIX_WORDS as usize,
+            )?;
             check(
-                direction.cells.iter().all(|c| usize::from(c.rule()) < rules),
+                columns > 0 && direction.cells.len() == rows * columns,
+                || {
+                    format!(
+                        "{name} has {} verdicts for {rows} × {columns} classes",
+                        direction.cells.len()
+                    )
+                },
+            )?;
+            check(
+                direction
+                    .cells
+                    .iter()
+                    .all(|c| usize::from(c.rule()) < rules),
                 || format!("{name} names a rule that there is not"),
             )?;
             let tables = direction
@@ -273,7 +283,11 @@ mod tests {
             ],
             rows: 2,
             directions: [direction, open],
-            rules: vec![rule("no-policy", true), rule("deny", false), rule("a", true)],
+            rules: vec![
+                rule("no-policy", true),
+                rule("deny", false),
+                rule("a", true),
+            ],
         }
     }
 
@@ -324,7 +338,10 @@ mod tests {
             let error = Image::of(&bad).check(bad.rules.len()).unwrap_err();
             assert!(error.to_string().contains(says), "{error}");
         };
-        refused(&|p| p.peers[1].1 = 2, "10.0.0.0/8 has the peer class 2 of 2");
+        refused(
+            &|p| p.peers[1].1 = 2,
+            "10.0.0.0/8 has the peer class 2 of 2",
+        );
         refused(&|p| drop(p.peers.pop()), "::/0 has no peer class");
         refused(&|p| p.peers.swap(0, 1), "not in order");
         refused(&|p| p.peers.insert(0, p.peers[0]), "one is there twice");

@@ -207,7 +207,9 @@ impl Tables {
         let mut lost = 0_u64;
         for values in self.budget.iter() {
             let values = values.map_err(reading("EVENT_BUDGET"))?;
-            lost = values.iter().fold(lost, |n, cpu| n.saturating_add(cpu.lost));
+            lost = values
+                .iter()
+                .fold(lost, |n, cpu| n.saturating_add(cpu.lost));
         }
         Ok(lost)
     }
@@ -275,11 +277,7 @@ where
 }
 
 /// An array of `directory` that must have `length` entries.
-fn open_array<T>(
-    directory: &Path,
-    name: &'static str,
-    length: u32,
-) -> Result<T, DatapathError>
+fn open_array<T>(directory: &Path, name: &'static str, length: u32) -> Result<T, DatapathError>
 where
     T: TryFrom<Map, Error = MapError>,
 {

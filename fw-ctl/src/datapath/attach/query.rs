@@ -145,6 +145,9 @@ mod tests {
             name: "gone0".into(),
         };
         let error = xdp(&gone).unwrap_err().to_string();
-        assert!(error.starts_with("interface gone0: there is no such"), "{error}");
+        assert!(
+            error.starts_with("interface gone0: there is no such"),
+            "{error}"
+        );
     }
 }

@@ -105,9 +105,7 @@ fn attach_link(
         .map_err(|e| failed(&e))?;
     let taken = program.take_link(id).map_err(|e| failed(&e))?;
     let taken = FdLink::try_from(taken).map_err(|e| failed(&e))?;
-    taken
-        .pin(pins.links().join(name))
-        .map_err(|e| failed(&e))?;
+    taken.pin(pins.links().join(name)).map_err(|e| failed(&e))?;
     Ok(())
 }
 
