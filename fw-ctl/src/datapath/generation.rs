@@ -41,11 +41,7 @@ impl Tables {
             let plan = &image.directions[side];
             for (slot, classes) in (0..PORT_PROTOCOLS).zip(&plan.ports) {
                 self.ports
-                    .set(
-                        port_index(index, direction, slot),
-                        &*port_classes(classes),
-                        0,
-                    )
+                    .set(port_index(index, direction, slot), port_classes(classes), 0)
                     .map_err(writing("PORTS"))?;
             }
             self.numbers

@@ -58,13 +58,27 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// Whether the kernel has TCX, the link-based TC hook (Linux 6.6).
-#[must_use]
-pub fn has_tcx() -> bool {
-    nix::sys::utsname::uname()
-        .ok()
-        .and_then(|u| kernel_version(&u.release().to_string_lossy()))
-        .is_some_and(|version| version >= (6, 6))
+/// How programs get onto the TC hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcKind {
+    /// By a link: Linux 6.6 and newer.
+    Tcx,
+    /// By a filter in the `clsact` queueing discipline: any kernel.
+    Clsact,
+}
+
+impl TcKind {
+    /// The best that this kernel has.
+    #[must_use]
+    pub fn of_kernel() -> Self {
+        let version = nix::sys::utsname::uname()
+            .ok()
+            .and_then(|u| kernel_version(&u.release().to_string_lossy()));
+        match version {
+            Some(version) if version >= (6, 6) => Self::Tcx,
+            _ => Self::Clsact,
+        }
+    }
 }
 
 /// Names of the capabilities that this process lacks; `None` if it has all.
