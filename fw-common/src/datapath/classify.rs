@@ -34,7 +34,11 @@ pub fn verdict<T: Tables>(
     class: u32,
     service: Service,
 ) -> VerdictWord {
-    let columns = view.plan.columns[direction as usize];
+    // Not an index: the verifier does not know that a direction is 0 or 1.
+    let columns = match direction {
+        Direction::Ingress => view.plan.columns[0],
+        Direction::Egress => view.plan.columns[1],
+    };
     let Some(column) = service_class(tables, view.index, direction, service) else {
         return VerdictWord::default_deny(RULE_NO_POLICY);
     };

@@ -5,51 +5,50 @@
 //! state, and nobody fills the table from outside while ingress is what is
 //! filtered.
 
+use super::case::Case;
 use super::classify::{self, Service};
 use super::flow::Flow;
-use super::tables::{Tables, View};
+use super::tables::Tables;
+use crate::packet::Packet;
 use crate::packet::icmp::{self, Quoted};
 use crate::packet::transport::{ACK, FIN, ICMP, ICMPV6, RST, SYN, TCP};
-use crate::wire::{Direction, FlowKey, FlowState, Origin, Phase};
+use crate::wire::{Direction, FlowKey, FlowState, GenerationFlags, L4, Origin, Phase};
 
 /// Lifetimes in units of 2^30 ns (1.07 s), by [`Phase`]: Cilium's defaults.
 const LIFETIME: [u32; 3] = [56, 7_450, 10];
 
-/// Remembers the connection of a packet that may pass, if its reply needs that.
+/// Remembers the connection of a packet that may pass, if policy would deny its reply.
 #[inline(always)]
-pub fn remember<T: Tables>(
-    tables: &T,
-    view: View<'_>,
-    direction: Direction,
-    class: u32,
-    flow: &Flow,
-) {
-    if needs_state(tables, view, direction, class, flow) {
-        touch(tables, direction, flow);
+pub(super) fn remember<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) {
+    // Decided here, so that an unfiltered direction costs one test of a bit.
+    let back = GenerationFlags::filters(case.direction.reverse());
+    if case.view.plan.flags & back != 0 && denies_reply(case, flow) {
+        touch(case, flow);
     }
 }
 
-/// Remembers the connection of a packet of `direction`, or that it goes on.
-///
-/// Used by itself for what audit mode lets pass although policy denies it: its
-/// replies must not look like connections that their sender began.
-#[inline(always)]
-pub fn touch<T: Tables>(tables: &T, direction: Direction, flow: &Flow) {
-    let origin = match direction {
+/// Remembers the connection that the packet belongs to, or that it goes on.
+#[inline(never)]
+pub(super) fn touch<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) {
+    let origin = match case.direction {
         Direction::Ingress => Origin::Remote,
         Direction::Egress => Origin::Local,
     };
-    let now = tables.now();
-    match live(tables, &flow.key, now) {
+    let now = case.tables.now();
+    match live(case.tables, &flow.key, now) {
         // A new connection takes over the five-tuple of an old one.
         Some(state) if state.origin == origin as u8 || !flow.l4.is_pure_syn() => {
-            refresh(tables, flow, state, now);
+            refresh(case.tables, flow, state, now);
         }
         _ => {
-            if may_begin(direction, flow) {
-                let syn = flow.l4.is_pure_syn() || flow.l4.protocol != TCP;
-                let phase = if syn { Phase::New } else { Phase::Established };
-                tables.set_flow(&flow.key, state(now, origin, phase));
+            if may_begin(case.direction, flow) {
+                let first = flow.l4.is_pure_syn() || flow.l4.protocol != TCP;
+                let phase = if first {
+                    Phase::New
+                } else {
+                    Phase::Established
+                };
+                case.tables.set_flow(&flow.key, state(now, origin, phase));
             }
         }
     }
@@ -57,116 +56,95 @@ pub fn touch<T: Tables>(tables: &T, direction: Direction, flow: &Flow) {
 
 /// Whether a packet that policy denies belongs to a connection of the other
 /// direction; if so the connection is kept alive.
-#[inline(always)]
-pub fn is_reply<T: Tables>(tables: &T, direction: Direction, flow: &Flow) -> bool {
+#[inline(never)]
+pub(super) fn is_reply<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) -> bool {
     let l4 = &flow.l4;
     // Neither can be a reply, so a flood of them costs no lookup.
     if l4.is_pure_syn() || is_icmp(l4.protocol) && !icmp::is_reply(l4.protocol, l4.icmp_type) {
         return false;
     }
-    let now = tables.now();
-    let Some(state) = live(tables, &flow.key, now) else {
+    let now = case.tables.now();
+    let Some(state) = live(case.tables, &flow.key, now) else {
         return false;
     };
-    let wanted = match direction {
+    let wanted = match case.direction {
         Direction::Ingress => Origin::Local,
         Direction::Egress => Origin::Remote,
     };
     if state.origin != wanted as u8 {
         return false;
     }
-    refresh(tables, flow, state, now);
+    refresh(case.tables, flow, state, now);
     true
 }
 
-/// Whether an ICMP error of `direction` is about a packet that went the other
-/// way and may be answered: it is remembered, or its replies need no memory.
-#[inline(always)]
-pub fn is_related<T: Tables>(
-    tables: &T,
-    view: View<'_>,
-    direction: Direction,
-    family: u8,
-    quoted: &Quoted,
-) -> bool {
-    let (local, remote, local_port, remote_port) = match direction {
+/// Whether an ICMP error is about a packet that went the other way and may be
+/// answered: it is remembered, or its replies need no memory.
+#[inline(never)]
+pub(super) fn is_related<P: Packet, T: Tables>(case: &Case<'_, P, T>, quoted: &Quoted) -> bool {
+    let (l4, from_to) = (&quoted.l4, &quoted.addresses);
+    let (local, remote, local_port, remote_port) = match case.direction {
         Direction::Ingress => (
-            quoted.source,
-            quoted.destination,
-            quoted.l4.source,
-            quoted.l4.destination,
+            &from_to.source,
+            &from_to.destination,
+            l4.source,
+            l4.destination,
         ),
         Direction::Egress => (
-            quoted.destination,
-            quoted.source,
-            quoted.l4.destination,
-            quoted.l4.source,
+            &from_to.destination,
+            &from_to.source,
+            l4.destination,
+            l4.source,
         ),
     };
-    let protocol = quoted.l4.protocol;
-    if !tables.is_local(&local) {
+    if !case.tables.is_local(local) {
         return false;
     }
+    let ports = !is_icmp(l4.protocol);
     let key = FlowKey {
-        local,
-        remote,
-        local_port: if is_icmp(protocol) {
-            quoted.l4.source
-        } else {
-            local_port
-        },
-        remote_port: if is_icmp(protocol) { 0 } else { remote_port },
-        protocol,
+        local: *local,
+        remote: *remote,
+        local_port: if ports { local_port } else { l4.source },
+        remote_port: if ports { remote_port } else { 0 },
+        protocol: l4.protocol,
         pad: [0; 3],
     };
-    if live(tables, &key, tables.now()).is_some() {
+    if live(case.tables, &key, case.tables.now()).is_some() {
         return true;
     }
-    let icmp_type = if is_icmp(protocol) {
-        match icmp::reply_type(protocol, quoted.l4.icmp_type) {
-            Some(reply) => reply,
-            None => return false,
-        }
-    } else {
-        0
+    let Some(reply) = reply_to(l4) else {
+        return false;
     };
-    let reply = Service {
-        protocol,
-        icmp_type,
-        port: quoted.l4.source,
-    };
-    let class = classify::peer_class(tables, view, family, &remote);
-    classify::verdict(tables, view, direction, class, reply).is_allow()
+    let class = classify::peer_class(case.tables, case.view, case.family, remote);
+    classify::verdict(case.tables, case.view, case.direction, class, reply).is_allow()
 }
 
 /// Whether policy would deny the reply to this packet.
-#[inline(always)]
-fn needs_state<T: Tables>(
-    tables: &T,
-    view: View<'_>,
-    direction: Direction,
-    class: u32,
-    flow: &Flow,
-) -> bool {
-    let back = direction.reverse();
-    if view.plan.flags & crate::wire::GenerationFlags::filters(back) == 0 {
+#[inline(never)]
+fn denies_reply<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) -> bool {
+    let Some(reply) = reply_to(&flow.l4) else {
         return false;
-    }
-    let l4 = &flow.l4;
+    };
+    let back = case.direction.reverse();
+    !classify::verdict(case.tables, case.view, back, case.class, reply).is_allow()
+}
+
+/// What the reply to a packet looks like to policy; `None` if it has no reply.
+#[inline(always)]
+const fn reply_to(l4: &L4) -> Option<Service> {
     let icmp_type = if is_icmp(l4.protocol) {
         match icmp::reply_type(l4.protocol, l4.icmp_type) {
-            Some(reply) => reply,
-            None => return false,
+            Some(kind) => kind,
+            None => return None,
         }
     } else {
         0
     };
-    let reply = Service {
+    Some(Service {
         protocol: l4.protocol,
         icmp_type,
         port: l4.source,
-    };
-    !classify::verdict(tables, view, back, class, reply).is_allow()
+    })
 }
 
 /// Whether this packet can be the first that is seen of a connection which its

@@ -2,12 +2,14 @@
 
 use super::classify::Service;
 use super::tables::Tables;
-use crate::packet::ip::{self, Fragment, Ip};
-use crate::packet::{Packet, transport};
-use crate::wire::{Address, Direction, DropReason, FlowKey, FragmentKey, L4};
+use crate::packet::behind::Behind;
+use crate::packet::ip::{Addresses, Part};
+use crate::packet::transport;
+use crate::wire::{Address, Direction, FlowKey, FragmentKey, L4};
 
 /// Who talks to whom about what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Flow {
     /// The connection, seen from the node.
     pub key: FlowKey,
@@ -34,62 +36,68 @@ impl Flow {
         }
     }
 
+    /// From the addresses: what is known before the transport header is read.
     #[inline(always)]
-    pub(super) fn new(direction: Direction, ip: &Ip, l4: L4) -> Self {
-        let (local, remote, local_port, remote_port) = match direction {
-            Direction::Ingress => (ip.destination, ip.source, l4.destination, l4.source),
-            Direction::Egress => (ip.source, ip.destination, l4.source, l4.destination),
+    pub(super) fn between(direction: Direction, addresses: &Addresses) -> Self {
+        let (local, remote) = match direction {
+            Direction::Ingress => (addresses.destination, addresses.source),
+            Direction::Egress => (addresses.source, addresses.destination),
         };
-        let ports = transport::has_ports(l4.protocol);
         Self {
             key: FlowKey {
                 local,
                 remote,
-                // The identifier of an echo is the same in both directions.
-                local_port: if ports { local_port } else { l4.source },
-                remote_port: if ports { remote_port } else { 0 },
-                protocol: l4.protocol,
-                pad: [0; 3],
+                ..FlowKey::default()
             },
-            l4,
+            l4: L4::default(),
         }
+    }
+
+    /// Adds what the transport header says.
+    #[inline(always)]
+    pub(super) fn about(&mut self, direction: Direction, l4: L4) {
+        let (local, remote) = match direction {
+            Direction::Ingress => (l4.destination, l4.source),
+            Direction::Egress => (l4.source, l4.destination),
+        };
+        let ports = transport::has_ports(l4.protocol);
+        // The identifier of an echo is the same in both directions.
+        self.key.local_port = if ports { local } else { l4.source };
+        self.key.remote_port = if ports { remote } else { 0 };
+        self.key.protocol = l4.protocol;
+        self.l4 = l4;
     }
 }
 
-/// Reads what is behind the network header; later fragments get it from their
-/// first one (RFC 791 §3.2: ports are in the first fragment only).
-///
-/// # Errors
-/// Why the packet cannot be judged.
-#[inline(always)]
-pub(super) fn read<P: Packet, T: Tables>(
-    packet: &P,
+/// Gives later fragments the transport header of their first one (RFC 791 §3.2:
+/// ports are in the first fragment only), and remembers that of a first one.
+/// False if there is none.
+#[inline(never)]
+pub(super) fn find_ports<T: Tables>(
     tables: &T,
-    ip: &mut Ip,
-) -> Result<L4, DropReason> {
-    ip::follow(packet, ip)?;
-    match ip.fragment {
-        Fragment::Whole => transport::parse(packet, ip.protocol, ip.offset),
-        Fragment::First(id) => {
-            let l4 = transport::parse(packet, ip.protocol, ip.offset)?;
-            tables.set_fragment(&fragment_key(ip, id), l4);
-            Ok(l4)
-        }
-        Fragment::Later(id) => match tables.fragment(&fragment_key(ip, id)) {
-            Some(l4) => Ok(l4),
-            None => Err(DropReason::FragmentWithoutFirst),
-        },
-    }
-}
-
-#[inline(always)]
-const fn fragment_key(ip: &Ip, id: u32) -> FragmentKey {
-    FragmentKey {
-        source: ip.source,
-        destination: ip.destination,
-        id,
+    direction: Direction,
+    flow: &Flow,
+    family: u8,
+    behind: &mut Behind,
+) -> bool {
+    let key = FragmentKey {
+        local: flow.key.local,
+        remote: flow.key.remote,
+        id: behind.fragment.id,
         // In IPv6 the identification alone names the packet (RFC 8200 §4.5).
-        protocol: if ip.family == 4 { ip.protocol } else { 0 },
-        pad: [0; 3],
+        protocol: if family == 4 { behind.l4.protocol } else { 0 },
+        direction: direction as u8,
+        pad: [0; 2],
+    };
+    if let Part::First = behind.fragment.part {
+        tables.set_fragment(&key, behind.l4);
+        return true;
+    }
+    match tables.fragment(&key) {
+        Some(first) => {
+            behind.l4 = first;
+            true
+        }
+        None => false,
     }
 }

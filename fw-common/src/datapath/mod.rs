@@ -4,17 +4,20 @@
 //! XDP, TC and the host run the very same lines.
 
 pub mod builtin;
+mod case;
 pub mod classify;
-pub mod conntrack;
+mod conntrack;
 pub mod flow;
-mod outcome;
 pub mod tables;
 
-use crate::packet::{Packet, eth, icmp, ip};
-use crate::wire::{Counter, Direction};
+use crate::packet::Packet;
+use crate::packet::behind::{self, Behind};
+use crate::packet::front::{self, Front};
+use crate::packet::ip::{Addresses, Part};
+use crate::wire::{Counter, Direction, DropReason};
+use case::Case;
 use flow::Flow;
-use outcome::Case;
-use tables::{Tables, View};
+use tables::Tables;
 
 /// What to do with the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,79 +33,76 @@ pub enum Verdict {
 /// rule decided.
 #[inline(always)]
 pub fn run<P: Packet, T: Tables>(packet: &P, tables: &T, direction: Direction) -> Verdict {
-    let mut case = Case::new(packet, tables, direction);
     let Some(view) = tables.active() else {
-        return case.pass(Counter::NoPlan);
+        tables.count(direction, Counter::NoPlan, packet.length());
+        return Verdict::Pass;
     };
-    let link = match eth::parse(packet) {
-        Ok(link) => link,
-        Err(reason) => return case.unreadable(view, reason),
-    };
-    if link.ethertype != eth::ETHERTYPE_IPV4 && link.ethertype != eth::ETHERTYPE_IPV6 {
+    let mut case = Case::new(packet, tables, view, direction);
+    let mut front = Front::default();
+    let mut addresses = Addresses::default();
+    if let Some(reason) = front::read(packet, &mut front, &mut addresses) {
+        return case.unreadable(&Flow::default(), reason);
+    }
+    let ip = &front.ip;
+    if ip.family == 0 {
         return case.pass(Counter::NotIp);
     }
-    case.vlan = link.vlan;
-    let mut ip = match ip::parse(packet, &link) {
-        Ok(ip) => ip,
-        Err(reason) => return case.unreadable(view, reason),
-    };
+    case.vlan = front.vlan;
     case.family = ip.family;
-    let (local, remote) = match direction {
-        Direction::Ingress => (&ip.destination, &ip.source),
-        Direction::Egress => (&ip.source, &ip.destination),
-    };
-    if !tables.is_local(local) {
+    let mut flow = Flow::between(direction, &addresses);
+    if !tables.is_local(&flow.key.local) {
         return case.pass(Counter::NotLocal);
     }
     if let Direction::Egress = direction
-        && (link.broadcast || remote.is_multicast(ip.family))
+        && (front.broadcast || flow.peer().is_multicast(ip.family))
     {
         return case.pass(Counter::Multicast);
     }
-    let l4 = match flow::read(packet, tables, &mut ip) {
-        Ok(l4) => l4,
-        Err(reason) => return case.unreadable_from(view, &ip, reason),
-    };
-    let flow = Flow::new(direction, &ip, l4);
-    if builtin::passes(view.plan.builtins, direction, &ip, &flow) {
+    let mut behind = Behind::default();
+    if let Some(reason) = behind::read(packet, ip, &mut behind) {
+        return case.unreadable(&flow, reason);
+    }
+    if behind.fragment.part != Part::Whole
+        && !flow::find_ports(tables, direction, &flow, ip.family, &mut behind)
+    {
+        return case.unreadable(&flow, DropReason::FragmentWithoutFirst);
+    }
+    flow.about(direction, behind.l4);
+    if builtin::passes(view.plan.builtins, direction, ip, &flow) {
         return case.pass(Counter::Builtin);
     }
-    let class = classify::peer_class(tables, view, ip.family, flow.peer());
-    if packet.forwarded() {
-        conntrack::remember(tables, view, direction, class, &flow);
-        return case.pass(Counter::Forwarded);
-    }
-    let word = classify::verdict(tables, view, direction, class, flow.service());
-    if word.is_allow() {
-        conntrack::remember(tables, view, direction, class, &flow);
-        return case.allowed(view, word, &flow);
-    }
-    if conntrack::is_reply(tables, direction, &flow) {
-        return case.pass(Counter::Reply);
-    }
-    if is_related(packet, tables, view, direction, &ip, &flow) {
-        return case.pass(Counter::Related);
-    }
-    if !outcome::enforces(view) {
-        conntrack::touch(tables, direction, &flow);
-    }
-    case.denied(view, word, &flow)
+    judge(&mut case, &flow, &behind)
 }
 
+/// Policy, then what conntrack knows.
 #[inline(always)]
-fn is_related<P: Packet, T: Tables>(
-    packet: &P,
-    tables: &T,
-    view: View<'_>,
-    direction: Direction,
-    ip: &ip::Ip,
-    flow: &Flow,
-) -> bool {
-    if !icmp::is_error(&flow.l4) {
-        return false;
+fn judge<P: Packet, T: Tables>(case: &mut Case<'_, P, T>, flow: &Flow, behind: &Behind) -> Verdict {
+    case.class = classify::peer_class(case.tables, case.view, case.family, flow.peer());
+    if case.packet.forwarded() {
+        conntrack::remember(case, flow);
+        return case.pass(Counter::Forwarded);
     }
-    match icmp::quoted(packet, ip.family, ip.offset) {
-        Some(quoted) => conntrack::is_related(tables, view, direction, ip.family, &quoted),
-        None => false,
+    let word = classify::verdict(
+        case.tables,
+        case.view,
+        case.direction,
+        case.class,
+        flow.service(),
+    );
+    if word.is_allow() {
+        conntrack::remember(case, flow);
+        return case.allowed(word, flow);
     }
+    if conntrack::is_reply(case, flow) {
+        return case.pass(Counter::Reply);
+    }
+    if behind.quotes && conntrack::is_related(case, &behind.quoted) {
+        return case.pass(Counter::Related);
+    }
+    if !case.enforces() {
+        // In audit mode the packet passes. Its replies must be known as such:
+        // else they would look like connections that their sender began.
+        conntrack::touch(case, flow);
+    }
+    case.denied(word, flow)
 }

@@ -1,16 +1,11 @@
 //! Frames as the two hooks hand them over.
 
-use core::mem::{MaybeUninit, size_of};
+use core::mem::size_of;
 
 use aya_ebpf::bindings::__sk_buff;
-use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
 use aya_ebpf::programs::{TcContext, XdpContext};
 
-use crate::packet::{Header, Packet};
-
-/// Offsets beyond this are not looked at: the verifier wants a bound, and no
-/// chain of headers that is followed gets there.
-const MAX_OFFSET: usize = 0x7fff;
+use crate::packet::{Header, Packet, forget_range};
 
 /// A frame at XDP.
 pub struct XdpFrame<'a> {
@@ -68,6 +63,12 @@ impl<'a> TcFrame<'a> {
         Self { context, egress }
     }
 
+    /// Makes the first `length` bytes linear; false if the frame is shorter.
+    #[inline(never)]
+    fn pull(&self, length: u32) -> bool {
+        length <= self.context.len() && self.context.pull_data(length).is_ok()
+    }
+
     #[inline(always)]
     fn skb(&self) -> *mut __sk_buff {
         self.context.skb.skb
@@ -80,25 +81,14 @@ impl Packet for TcFrame<'_> {
         if let Some(value) = direct(self.context.data(), self.context.data_end(), offset) {
             return Some(value);
         }
-        // The header may be outside the linear part.
-        if offset > MAX_OFFSET {
+        // The header is outside the linear part, which the kernel can mend. No
+        // copy to the stack: for every header it would be one of 512 bytes.
+        if !self.pull((offset + size_of::<T>()) as u32) {
             return None;
         }
-        let mut value = MaybeUninit::<T>::uninit();
-        // SAFETY: `value` has room for size_of::<T>() bytes; the helper fills all
-        // of them or fails, and `Header` allows every bit pattern.
-        unsafe {
-            let failed = bpf_skb_load_bytes(
-                self.skb().cast(),
-                offset as u32,
-                value.as_mut_ptr().cast(),
-                size_of::<T>() as u32,
-            );
-            if failed != 0 {
-                return None;
-            }
-            Some(value.assume_init())
-        }
+        // The bounds must be looked at anew, which the compiler thinks is in vain.
+        let offset = forget_range(offset as u32) as usize;
+        direct(self.context.data(), self.context.data_end(), offset)
     }
 
     #[inline(always)]
@@ -134,9 +124,6 @@ impl Packet for TcFrame<'_> {
 
 #[inline(always)]
 fn direct<T: Header>(data: usize, data_end: usize, offset: usize) -> Option<T> {
-    if offset > MAX_OFFSET {
-        return None;
-    }
     let start = data + offset;
     if start + size_of::<T>() > data_end {
         return None;

@@ -1,8 +1,8 @@
 //! ICMP messages that are about another packet, or answer one.
 
-use super::ip::{Ipv4, Ipv6};
+use super::ip::{Addresses, Ipv4, Ipv6};
 use super::transport::{self, ICMP, ICMPV6, Icmp, Ports};
-use super::{Packet, ip};
+use super::{Packet, forget_range, ip};
 use crate::wire::{Address, L4};
 
 /// ICMPv4 types (RFC 792).
@@ -74,12 +74,11 @@ pub const fn is_error(l4: &L4) -> bool {
 }
 
 /// The packet that an error message quotes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Quoted {
-    /// Sender of the quoted packet.
-    pub source: Address,
-    /// Its receiver.
-    pub destination: Address,
+    /// Its addresses.
+    pub addresses: Addresses,
     /// Its transport header, as far as quoted.
     pub l4: L4,
 }
@@ -99,21 +98,25 @@ pub fn quoted<P: Packet>(packet: &P, family: u8, offset: usize) -> Option<Quoted
         }
         (
             Quoted {
-                source: Address::v4(header.source),
-                destination: Address::v4(header.destination),
+                addresses: Addresses {
+                    source: Address::v4(header.source),
+                    destination: Address::v4(header.destination),
+                },
                 l4: L4 {
                     protocol: header.protocol,
                     ..L4::default()
                 },
             },
-            inner + length,
+            forget_range((inner + length) as u32) as usize,
         )
     } else {
         let header = packet.load::<Ipv6>(inner)?;
         (
             Quoted {
-                source: Address::v6(header.source),
-                destination: Address::v6(header.destination),
+                addresses: Addresses {
+                    source: Address::v6(header.source),
+                    destination: Address::v6(header.destination),
+                },
                 l4: L4 {
                     protocol: header.next,
                     ..L4::default()

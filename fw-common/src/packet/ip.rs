@@ -1,7 +1,7 @@
 //! IPv4 (RFC 791) and IPv6 (RFC 8200) headers.
 
 use super::eth::{ETHERTYPE_IPV4, Link};
-use super::{Header, Packet, header};
+use super::{Header, Packet, forget_range, header};
 use crate::wire::{Address, DropReason};
 
 /// IPv6 extension headers that are followed. A packet with more is dropped: a
@@ -51,34 +51,56 @@ struct Extension {
 
 header!(Ipv4: 20, Ipv6: 40, Extension: 8);
 
-/// The network header, before anything behind it is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The network header, without its addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Ip {
+    /// Where the next header begins; 0: the header contradicts itself.
+    pub offset: u32,
+    /// What part of a packet this is (IPv6 says so in an extension header).
+    pub fragment: Fragment,
+    /// 4 or 6; 0 for what is no IP packet.
+    pub family: u8,
+    /// IPv4: protocol; IPv6: next header.
+    pub protocol: u8,
+    /// TTL or hop limit.
+    pub hop_limit: u8,
+    /// Zero.
+    pub pad: u8,
+}
+
+/// Sender and receiver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Addresses {
     /// Sender.
     pub source: Address,
     /// Receiver.
     pub destination: Address,
-    /// 4 or 6.
-    pub family: u8,
-    /// IPv4: protocol; IPv6: first next header.
-    pub protocol: u8,
-    /// TTL or hop limit.
-    pub hop_limit: u8,
-    /// Where the next header begins; 0: the header contradicts itself.
-    pub offset: usize,
-    /// What part of a packet this is (IPv4; IPv6 says so in an extension header).
-    pub fragment: Fragment,
 }
 
-/// Whether a packet is whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fragment {
-    /// It is.
-    Whole,
-    /// The first fragment, with the transport header, and its identification.
-    First(u32),
-    /// A later fragment, and its identification.
-    Later(u32),
+/// Whether a packet is whole. No enum with a payload: the verifier refuses the
+/// undefined bytes of its other variants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Fragment {
+    /// Identification; 0 for a whole packet.
+    pub id: u32,
+    /// The part of the packet.
+    pub part: Part,
+}
+
+/// Which part of a packet a frame carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Part {
+    /// All of it.
+    #[default]
+    Whole = 0,
+    /// The first fragment, with the transport header.
+    First = 1,
+    /// A later fragment.
+    Later = 2,
 }
 
 /// Reads the fixed part of the header.
@@ -86,40 +108,53 @@ pub enum Fragment {
 /// # Errors
 /// [`DropReason::Invalid`] if the frame ends inside.
 #[inline(always)]
-pub fn parse<P: Packet>(packet: &P, link: &Link) -> Result<Ip, DropReason> {
+pub fn parse<P: Packet>(packet: &P, link: &Link) -> Result<(Ip, Addresses), DropReason> {
+    let at = forget_range(link.offset as u32) as usize;
     if link.ethertype == ETHERTYPE_IPV4 {
-        let Some(header) = packet.load::<Ipv4>(link.offset) else {
+        let Some(header) = packet.load::<Ipv4>(at) else {
             return Err(DropReason::Invalid);
         };
         let length = usize::from(header.version_length & 0x0f) * 4;
         let sane = header.version_length >> 4 == 4 && length >= 20;
-        Ok(Ip {
-            source: Address::v4(header.source),
-            destination: Address::v4(header.destination),
-            family: 4,
-            protocol: header.protocol,
-            hop_limit: header.ttl,
-            offset: if sane { link.offset + length } else { 0 },
+        let ip = Ip {
+            offset: if sane { (at + length) as u32 } else { 0 },
             fragment: fragment_of(
                 u16::from_be_bytes(header.fragment) & 0x3fff,
                 0x2000,
                 u32::from(u16::from_be_bytes(header.id)),
             ),
-        })
+            family: 4,
+            protocol: header.protocol,
+            hop_limit: header.ttl,
+            pad: 0,
+        };
+        let addresses = Addresses {
+            source: Address::v4(header.source),
+            destination: Address::v4(header.destination),
+        };
+        Ok((ip, addresses))
     } else {
-        let Some(header) = packet.load::<Ipv6>(link.offset) else {
+        let Some(header) = packet.load::<Ipv6>(at) else {
             return Err(DropReason::Invalid);
         };
         let sane = header.version >> 4 == 6;
-        Ok(Ip {
-            source: Address::v6(header.source),
-            destination: Address::v6(header.destination),
+        let ip = Ip {
+            offset: if sane {
+                (at + size_of::<Ipv6>()) as u32
+            } else {
+                0
+            },
+            fragment: Fragment::default(),
             family: 6,
             protocol: header.next,
             hop_limit: header.hop_limit,
-            offset: if sane { link.offset + 40 } else { 0 },
-            fragment: Fragment::Whole,
-        })
+            pad: 0,
+        };
+        let addresses = Addresses {
+            source: Address::v6(header.source),
+            destination: Address::v6(header.destination),
+        };
+        Ok((ip, addresses))
     }
 }
 
@@ -141,7 +176,7 @@ pub fn follow<P: Packet>(packet: &P, ip: &mut Ip) -> Result<(), DropReason> {
         if !is_extension(ip.protocol) {
             return Ok(());
         }
-        let Some(extension) = packet.load::<Extension>(ip.offset) else {
+        let Some(extension) = packet.load::<Extension>(ip.offset as usize) else {
             return Err(DropReason::Invalid);
         };
         if ip.protocol == FRAGMENT {
@@ -149,14 +184,15 @@ pub fn follow<P: Packet>(packet: &P, ip: &mut Ip) -> Result<(), DropReason> {
             ip.fragment = fragment_of(bits & 0xfff9, 1, u32::from_be_bytes(extension.id));
             ip.offset += 8;
             // What follows a later fragment's header is payload, whatever `next` says.
-            if let Fragment::Later(_) = ip.fragment {
+            if let Part::Later = ip.fragment.part {
                 ip.protocol = extension.next;
                 return Ok(());
             }
         } else {
-            ip.offset += (usize::from(extension.length) + 1) * 8;
+            ip.offset += (u32::from(extension.length) + 1) * 8;
         }
         ip.protocol = extension.next;
+        ip.offset = forget_range(ip.offset);
         headers += 1;
     }
     if is_extension(ip.protocol) {
@@ -168,13 +204,14 @@ pub fn follow<P: Packet>(packet: &P, ip: &mut Ip) -> Result<(), DropReason> {
 /// `bits`: fragment offset and the more-fragments flag `more`, nothing else.
 #[inline(always)]
 const fn fragment_of(bits: u16, more: u16, id: u32) -> Fragment {
-    if bits == 0 {
-        Fragment::Whole
+    let part = if bits == 0 {
+        Part::Whole
     } else if bits & !more == 0 {
-        Fragment::First(id)
+        Part::First
     } else {
-        Fragment::Later(id)
-    }
+        Part::Later
+    };
+    Fragment { id, part }
 }
 
 /// Headers that hide the transport header. AH and ESP are protocols of their own to policy.
