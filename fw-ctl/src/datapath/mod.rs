@@ -1,0 +1,3 @@
+//! The kernel side of a node: the eBPF objects and what is loaded of them.
+
+pub mod objects;
