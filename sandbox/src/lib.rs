@@ -14,6 +14,7 @@ mod daemon;
 mod error;
 pub mod frame;
 mod host;
+pub mod inventory;
 mod lab;
 mod monitor;
 mod netns;
