@@ -274,6 +274,13 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// Its process, for signals.
+    #[must_use]
+    pub fn pid(&self) -> nix::unistd::Pid {
+        // Process numbers of Linux are below 2^22 (PID_MAX_LIMIT).
+        nix::unistd::Pid::from_raw(self.child.id() as i32)
+    }
+
     /// SIGKILL, as from the kernel when memory is short: no chance to clean up.
     ///
     /// # Errors
