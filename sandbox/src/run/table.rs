@@ -72,7 +72,9 @@ pub fn render(phase: Phase, results: &[RowResult], verbose: bool) -> String {
         text.truncate(text.trim_end_matches(' ').len());
         text.push('\n');
     }
-    text
+    text + "\n`its answer passes`: what comes back belongs to a connection of the node. The same \
+            kind of\npacket by itself, from port 53 or 4430 to a port that nothing allows, is \
+            denied by policy.\n"
 }
 
 fn cells(phase: Phase, result: &RowResult, verbose: bool) -> [Cell; 6] {
