@@ -162,8 +162,8 @@ impl Tables {
         cells.truncate(count);
         let read_ports = |slot| {
             let at = port_index(index, direction, slot);
-            let classes = self.ports.get(&at, 0).map_err(reading("PORTS"))?;
-            Ok::<_, DatapathError>(classes.0.to_vec())
+            super::lookup::port_classes(&self.ports, at)
+                .map_err(|error| DatapathError::io("reading the table PORTS", &error))
         };
         let numbers = self
             .numbers

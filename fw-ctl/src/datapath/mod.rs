@@ -18,6 +18,7 @@ mod generation;
 pub mod host;
 pub mod image;
 pub mod live;
+mod lookup;
 pub mod objects;
 pub mod pins;
 pub mod programs;

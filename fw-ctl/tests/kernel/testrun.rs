@@ -1,14 +1,14 @@
 //! Frames through the loaded programs: verdict, counters, rule and event.
 
-mod kernel_support;
-
 use std::net::IpAddr;
 
+use crate::support::{ALLOW, DEFAULT_DENY, in_sandbox, plan};
+use aya::programs::Xdp;
 use fw_common::wire::{Action, Counter, Direction, DropReason, Origin, RULE_NO_POLICY};
 use fw_ctl::compile::plan::Mode;
 use fw_ctl::datapath::frame::{ACK, Packet, Payload, SYN};
-use fw_ctl::datapath::{Hook, TestRun, Verdict};
-use kernel_support::{ALLOW, DEFAULT_DENY, in_sandbox, plan};
+use fw_ctl::datapath::programs::without_frags;
+use fw_ctl::datapath::{Hook, TestRun, Verdict, objects};
 
 const NODE_V4: &str = "192.0.2.1";
 const NODE_V6: &str = "2001:db8::1";
@@ -216,5 +216,44 @@ fn a_new_plan_judges_the_next_packet() {
                 assert_eq!(outcome.event.unwrap().plan, round + 2);
             }
         }
+    });
+}
+
+#[test]
+fn kernels_without_multi_buffer_xdp_get_a_program_that_loads() {
+    in_sandbox(|| {
+        let object = without_frags(objects::xdp().unwrap());
+        let maps = "/sys/fs/bpf/maps";
+        let none: Option<&str> = None;
+        nix::mount::mount(
+            none,
+            "/sys/fs/bpf",
+            Some("bpf"),
+            nix::mount::MsFlags::empty(),
+            none,
+        )
+        .unwrap();
+        std::fs::create_dir(maps).unwrap();
+        let mut loaded = aya::EbpfLoader::new()
+            .default_map_pin_directory(maps)
+            .load(&object)
+            .unwrap();
+        let program: &mut Xdp = loaded.program_mut("fw_xdp").unwrap().try_into().unwrap();
+        program.load().unwrap();
+    });
+}
+
+/// What one flow of `policy test` costs: thousands must be judged in seconds.
+#[test]
+fn a_thousand_flows_are_judged_in_seconds() {
+    in_sandbox(|| {
+        let mut engine = enforcing();
+        let begun = std::time::Instant::now();
+        for port in 0..1_000 {
+            let frame = packet("10.1.2.3", NODE_V4, tcp(40_000, port, SYN));
+            let outcome = engine.judge(Hook::Xdp, &frame).unwrap();
+            assert_eq!(outcome.verdict == Verdict::Pass, port == 22, "{port}");
+        }
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     });
 }

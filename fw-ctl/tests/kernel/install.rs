@@ -1,12 +1,11 @@
 //! Plans in the kernel's tables: installing, reading back, adopting, removing.
 
-mod kernel_support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
+use crate::support::{ALLOW, PIN_DIR, in_sandbox, plan};
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, LpmTrie, Map, MapData};
 use fw_common::wire::{
@@ -16,7 +15,6 @@ use fw_common::wire::{
 use fw_ctl::compile::plan::{Mode, Plan};
 use fw_ctl::datapath::tables::Tables;
 use fw_ctl::datapath::{Datapath, DatapathError, plan_hash};
-use kernel_support::{ALLOW, PIN_DIR, in_sandbox, plan};
 
 fn open() -> Datapath {
     Datapath::open(Path::new(PIN_DIR)).expect("the datapath opens")
