@@ -1,4 +1,6 @@
 //! From policy files to flat rules.
 
 pub mod label;
+pub mod rules;
 pub mod schema;
+pub mod selector;
