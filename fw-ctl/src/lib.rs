@@ -2,5 +2,7 @@
 
 pub mod compile;
 pub mod diagnostic;
+pub mod engine;
 pub mod inventory;
 pub mod policy;
+pub mod reference;
