@@ -4,3 +4,4 @@ pub mod label;
 pub mod rules;
 pub mod schema;
 pub mod selector;
+pub mod yaml;
