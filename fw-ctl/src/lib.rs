@@ -3,5 +3,7 @@
 pub mod compile;
 pub mod datapath;
 pub mod diagnostic;
+pub mod engine;
 pub mod inventory;
 pub mod policy;
+pub mod reference;
