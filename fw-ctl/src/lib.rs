@@ -1,6 +1,8 @@
 //! The library behind the `fw-ctl` binary.
 
 pub mod compile;
+pub mod config;
 pub mod diagnostic;
+mod glob;
 pub mod inventory;
 pub mod policy;
