@@ -5,4 +5,6 @@ pub mod config;
 pub mod diagnostic;
 mod glob;
 pub mod inventory;
+pub mod netlink;
+pub mod observe;
 pub mod policy;
