@@ -1,7 +1,9 @@
 //! The library behind the `fw-ctl` binary.
 
+pub mod cli;
 pub mod compile;
 pub mod config;
+pub mod control;
 pub mod diagnostic;
 mod glob;
 pub mod inventory;
