@@ -4,6 +4,7 @@ pub mod cli;
 pub mod compile;
 pub mod config;
 pub mod control;
+pub mod daemon;
 pub mod diagnostic;
 mod glob;
 pub mod inventory;

@@ -1,7 +1,7 @@
 //! What client and daemon say to each other.
 //!
 //! A client sends one [`Request`] and gets one [`Reply`]; after [`Request::Monitor`]
-//! it gets [`Reply::Record`]s until one side closes.
+//! and [`Reply::Done`] it gets [`Reply::Record`]s until one side closes.
 
 use std::net::IpAddr;
 

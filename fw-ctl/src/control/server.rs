@@ -146,8 +146,13 @@ async fn client(
     if request == Request::Monitor {
         let mut gone = reader.into_inner().into_inner();
         let mut byte = [0];
+        let records = records.subscribe();
+        // From here on nothing is missed: the client may say that it listens.
+        if !send(&mut writer, &Reply::Done(serde_json::Value::Null)).await {
+            return;
+        }
         tokio::select! {
-            () = monitor(&mut writer, records.subscribe()) => {}
+            () = monitor(&mut writer, records) => {}
             // A monitor says nothing more; what is readable is its end.
             _ = gone.read(&mut byte) => {}
         }

@@ -100,9 +100,13 @@ async fn a_monitor_gets_records_and_hears_of_missed_ones() {
         tokio::task::spawn_blocking(move || client::send(&path, &Request::Monitor).unwrap())
             .await
             .unwrap();
-    while fixture.records.receiver_count() == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let (listening, replies) = tokio::task::spawn_blocking(move || {
+        let mut replies = replies;
+        (replies.next(), replies)
+    })
+    .await
+    .unwrap();
+    assert_eq!(listening, Some(Ok(Reply::Done(serde_json::Value::Null))));
     let record = Arc::new(crate::observe::text::tests::record());
     for _ in 0..64 {
         fixture.records.send(Arc::clone(&record)).unwrap();

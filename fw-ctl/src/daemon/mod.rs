@@ -1,0 +1,20 @@
+//! The daemon: keeps the kernel as the operator declared it.
+//!
+//! [`Firewall`] decides, one request after the other; everything around it only
+//! brings it requests: the control socket, netlink, signals, the watchdog. It
+//! reaches the kernel through [`Kernel`], so that its decisions are tested
+//! without one.
+
+mod firewall;
+mod kernel;
+mod links;
+mod lock;
+mod mode;
+mod names;
+pub mod status;
+
+pub use firewall::{Compiled, Firewall, Sources};
+pub use kernel::{AttachedLink, InForce, Ingress, Kernel, Wish};
+pub use lock::Lock;
+pub use mode::ModeStore;
+pub use names::Names;
