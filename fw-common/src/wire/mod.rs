@@ -15,10 +15,9 @@ pub use counter::{COUNTERS, Counter, Tally, counter_index};
 pub use event::{Action, EVENT_WINDOW_SHIFT, Event, EventBudget};
 pub use flow::{Address, FlowKey, FlowState, FragmentKey, L4, Origin, Phase};
 pub use plan::{
-    BUILTINS, Builtin, GENERATIONS, Generation, GenerationFlags, MATRIX_BLOCK_WORDS,
-    MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PeerKeyV4, PeerKeyV6,
-    PortClasses, RULE_NO_POLICY, RULES, VerdictWord, direction_index, matrix_index, port_index,
-    rule_index,
+    BUILTINS, Builtin, GENERATIONS, Generation, GenerationFlags, MATRIX_BLOCK_WORDS, MATRIX_BLOCKS,
+    MATRIX_WORDS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PeerKeyV4, PeerKeyV6, PortClasses,
+    RULE_NO_POLICY, RULES, VerdictWord, direction_index, matrix_index, port_index, rule_index,
 };
 pub use reason::{DROP_REASONS, DropReason};
 

@@ -21,7 +21,12 @@ pub enum DropReason {
 
 /// Every reason: itself, Cilium's number, Cilium's text, and the metric-style name.
 pub const DROP_REASONS: [(DropReason, u8, &str, &str); 6] = [
-    (DropReason::DefaultDeny, 133, "Policy denied", "default-deny"),
+    (
+        DropReason::DefaultDeny,
+        133,
+        "Policy denied",
+        "default-deny",
+    ),
     (
         DropReason::DenyRule,
         181,

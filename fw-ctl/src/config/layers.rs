@@ -13,6 +13,7 @@ use figment::{Error, Figment, Metadata, Profile, Provider};
 use super::place::Places;
 use super::{Config, DEFAULT_FILE, Require, VENDOR_FILE, XdpSetting, keys};
 use crate::diagnostic::{Diagnostic, Severity, Source};
+use crate::why::why;
 
 /// Prefix of the environment variables.
 const PREFIX: &str = "FW_CTL_";
@@ -136,7 +137,10 @@ impl Stack {
                 });
                 self.errors.push(Diagnostic {
                     help: Some("a configuration file that is named must be there".into()),
-                    ..finding(&source, format!("cannot read the configuration: {error}"))
+                    ..finding(
+                        &source,
+                        format!("cannot read the configuration: {}", why(&error)),
+                    )
                 });
                 return;
             }

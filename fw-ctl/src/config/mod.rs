@@ -22,6 +22,8 @@ pub use sshd::listening_ports;
 
 /// Where the configuration file is unless `--config` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/fw-ctl/fw-ctl.toml";
+/// Name of the control socket in the run directory.
+pub const CONTROL_SOCKET: &str = "control.sock";
 /// The file of the package, below everything that the operator writes.
 pub const VENDOR_FILE: &str = "/usr/lib/fw-ctl/fw-ctl.toml";
 
@@ -252,7 +254,7 @@ impl Paths {
     /// The control socket.
     #[must_use]
     pub fn control_socket(&self) -> PathBuf {
-        self.run_dir.join("control.sock")
+        self.run_dir.join(CONTROL_SOCKET)
     }
 }
 

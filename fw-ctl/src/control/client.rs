@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::protocol::{Failure, MAX_LINE, Reply, Request};
-use crate::cli::exit;
+use crate::exit;
+use crate::why::why;
 
 /// A reload may compile for a while; silence beyond this is a dead daemon.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -88,7 +89,7 @@ impl Iterator for Replies {
             })),
             Err(error) => Some(Err(Failure::new(
                 exit::UNREACHABLE,
-                format!("the daemon does not answer: {error}"),
+                format!("the daemon does not answer: {}", why(&error)),
             )
             .help("journalctl -u fw-ctl"))),
         }
@@ -110,7 +111,7 @@ fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
         }
         _ => Failure::new(
             exit::UNREACHABLE,
-            format!("cannot reach the daemon at {socket}: {error}"),
+            format!("cannot reach the daemon at {socket}: {}", why(error)),
         ),
     }
 }

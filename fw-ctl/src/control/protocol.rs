@@ -7,6 +7,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::diagnostic::Diagnostic;
+use crate::exit;
 use crate::observe::Record;
 
 /// Longest line that either side accepts. A status with thousands of interfaces
@@ -98,10 +100,13 @@ pub enum Reply {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// Exit code for the client (see `cli::exit`).
+    /// Exit code for the client (see [`crate::exit`]).
     pub exit: u8,
     /// What failed, on what, and why; may have several lines.
     pub message: String,
+    /// What is wrong with files, each as a text of several lines.
+    #[serde(default)]
+    pub findings: Vec<String>,
     /// What to try.
     pub help: Option<String>,
 }
@@ -113,7 +118,21 @@ impl Failure {
         Self {
             exit,
             message: message.into(),
+            findings: Vec::new(),
             help: None,
+        }
+    }
+
+    /// Files are refused because of `errors`; `what` is not done.
+    #[must_use]
+    pub fn refused(what: &str, errors: &[Diagnostic]) -> Self {
+        let count = match errors.len() {
+            1 => "1 error".to_owned(),
+            count => format!("{count} errors"),
+        };
+        Self {
+            findings: errors.iter().map(|error| error.render(false)).collect(),
+            ..Self::new(exit::INVALID, format!("{what}: {count}"))
         }
     }
 

@@ -14,8 +14,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 
 use super::protocol::{Failure, MAX_REQUEST, Reply, Request};
-use crate::cli::exit;
+use crate::exit;
 use crate::observe::Record;
+use crate::why::why;
 
 /// Clients at one time.
 const CLIENTS: usize = 64;
@@ -59,7 +60,11 @@ pub fn serve(
     let failed = |error: std::io::Error| {
         Failure::new(
             exit::UNREACHABLE,
-            format!("cannot make the control socket {}: {error}", path.display()),
+            format!(
+                "cannot make the control socket {}: {}",
+                path.display(),
+                why(&error)
+            ),
         )
     };
     match std::fs::remove_file(path) {

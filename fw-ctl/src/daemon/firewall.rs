@@ -5,22 +5,21 @@
 //! policies keeps what is pinned, and where nothing is pinned it attaches
 //! nothing, so that an empty plan never judges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::status::{
-    Detached, GenerationStatus, InterfaceStatus, ModeStatus, Reloaded, RuleStatus, Rules, SCHEMA,
-    Status, UnfilteredStatus, hex,
-};
+use super::status::{Detached, ModeStatus, Reloaded, SCHEMA, hex};
 use super::{InForce, Kernel, ModeStore, Names, links};
-use crate::cli::exit;
+use crate::cli::output::plain;
 use crate::compile::plan::{Mode, Plan};
 use crate::config::Config;
 use crate::control::protocol::{Failure, ModeChange};
 use crate::diagnostic::Diagnostic;
-use crate::netlink::{Choice, Network, choose};
+use crate::exit;
+use crate::netlink::Network;
 use crate::observe::Identities;
 
 /// What the operator's files compile to.
@@ -33,6 +32,8 @@ pub struct Compiled {
     pub warnings: Vec<Diagnostic>,
     /// Who addresses are.
     pub identities: Arc<dyn Identities + Send + Sync>,
+    /// Addresses that the inventory gives the node, for questions without a node.
+    pub node_addresses: BTreeSet<IpAddr>,
 }
 
 /// Where configuration and policies come from.
@@ -51,7 +52,7 @@ pub trait Sources {
 
 /// What can be wrong, one entry each: the newest word replaces the older one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Trouble {
+pub(super) enum Trouble {
     /// The last change was refused.
     Change,
     /// Links or addresses.
@@ -62,17 +63,17 @@ enum Trouble {
 
 /// The state of the daemon.
 pub struct Firewall<K, S> {
-    kernel: K,
-    sources: S,
-    config: Config,
-    mode: ModeStore,
+    pub(super) kernel: K,
+    pub(super) sources: S,
+    pub(super) config: Config,
+    pub(super) mode: ModeStore,
     /// What was installed last, and the plan with the mode that it has.
-    installed: Option<(InForce, Compiled)>,
+    pub(super) installed: Option<(InForce, Compiled)>,
     names: watch::Sender<Arc<Names>>,
-    network: Network,
+    pub(super) network: Network,
     /// `fw-ctl detach` was here.
-    detached: bool,
-    troubles: BTreeMap<Trouble, Vec<String>>,
+    pub(super) detached: bool,
+    pub(super) troubles: BTreeMap<Trouble, Vec<String>>,
 }
 
 impl<K: Kernel, S: Sources> Firewall<K, S> {
@@ -110,8 +111,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     pub fn start(&mut self, network: Network) -> Result<Reloaded, Failure> {
         self.network = network;
         self.tell_links();
-        let result = self.set_addresses().and_then(|()| self.change());
-        self.note(&result);
+        let result = match self.set_addresses() {
+            Ok(()) => self.change(),
+            Err(failure) => Err(self.note(failure, None)),
+        };
         self.settle(true);
         result
     }
@@ -121,42 +124,59 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// # Errors
     /// When anything is wrong: then nothing has changed.
     pub fn reload(&mut self) -> Result<Reloaded, Failure> {
-        let result = self.change();
-        self.note(&result);
-        if result.is_ok() {
-            self.detached = false;
-            self.settle(true);
-        }
-        result
+        let reloaded = self.change()?;
+        self.detached = false;
+        self.settle(true);
+        Ok(reloaded)
     }
 
-    fn note<T>(&mut self, result: &Result<T, Failure>) {
-        match result {
-            Ok(_) => self.troubles.remove(&Trouble::Change),
-            Err(failure) => self
-                .troubles
-                .insert(Trouble::Change, vec![failure.message.clone()]),
+    /// Remembers why the last change was refused, in a line for each error.
+    fn note(&mut self, failure: Failure, errors: Option<&[Diagnostic]>) -> Failure {
+        let lines = match errors {
+            Some(errors) => errors.iter().map(plain).collect(),
+            None => vec![failure.message.clone()],
         };
+        self.troubles.insert(Trouble::Change, lines);
+        failure
+    }
+
+    fn refuse(&mut self, errors: &[Diagnostic]) -> Failure {
+        let what = match self.kernel.active() {
+            Ok(Some(active)) => format!(
+                "the change is refused, generation {} stays in force",
+                active.number
+            ),
+            _ => "the files are refused, and nothing is filtered".to_owned(),
+        };
+        self.note(Failure::refused(&what, errors), Some(errors))
     }
 
     fn change(&mut self) -> Result<Reloaded, Failure> {
-        let config = self.sources.config().map_err(|errors| refused(&errors))?;
-        let mut compiled = self
-            .sources
-            .compile(&config)
-            .map_err(|errors| refused(&errors))?;
+        let config = self.sources.config();
+        let config = config.map_err(|errors| self.refuse(&errors))?;
+        let compiled = self.sources.compile(&config);
+        let mut compiled = compiled.map_err(|errors| self.refuse(&errors))?;
         compiled.plan.mode = self.effective_mode(&config);
-        let in_force = self.install(&compiled)?;
+        let installed = self.install(&compiled);
+        let in_force = installed.map_err(|failure| self.note(failure, None))?;
+        self.troubles.remove(&Trouble::Change);
+        let mut warnings: Vec<_> = compiled.warnings.iter().map(plain).collect();
+        if config.paths != self.config.paths {
+            warnings.push("`[paths]` has changed: that takes a restart".into());
+        }
         let reloaded = Reloaded {
             schema: SCHEMA,
             generation: in_force.number,
             hash: hex(in_force.hash),
             policies: compiled.policies,
             rules: compiled.plan.rules.len(),
-            warnings: compiled.warnings.iter().map(plain).collect(),
+            warnings,
         };
         self.installed = Some((in_force, compiled));
-        self.config = config;
+        self.config = Config {
+            paths: self.config.paths.clone(),
+            ..config
+        };
         Ok(reloaded)
     }
 
@@ -175,7 +195,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         Ok(in_force)
     }
 
-    fn effective_mode(&self, config: &Config) -> Mode {
+    pub(super) fn effective_mode(&self, config: &Config) -> Mode {
         self.mode.get().unwrap_or(config.policy.mode.into())
     }
 
@@ -319,10 +339,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             }
             Err(failure) => {
                 compiled.plan.mode = old_mode;
-                self.installed = match self.kernel.active()? {
-                    Some(active) => Some((active, compiled)),
-                    None => None,
-                };
+                self.installed = self.kernel.active()?.map(|active| (active, compiled));
                 Err(failure)
             }
         }
@@ -352,199 +369,6 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             Err(Failure::new(exit::UNREACHABLE, failures.join("\n")))
         }
     }
-
-    /// Rules with their counters.
-    ///
-    /// # Errors
-    /// When there is no plan of this daemon's, or the kernel cannot be asked.
-    pub fn rules(&self) -> Result<Rules, Failure> {
-        let Some((in_force, compiled)) = &self.installed else {
-            return Err(Failure::new(
-                exit::NEGATIVE,
-                "no policy was accepted since the daemon started: the rules in force have no names",
-            )
-            .help("fw-ctl status names the errors"));
-        };
-        let rules = &compiled.plan.rules;
-        let tallies = self.kernel.rule_counters(rules.len())?;
-        let rules = rules.iter().zip(tallies).enumerate();
-        let rules = rules.map(|(id, (rule, tally))| RuleStatus {
-            id,
-            direction: match rule.direction {
-                Some(fw_common::wire::Direction::Ingress) => "ingress",
-                Some(fw_common::wire::Direction::Egress) => "egress",
-                None => "both",
-            }
-            .into(),
-            verdict: if rule.allow { "allow" } else { "deny" }.into(),
-            policy: rule.policy.clone(),
-            rule: rule.rule.clone(),
-            origin: rule.origin.clone(),
-            packets: tally.packets,
-            bytes: tally.bytes,
-        });
-        Ok(Rules {
-            schema: SCHEMA,
-            generation: in_force.number,
-            rules: rules.collect(),
-        })
-    }
-
-    /// The plan in force and the configuration, for a trace.
-    #[must_use]
-    pub fn plan(&self) -> Option<(&Compiled, &Network)> {
-        let (_, compiled) = self.installed.as_ref()?;
-        Some((compiled, &self.network))
-    }
-
-    /// How it goes.
-    ///
-    /// # Errors
-    /// When the kernel cannot be asked.
-    pub fn status(&self) -> Result<Status, Failure> {
-        let mode = self.mode()?;
-        let active = self.kernel.active()?;
-        let wanted = &self.config.interfaces;
-        let attached = self.kernel.attached();
-        let mut degraded: Vec<String> = self.troubles.values().flatten().cloned().collect();
-        if self.detached {
-            degraded
-                .push("nothing is filtered: `fw-ctl detach` was run; try: fw-ctl reload".into());
-        } else if active.is_none() {
-            degraded.push("nothing is filtered: there is no plan".into());
-        }
-        let declared = self.declared();
-        let compiled = self
-            .installed
-            .as_ref()
-            .map(|(in_force, _)| hex(in_force.hash));
-        let mut warnings = links::slow(&attached, wanted);
-        if let Some((_, compiled)) = &self.installed {
-            warnings.extend(compiled.warnings.iter().map(plain));
-        }
-        if compiled.is_some()
-            && declared != compiled
-            && !self.troubles.contains_key(&Trouble::Change)
-        {
-            warnings.push(match declared {
-                Some(_) => {
-                    "the files have changed since the last reload; try: fw-ctl reload".into()
-                }
-                None => {
-                    "the files have changed since the last reload, and a reload would refuse them"
-                        .into()
-                }
-            });
-        }
-        let choices = choose(&self.network, wanted);
-        let unfiltered: Vec<_> = choices
-            .into_iter()
-            .filter_map(|(link, choice)| match choice {
-                Choice::Filter => None,
-                Choice::Leave { why, gap } => Some(UnfilteredStatus {
-                    name: link.name.clone(),
-                    why,
-                    gap,
-                }),
-            })
-            .collect();
-        warnings.extend(
-            unfiltered
-                .iter()
-                .filter(|link| link.gap)
-                .map(|link| format!("{}: {}", link.name, link.why)),
-        );
-        Ok(Status {
-            schema: SCHEMA,
-            version: env!("CARGO_PKG_VERSION").into(),
-            node: self.config.node_name(),
-            mode: mode.mode,
-            mode_source: mode.source,
-            degraded,
-            warnings,
-            generation: GenerationStatus {
-                number: active.map(|active| active.number),
-                declared,
-                compiled,
-                kernel: active.map(|active| hex(active.hash)),
-                read_back: match active {
-                    Some(_) => Some(hex(self.kernel.read_back()?)),
-                    None => None,
-                },
-            },
-            interfaces: attached
-                .into_iter()
-                .map(|link| InterfaceStatus {
-                    name: link.name,
-                    index: link.index,
-                    ingress: link.ingress,
-                    egress: "tc".into(),
-                    why: link.why,
-                })
-                .collect(),
-            unfiltered,
-            addresses: self.network.local_addresses().into_iter().collect(),
-            policies: self.installed.as_ref().map_or(0, |(_, c)| c.policies),
-            rules: self
-                .installed
-                .as_ref()
-                .map_or(0, |(_, c)| c.plan.rules.len()),
-            builtins: self.builtins(),
-            counters: self.counters()?,
-            lost_events: self.kernel.lost_events()?,
-        })
-    }
-
-    /// Hash of what the files of this moment compile to.
-    fn declared(&self) -> Option<String> {
-        let config = self.sources.config().ok()?;
-        let mut plan = self.sources.compile(&config).ok()?.plan;
-        plan.mode = self.effective_mode(&config);
-        Some(hex(self.kernel.hash(&plan)))
-    }
-
-    fn builtins(&self) -> Vec<String> {
-        let bits = self.config.builtins.bits();
-        fw_common::wire::BUILTINS
-            .iter()
-            .filter(|row| bits & row.0.bit() != 0)
-            .map(|row| row.1.to_owned())
-            .collect()
-    }
-
-    fn counters(&self) -> Result<Vec<super::status::CounterStatus>, Failure> {
-        let counters = self.kernel.counters()?.into_iter();
-        let moved = counters.filter(|(_, _, tally)| tally.packets > 0);
-        let counters = moved.map(|(direction, counter, tally)| super::status::CounterStatus {
-            direction: match direction {
-                fw_common::wire::Direction::Ingress => "ingress",
-                fw_common::wire::Direction::Egress => "egress",
-            }
-            .into(),
-            name: counter.name(),
-            packets: tally.packets,
-            bytes: tally.bytes,
-        });
-        Ok(counters.collect())
-    }
-}
-
-fn refused(errors: &[Diagnostic]) -> Failure {
-    let lines: Vec<_> = errors.iter().map(plain).collect();
-    Failure::new(exit::INVALID, lines.join("\n"))
-}
-
-/// A finding in one line, for logs and `status`.
-pub(crate) fn plain(finding: &Diagnostic) -> String {
-    let place = match finding.span {
-        Some(span) => format!("{}:{}:{}", finding.source.name, span.line, span.column),
-        None => finding.source.name.clone(),
-    };
-    let help = finding
-        .help
-        .as_ref()
-        .map_or_else(String::new, |help| format!(" ({help})"));
-    format!("{place}: {}{help}", finding.message)
 }
 
 #[cfg(test)]

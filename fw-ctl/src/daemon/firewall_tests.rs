@@ -1,8 +1,6 @@
 //! The daemon's decisions, against a kernel of memory.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use fw_common::wire::{Counter, Direction, Tally, VerdictWord};
@@ -79,8 +77,8 @@ impl Kernel for Fake {
             ));
         }
         let (ingress, why) = match wish {
-            Wish::Native if pins.no_native => (Ingress::Tc, "the driver has no XDP".to_owned()),
-            Wish::Native => (Ingress::XdpNative, String::new()),
+            Wish::Auto | Wish::Native if pins.no_native => (Ingress::Tc, "the driver has no XDP".to_owned()),
+            Wish::Auto | Wish::Native => (Ingress::XdpNative, String::new()),
             Wish::Generic => (Ingress::XdpGeneric, String::new()),
             Wish::Tc(why) => (Ingress::Tc, why.clone()),
         };
@@ -194,6 +192,7 @@ impl Sources for FakeSources {
             policies: 1,
             warnings: vec![],
             identities: Arc::new(World),
+            node_addresses: BTreeSet::new(),
         })
     }
 }
@@ -300,8 +299,12 @@ fn a_wrong_change_is_refused_whole_and_told() {
     let failure = daemon.reload().unwrap_err();
     assert_eq!(
         (failure.exit, failure.message.as_str()),
-        (exit::INVALID, "a.yaml: no such entity")
+        (
+            exit::INVALID,
+            "the change is refused, generation 1 stays in force: 1 error"
+        )
     );
+    assert!(failure.findings[0].contains("no such entity"));
     assert_eq!(fixture.log(), [""; 0], "nothing was touched");
     let status = daemon.status().unwrap();
     assert_eq!(status.degraded, ["a.yaml: no such entity"]);
@@ -508,10 +511,7 @@ fn veth_gets_tc_unless_native_is_asked_for() {
     };
     assert!(matches!(links::wish(&veth, XdpSetting::Auto), Wish::Tc(_)));
     assert_eq!(links::wish(&veth, XdpSetting::Native), Wish::Native);
-    assert_eq!(
-        links::wish(&Link::default(), XdpSetting::Auto),
-        Wish::Native
-    );
+    assert_eq!(links::wish(&Link::default(), XdpSetting::Auto), Wish::Auto);
 }
 
 #[test]

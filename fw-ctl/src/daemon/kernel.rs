@@ -25,8 +25,10 @@ pub struct InForce {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Native XDP, else TC.
+    Auto,
+    /// Native XDP, nothing slower.
     Native,
-    /// Generic XDP.
+    /// Generic XDP, nothing else.
     Generic,
     /// TC, for this reason.
     Tc(String),

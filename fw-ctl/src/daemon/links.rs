@@ -16,7 +16,7 @@ pub(super) fn wish(link: &Link, setting: XdpSetting) -> Wish {
             "veth: native XDP would take TSO off its peer (interfaces.xdp = \"native\" forces it)"
                 .into(),
         ),
-        XdpSetting::Auto => Wish::Native,
+        XdpSetting::Auto => Wish::Auto,
     }
 }
 

@@ -6,8 +6,9 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::cli::exit;
 use crate::control::protocol::Failure;
+use crate::exit;
+use crate::why::why;
 
 /// Held as long as the value lives; the kernel releases it when the process dies.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ impl Lock {
         let failed = |what: &str, error: std::io::Error| {
             Failure::new(
                 exit::UNREACHABLE,
-                format!("cannot {what} {}: {error}", directory.display()),
+                format!("cannot {what} {}: {}", directory.display(), why(&error)),
             )
             .help("run it as root, or name another directory")
         };
@@ -37,9 +38,7 @@ impl Lock {
                 exit::REFUSED,
                 format!("another fw-ctl daemon uses {}", directory.display()),
             )
-            .help(
-                "stop it (systemctl stop fw-ctl), or give this one its own --run-dir and --pin-dir",
-            )),
+            .help("stop it (systemctl stop fw-ctl), or give this one its own --run-dir")),
             Err((_, errno)) => Err(failed("lock", errno.into())),
         }
     }

@@ -5,12 +5,18 @@
 //! reaches the kernel through [`Kernel`], so that its decisions are tested
 //! without one.
 
+mod events;
 mod firewall;
 mod kernel;
 mod links;
 mod lock;
 mod mode;
 mod names;
+mod pinned;
+mod report;
+mod run;
+pub mod service;
+pub mod sources;
 pub mod status;
 
 pub use firewall::{Compiled, Firewall, Sources};
@@ -18,3 +24,4 @@ pub use kernel::{AttachedLink, InForce, Ingress, Kernel, Wish};
 pub use lock::Lock;
 pub use mode::ModeStore;
 pub use names::Names;
+pub use run::run;

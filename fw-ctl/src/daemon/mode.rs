@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::exit;
 use crate::compile::plan::Mode;
 use crate::control::protocol::{Failure, ModeChange};
+use crate::exit;
+use crate::why::why;
 
 const FILE: &str = "mode.json";
 const SCHEMA: u32 = 1;
@@ -41,10 +42,10 @@ impl ModeStore {
     /// When there is something that cannot be read: guessing a mode is no option.
     pub fn open(directory: &Path) -> Result<Self, Failure> {
         let path = directory.join(FILE);
-        let failed = |why: String| {
+        let failed = |reason: String| {
             Failure::new(
                 exit::INVALID,
-                format!("cannot read the stored mode {}: {why}", path.display()),
+                format!("cannot read the stored mode {}: {reason}", path.display()),
             )
             .help("remove the file; then the configuration decides")
         };
@@ -64,7 +65,7 @@ impl ModeStore {
                 })
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(failed(error.to_string())),
+            Err(error) => return Err(failed(why(&error))),
         };
         Ok(Self {
             directory: directory.to_owned(),
@@ -99,7 +100,11 @@ impl ModeStore {
         written.map_err(|error| {
             Failure::new(
                 exit::UNREACHABLE,
-                format!("cannot store the mode in {}: {error}", path.display()),
+                format!(
+                    "cannot store the mode in {}: {}",
+                    path.display(),
+                    why(&error)
+                ),
             )
         })?;
         self.mode = mode;

@@ -11,13 +11,15 @@ use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkLayerTy
 use rtnetlink::{Handle, MulticastGroup};
 
 use super::{Address, Link, Network};
+use crate::why::why;
 
 /// What keeps us from seeing the links.
 #[derive(Debug, thiserror::Error)]
 pub enum NetlinkError {
     /// The socket.
     #[error(
-        "cannot open a netlink socket: {0}; try: allow AF_NETLINK in the service's RestrictAddressFamilies"
+        "cannot open a netlink socket: {why}; try: allow AF_NETLINK in the service's RestrictAddressFamilies",
+        why = why(.0)
     )]
     Socket(std::io::Error),
     /// A request.
