@@ -5,6 +5,7 @@ pub mod compile;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod datapath;
 pub mod diagnostic;
 pub mod exit;
 mod glob;
