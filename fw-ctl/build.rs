@@ -13,9 +13,9 @@
 //! - `FW_BPF=require`: no toolchain is an error. `FW_BPF=skip`: no objects.
 //! - `FW_BPF_OBJECTS=DIR`: embeds `DIR/fw-xdp` and `DIR/fw-tc` as they are.
 //!
-//! It can also be compiled alone and asked, with the argument
-//! `missing-packages`, which Debian packages the eBPF build lacks: so that
-//! `scripts/deps.sh` and this step cannot disagree.
+//! It can also be compiled alone and asked (`scripts/ebpf-toolchain.sh`):
+//! `missing-packages` prints which Debian packages the eBPF build lacks,
+//! `compiler` which rustc it uses. So the scripts and this step cannot disagree.
 
 mod build {
     pub mod command;
@@ -47,7 +47,10 @@ struct Objects {
 fn main() -> ExitCode {
     let result = match env::args().nth(1).as_deref() {
         Some("missing-packages") => print_missing_packages(),
-        Some(other) => Err(format!("unknown argument {other:?}; try: missing-packages")),
+        Some("compiler") => print_compiler(),
+        Some(other) => Err(format!(
+            "unknown argument {other:?}; try: missing-packages, compiler"
+        )),
         None => build_step(),
     };
     match result {
@@ -209,6 +212,13 @@ fn print_missing_packages() -> Result<(), String> {
     for package in missing.into_iter().flat_map(|missing| missing.debian) {
         println!("{package}");
     }
+    Ok(())
+}
+
+/// `compiler`: the path of the rustc that builds the eBPF crates.
+fn print_compiler() -> Result<(), String> {
+    let compiler = compiler::find(&minimum_version()?).map_err(|missing| missing.to_string())?;
+    println!("{}", compiler.rustc().display());
     Ok(())
 }
 

@@ -2,3 +2,4 @@
 
 pub mod label;
 pub mod schema;
+pub mod yaml;
