@@ -1,1 +1,5 @@
 //! Who is who: addresses, their identities, and CIDR groups.
+
+mod identities;
+
+pub use identities::{Identities, longest_prefix};
