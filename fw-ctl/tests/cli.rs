@@ -70,12 +70,19 @@ fn help_names_every_command_and_the_exit_codes() {
     let help = sandbox.run(&["--help"]);
     assert_eq!(help.code, Some(0));
     for command in COMMANDS {
-        let line = help.stdout.lines().find(|line| line.trim().starts_with(command));
+        let line = help
+            .stdout
+            .lines()
+            .find(|line| line.trim().starts_with(command));
         assert!(line.is_some(), "{command}");
         let own = sandbox.run(&[command, "--help"]);
         assert_eq!((own.code, own.stderr.as_str()), (Some(0), ""), "{command}");
     }
-    assert!(help.stdout.contains("4  refused for safety"), "{}", help.stdout);
+    assert!(
+        help.stdout.contains("4  refused for safety"),
+        "{}",
+        help.stdout
+    );
 }
 
 #[test]
@@ -136,7 +143,10 @@ fn a_wrong_configuration_exits_with_3_and_names_line_and_key() {
     let absent = sandbox.path().join("absent.toml").display().to_string();
     let answer = sandbox.run(&["daemon", "--config", &absent]);
     assert_eq!(answer.code, Some(3), "{answer:?}");
-    assert!(answer.stderr.contains("No such file or directory"), "{answer:?}");
+    assert!(
+        answer.stderr.contains("No such file or directory"),
+        "{answer:?}"
+    );
     assert!(!answer.stderr.contains("os error"), "{answer:?}");
 
     let config = sandbox.write("fw-ctl.toml", "");
@@ -144,7 +154,12 @@ fn a_wrong_configuration_exits_with_3_and_names_line_and_key() {
     command.env("FW_CTL_POLICY__MODE", "on");
     let answer = Answer::from(command.output().expect("fw-ctl starts"));
     assert_eq!(answer.code, Some(3), "{answer:?}");
-    assert!(answer.stderr.contains("environment variable FW_CTL_POLICY__MODE"), "{answer:?}");
+    assert!(
+        answer
+            .stderr
+            .contains("environment variable FW_CTL_POLICY__MODE"),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -153,7 +168,12 @@ fn a_broken_configuration_does_not_keep_a_client_from_its_daemon() {
     let config = sandbox.write("fw-ctl.toml", "nonsense");
     let answer = sandbox.run(&["status", "--config", &config]);
     assert_eq!(answer.code, Some(5), "{answer:?}");
-    assert!(answer.stderr.starts_with("warning: the configuration is invalid"), "{answer:?}");
+    assert!(
+        answer
+            .stderr
+            .starts_with("warning: the configuration is invalid"),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -179,10 +199,16 @@ fn completions_and_man_pages_cover_the_commands() {
 fn version_goes_to_stdout() {
     let sandbox = Sandbox::new();
     let short = sandbox.run(&["version"]);
-    assert_eq!((short.code, short.stdout.as_str()), (Some(0), concat!("fw-ctl ", env!("CARGO_PKG_VERSION"), "\n")));
+    assert_eq!(
+        (short.code, short.stdout.as_str()),
+        (Some(0), concat!("fw-ctl ", env!("CARGO_PKG_VERSION"), "\n"))
+    );
     let long = sandbox.run(&["version", "--verbose"]);
     assert!(long.stdout.starts_with(&short.stdout));
-    assert!(long.stdout.contains(&format!("pins      v{}", fw_common::wire::SCHEMA_VERSION)));
+    assert!(
+        long.stdout
+            .contains(&format!("pins      v{}", fw_common::wire::SCHEMA_VERSION))
+    );
 }
 
 #[test]

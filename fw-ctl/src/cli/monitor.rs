@@ -23,7 +23,7 @@ pub struct Args {
     /// Below each verdict, say which rule decided and where it is written
     #[arg(short, long)]
     verbose: bool,
-    /// Identities as numbers
+    /// Identify as numbers
     #[arg(short, long)]
     numeric: bool,
     #[command(flatten)]

@@ -11,7 +11,7 @@ use crate::control::client::ask;
 use crate::control::protocol::{Failure, Flow, Request};
 use crate::daemon::sources;
 use crate::exit;
-use crate::trace::{Context, From, To, Trace, trace};
+use crate::trace::{From, To, Trace, trace};
 
 /// Arguments of `trace`.
 #[derive(Debug, ClapArgs)]
@@ -88,12 +88,7 @@ fn offline(args: &Args, flow: Flow) -> Result<Trace, Failure> {
         .map_err(|errors| Failure::refused("the configuration is refused", &errors))?;
     let compiled = sources::compile(&loaded.config)
         .map_err(|errors| Failure::refused("policies and inventory are refused", &errors))?;
-    let context = Context {
-        plan: &compiled.plan,
-        local: &compiled.node_addresses,
-        identities: compiled.identities.as_ref(),
-    };
-    Ok(trace(&context, flow))
+    Ok(trace(compiled.context(&compiled.node_addresses), flow))
 }
 
 fn text(answer: &Trace) -> String {

@@ -25,10 +25,12 @@ pub async fn pump(
     names: watch::Receiver<Arc<Names>>,
     records: broadcast::Sender<Arc<Record>>,
 ) {
-    let mut fd = match AsyncFd::new(reader) {
+    // SAFETY: the reader owns its descriptor, returns the same one every time, and
+    // closes it only when it is dropped, which is after the AsyncFd has let go of it.
+    let mut fd = match unsafe { AsyncFd::register(reader) } {
         Ok(fd) => fd,
         Err(error) => {
-            tracing::error!("verdicts cannot be read: {}", why(&error));
+            tracing::error!("verdicts cannot be read: {}", why(&error.into()));
             return;
         }
     };

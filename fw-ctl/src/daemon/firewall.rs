@@ -20,7 +20,9 @@ use crate::control::protocol::{Failure, ModeChange};
 use crate::diagnostic::Diagnostic;
 use crate::exit;
 use crate::netlink::Network;
-use crate::observe::Identities;
+use crate::observe::{Identify, Numbered};
+use crate::policy::rules::{CidrMatchMode, RuleSet};
+use crate::trace::Context;
 
 /// What the operator's files compile to.
 pub struct Compiled {
@@ -30,10 +32,28 @@ pub struct Compiled {
     pub policies: usize,
     /// What was said about the files.
     pub warnings: Vec<Diagnostic>,
+    /// The rules that it was compiled from.
+    pub rules: RuleSet,
+    /// Which identities CIDR rules may match.
+    pub cidr_match_mode: CidrMatchMode,
     /// Who addresses are.
-    pub identities: Arc<dyn Identities + Send + Sync>,
+    pub identities: Arc<Numbered>,
     /// Addresses that the inventory gives the node, for questions without a node.
     pub node_addresses: BTreeSet<IpAddr>,
+}
+
+impl Compiled {
+    /// What a trace needs, on a node that has the addresses `local`.
+    #[must_use]
+    pub fn context<'a>(&'a self, local: &'a BTreeSet<IpAddr>) -> Context<'a> {
+        Context {
+            plan: &self.plan,
+            rules: &self.rules,
+            cidr_match_mode: self.cidr_match_mode,
+            local,
+            identities: &self.identities,
+        }
+    }
 }
 
 /// Where configuration and policies come from.
@@ -187,7 +207,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         self.names.send_modify(|names| {
             let mut new = Names::clone(names);
             new.add_plan(number, compiled.plan.rules.clone());
-            new.identities = Arc::clone(&compiled.identities);
+            let identities: Arc<dyn Identify + Send + Sync> = compiled.identities.clone();
+            new.identities = identities;
             *names = Arc::new(new);
         });
         let in_force = self.kernel.install(&compiled.plan, number)?;

@@ -10,8 +10,8 @@ use crate::compile::plan::{DirectionPlan, PlanRule};
 use crate::config::{ModeSetting, Require, XdpSetting};
 use crate::daemon::{AttachedLink, Ingress, Wish};
 use crate::diagnostic::{Severity, Source};
+use crate::inventory::Identities;
 use crate::netlink::{Address, Link};
-use crate::observe::Identity;
 
 /// What the kernel keeps; shared by the daemons that come and go.
 #[derive(Default)]
@@ -77,7 +77,9 @@ impl Kernel for Fake {
             ));
         }
         let (ingress, why) = match wish {
-            Wish::Auto | Wish::Native if pins.no_native => (Ingress::Tc, "the driver has no XDP".to_owned()),
+            Wish::Auto | Wish::Native if pins.no_native => {
+                (Ingress::Tc, "the driver has no XDP".to_owned())
+            }
             Wish::Auto | Wish::Native => (Ingress::XdpNative, String::new()),
             Wish::Generic => (Ingress::XdpGeneric, String::new()),
             Wish::Tc(why) => (Ingress::Tc, why.clone()),
@@ -146,17 +148,6 @@ fn finding(message: &str) -> Diagnostic {
     }
 }
 
-struct World;
-
-impl Identities for World {
-    fn identity(&self, _: IpAddr) -> Identity {
-        Identity {
-            number: 2,
-            labels: vec!["reserved:world".into()],
-        }
-    }
-}
-
 impl Sources for FakeSources {
     fn config(&self) -> Result<Config, Vec<Diagnostic>> {
         Ok(self.0.borrow().config.clone())
@@ -191,7 +182,9 @@ impl Sources for FakeSources {
             },
             policies: 1,
             warnings: vec![],
-            identities: Arc::new(World),
+            rules: RuleSet::default(),
+            cidr_match_mode: CidrMatchMode::World,
+            identities: Arc::new(Numbered::new(Identities::default())),
             node_addresses: BTreeSet::new(),
         })
     }

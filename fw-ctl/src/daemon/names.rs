@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fw_common::wire::Event;
 
 use crate::compile::plan::PlanRule;
-use crate::observe::{Clock, Identities, Identity, Record, WORLD, resolve};
+use crate::observe::{Clock, Identify, Identity, Record, WORLD, resolve};
 
 /// Plans whose rules are remembered: the one in force, and the one before it,
 /// whose last events may still be on their way.
@@ -20,7 +20,7 @@ pub struct Names {
     /// `cluster/node`.
     pub node: String,
     /// Who addresses are.
-    pub identities: Arc<dyn Identities + Send + Sync>,
+    pub identities: Arc<dyn Identify + Send + Sync>,
     /// Names of links by index.
     pub links: BTreeMap<u32, String>,
     plans: Vec<(u64, Arc<Vec<PlanRule>>)>,
@@ -74,7 +74,7 @@ impl Names {
 /// Before the first inventory everybody is the world.
 struct Nobody;
 
-impl Identities for Nobody {
+impl Identify for Nobody {
     fn identity(&self, _: IpAddr) -> Identity {
         Identity {
             number: WORLD,

@@ -40,8 +40,8 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
             )
         })?;
     runtime.block_on(async {
-        let watcher = Watcher::open()
-            .map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
+        let watcher =
+            Watcher::open().map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
         let node = format!("{}/{}", config.policy.cluster_name, config.node_name());
         let (names, known) = watch::channel(Arc::new(Names::new(node)));
         let (records, _) = broadcast::channel(BACKLOG);

@@ -14,7 +14,7 @@ use crate::control::protocol::{Failure, Request};
 use crate::control::server::Call;
 use crate::exit;
 use crate::netlink::Watcher;
-use crate::trace::{Context, trace};
+use crate::trace::trace;
 use crate::why::why;
 
 /// Between two checks where no watchdog asks for more.
@@ -123,12 +123,8 @@ fn answer<K: Kernel, S: Sources>(
                 )
                 .help("fw-ctl status names the errors")
             })?;
-            let context = Context {
-                plan: &compiled.plan,
-                local: &network.local_addresses(),
-                identities: compiled.identities.as_ref(),
-            };
-            json(trace(&context, *flow))
+            let local = network.local_addresses();
+            json(trace(compiled.context(&local), *flow))
         }
         Request::Monitor => Err(Failure::new(
             exit::USAGE,

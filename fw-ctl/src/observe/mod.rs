@@ -12,5 +12,5 @@ mod record;
 pub mod text;
 
 pub use clock::Clock;
-pub use identity::{HOST, Identities, Identity, WORLD, number};
+pub use identity::{HOST, Identify, Identity, Numbered, WORLD};
 pub use record::{Endpoint, Record, RuleName, Told, resolve};

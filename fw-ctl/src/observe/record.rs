@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use fw_common::wire::{Action, Direction, DropReason, Event};
 use serde::{Deserialize, Serialize};
 
-use super::{Clock, Identities, Identity};
+use super::{Clock, Identify, Identity};
 use crate::compile::plan::PlanRule;
 
 /// What a [`Record`] tells.
@@ -139,7 +139,7 @@ pub fn resolve(
     event: &Event,
     node: &str,
     clock: Clock,
-    identities: &dyn Identities,
+    identities: &dyn Identify,
     interface: Option<&str>,
     rule: Option<&PlanRule>,
 ) -> Record {

@@ -1,8 +1,8 @@
-//! Why a new connection passes or not: the path of a packet, step by step, looked
-//! up in a plan.
+//! Why a new connection passes or not: the path of a packet, step by step.
 //!
 //! The order is that of the datapath: is it for this node, built-ins, failsafe,
-//! peer, service, verdict.
+//! peer, service, verdict. The verdict is looked up in the plan, as the kernel
+//! does; the rules that were candidates come from the rules behind it.
 
 mod builtin;
 mod flow;
@@ -11,25 +11,33 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use fw_common::wire::{Direction, VerdictWord};
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::compile::plan::{DirectionPlan, Mode, Plan, PlanRule};
+use crate::compile::plan::{Mode, Plan, PlanRule};
 use crate::control::protocol::Flow;
-use crate::observe::{Identities, Identity};
+use crate::observe::{Identify, Numbered};
+use crate::policy::rules::{CidrMatchMode, ICMP, ICMPV6, PORT_PROTOCOLS, Rule, RuleSet, Service};
 pub use flow::{From, To};
 
 /// Version of the JSON.
 pub const SCHEMA: u32 = 1;
 
+/// Candidates that are named; more are counted.
+const NAMED: usize = 5;
+
 /// What a trace looks things up in.
+#[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The plan.
     pub plan: &'a Plan,
+    /// The rules that it was compiled from.
+    pub rules: &'a RuleSet,
+    /// Which identities CIDR rules may match.
+    pub cidr_match_mode: CidrMatchMode,
     /// Unicast addresses of the node.
     pub local: &'a BTreeSet<IpAddr>,
     /// Who addresses are.
-    pub identities: &'a dyn Identities,
+    pub identities: &'a Numbered,
 }
 
 /// The answer.
@@ -54,7 +62,7 @@ pub struct Trace {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// `local`, `built-in`, `failsafe`, `identity`, `service`, `verdict`.
+    /// `local`, `built-in`, `failsafe`, `identity`, `service`, `rules`, `verdict`.
     pub name: String,
     /// What was found.
     pub found: String,
@@ -73,7 +81,7 @@ pub struct DecidingRule {
 
 /// Traces the first packet of a connection.
 #[must_use]
-pub fn trace(context: &Context<'_>, flow: Flow) -> Trace {
+pub fn trace(context: Context<'_>, flow: Flow) -> Trace {
     let mut tracer = Tracer {
         context,
         flow,
@@ -85,7 +93,13 @@ pub fn trace(context: &Context<'_>, flow: Flow) -> Trace {
     Trace {
         schema: SCHEMA,
         flow,
-        direction: tracer.direction.map(|d| direction_name(d).to_owned()),
+        direction: tracer.direction.map(|direction| {
+            match direction {
+                Direction::Ingress => "ingress",
+                Direction::Egress => "egress",
+            }
+            .to_owned()
+        }),
         steps: tracer.steps,
         verdict: if allowed { "allow" } else { "deny" }.into(),
         mode: match context.plan.mode {
@@ -98,7 +112,7 @@ pub fn trace(context: &Context<'_>, flow: Flow) -> Trace {
 }
 
 struct Tracer<'a> {
-    context: &'a Context<'a>,
+    context: Context<'a>,
     flow: Flow,
     steps: Vec<Step>,
     rule: Option<DecidingRule>,
@@ -120,7 +134,8 @@ impl Tracer<'_> {
             return true;
         };
         self.direction = Some(direction);
-        if let Some(found) = builtin::matching(&self.flow, direction, self.context.plan.builtins) {
+        let plan = self.context.plan;
+        if let Some(found) = builtin::matching(&self.flow, direction, plan.builtins) {
             self.step("built-in", found);
             self.step("verdict", "allowed by a built-in, before any policy");
             return true;
@@ -130,45 +145,24 @@ impl Tracer<'_> {
             Direction::Ingress => self.flow.source,
             Direction::Egress => self.flow.destination,
         };
-        let plan = self.context.plan;
-        let (prefix, row) = peer_class(plan, peer);
-        let tables = &plan.directions[direction as usize];
-        let column = service_class(tables, &self.flow);
-        let word = cell(tables, row, column);
-        let rule = plan.rules.get(usize::from(word.rule()));
-        if word.is_failsafe() {
-            self.step("failsafe", rule.map_or_else(|| "fits".into(), describe));
-            self.decided(rule);
-            self.step("verdict", "allowed by a failsafe entry, before any policy");
-            return true;
-        }
-        self.step("failsafe", "none fits");
-        let identity = self.context.identities.identity(peer);
-        self.step("identity", identity_text(peer, &identity, prefix, row));
-        let others = others(tables, row, column, word);
-        self.step("service", service_text(&self.flow, column, &others, plan));
-        let by = rule.map_or_else(|| "an unknown rule".into(), describe);
-        self.decided(rule);
-        let verdict = match (word.is_allow(), word.is_explicit_deny()) {
-            (true, _) => "allowed",
-            (false, true) => "denied by a deny rule",
-            (false, false) => "denied, because nothing allows it",
-        };
-        let audit = if !word.is_allow() && plan.mode == Mode::Audit {
-            "; the mode is audit: it is reported, and passes"
-        } else {
-            ""
-        };
-        self.step("verdict", format!("{verdict}: {by}{audit}"));
-        word.is_allow()
-    }
-
-    fn decided(&mut self, rule: Option<&PlanRule>) {
-        self.rule = rule.map(|rule| DecidingRule {
+        let service = service(&self.flow);
+        let word = plan.lookup(direction, peer, service);
+        let rule = plan.rule(word);
+        self.rule = Some(DecidingRule {
             policy: rule.policy.clone(),
             rule: rule.rule.clone(),
             origin: rule.origin.clone(),
         });
+        if word.is_failsafe() {
+            self.step("failsafe", describe(rule));
+            self.step("verdict", "allowed by a failsafe entry, before any policy");
+            return true;
+        }
+        self.step("failsafe", "none fits");
+        self.identity(peer);
+        self.candidates(direction, peer, service);
+        self.step("verdict", verdict(word, rule, plan.mode));
+        word.is_allow()
     }
 
     fn local(&mut self) -> Option<Direction> {
@@ -178,115 +172,137 @@ impl Tracer<'_> {
             ..
         } = self.flow;
         let local = self.context.local;
-        match (local.contains(&source), local.contains(&destination)) {
-            (true, true) => {
-                self.step(
-                    "local",
-                    "both addresses are the node's: the packet never leaves it",
-                );
-                None
-            }
-            (false, true) => {
-                self.step("local", format!("{destination} is the node's: ingress"));
-                Some(Direction::Ingress)
-            }
+        let (found, direction) = match (local.contains(&source), local.contains(&destination)) {
+            (true, true) => (
+                "both addresses are the node's: the packet never leaves it".to_owned(),
+                None,
+            ),
+            (false, true) => (
+                format!("{destination} is the node's: ingress"),
+                Some(Direction::Ingress),
+            ),
             (true, false) if destination.is_multicast() => {
-                self.step("local", format!("{destination} is a multicast address"));
-                None
+                (format!("{destination} is a multicast address"), None)
             }
-            (true, false) => {
-                self.step("local", format!("{source} is the node's: egress"));
-                Some(Direction::Egress)
-            }
-            (false, false) => {
-                self.step("local", "neither address is the node's");
-                None
-            }
+            (true, false) => (
+                format!("{source} is the node's: egress"),
+                Some(Direction::Egress),
+            ),
+            (false, false) => ("neither address is the node's".to_owned(), None),
+        };
+        self.step("local", found);
+        direction
+    }
+
+    fn identity(&mut self, peer: IpAddr) {
+        let plan = self.context.plan;
+        let identity = self.context.identities.identity(peer);
+        let prefix = plan
+            .peers
+            .iter()
+            .map(|(prefix, _)| *prefix)
+            .filter(|prefix| prefix.contains(&peer))
+            .max_by_key(|prefix| prefix.prefix_len());
+        let prefix = prefix.map_or_else(|| "no prefix".into(), |prefix| prefix.to_string());
+        self.step(
+            "identity",
+            format!(
+                "{peer} is {} [{}]; looked up by {prefix}, peer class {}",
+                identity.name(),
+                identity.labels.join(" "),
+                plan.peer_class(peer)
+            ),
+        );
+    }
+
+    /// The rules that mean this peer and this service, and those that come close.
+    fn candidates(&mut self, direction: Direction, peer: IpAddr, service: Service) {
+        let context = self.context;
+        let labels = context.identities.labels(peer);
+        let rules = &context.rules.direction(direction).rules;
+        let means_peer = |rule: &&Rule| rule.peers.matches(peer, labels, context.cidr_match_mode);
+        let means_service = |rule: &&Rule| rule.services.contains(service);
+        let matching = named(rules.iter().filter(means_peer).filter(means_service));
+        let other_services = rules.iter().filter(means_peer);
+        let other_services = named(other_services.filter(|rule| !means_service(rule)));
+        let other_peers = rules.iter().filter(means_service);
+        let other_peers = named(other_peers.filter(|rule| !means_peer(rule)));
+        self.step(
+            "rules",
+            matching.unwrap_or_else(|| "none means this peer and this service".into()),
+        );
+        let service = flow::service_name(self.flow.protocol, self.flow.destination_port);
+        if let Some(rules) = other_services {
+            self.step("", format!("this peer, but not {service}: {rules}"));
+        }
+        if let Some(rules) = other_peers {
+            self.step("", format!("{service}, but not this peer: {rules}"));
         }
     }
 }
 
-/// The longest prefix that holds `address`, and its class.
-fn peer_class(plan: &Plan, address: IpAddr) -> (Option<IpNet>, u16) {
-    plan.peers
-        .iter()
-        .filter(|(prefix, _)| prefix.contains(&address))
-        .max_by_key(|(prefix, _)| prefix.prefix_len())
-        .map_or((None, 0), |(prefix, class)| (Some(*prefix), *class))
-}
-
-/// The column of the flow's service.
-fn service_class(tables: &DirectionPlan, flow: &Flow) -> u16 {
-    let port = usize::from(flow.destination_port);
-    let class = match flow.protocol {
-        6 => tables.ports[0].get(port),
-        17 => tables.ports[1].get(port),
-        132 => tables.ports[2].get(port),
-        1 => tables.icmp[0].get(port),
-        58 => tables.icmp[1].get(port),
-        number => tables.protocols.get(usize::from(number)),
-    };
-    class.copied().unwrap_or(0)
-}
-
-fn cell(tables: &DirectionPlan, row: u16, column: u16) -> VerdictWord {
-    let index = usize::from(row) * tables.columns as usize + usize::from(column);
-    tables.cells.get(index).copied().unwrap_or_default()
-}
-
-/// Rules that decide for this peer on other services.
-fn others(tables: &DirectionPlan, row: u16, column: u16, word: VerdictWord) -> BTreeSet<u16> {
-    (0..tables.columns)
-        .filter_map(|other| u16::try_from(other).ok())
-        .filter(|other| *other != column)
-        .map(|other| cell(tables, row, other))
-        .filter(|other| other.rule() != word.rule())
-        .map(VerdictWord::rule)
-        .collect()
-}
-
-fn service_text(flow: &Flow, column: u16, others: &BTreeSet<u16>, plan: &Plan) -> String {
-    let mut text = format!(
-        "{}, service class {column}",
-        flow::service_name(flow.protocol, flow.destination_port)
-    );
-    let others: Vec<_> = others
-        .iter()
-        .filter_map(|rule| plan.rules.get(usize::from(*rule)))
-        .map(describe)
-        .collect();
-    if !others.is_empty() {
-        text.push_str("; on other services this peer meets ");
-        text.push_str(&others.join(", "));
+fn service(flow: &Flow) -> Service {
+    // A type is checked to be below 256 where it is read.
+    let icmp_type = u8::try_from(flow.destination_port).unwrap_or(u8::MAX);
+    match flow.protocol {
+        ICMP => Service::Icmp(icmp_type),
+        ICMPV6 => Service::Icmpv6(icmp_type),
+        protocol if PORT_PROTOCOLS.contains(&protocol) => Service::Port {
+            protocol,
+            port: flow.destination_port,
+        },
+        protocol => Service::Protocol(protocol),
     }
-    text
 }
 
-fn identity_text(peer: IpAddr, identity: &Identity, prefix: Option<IpNet>, row: u16) -> String {
-    let labels = identity.labels.join(" ");
-    let prefix = prefix.map_or_else(|| "no prefix".into(), |prefix| prefix.to_string());
-    format!(
-        "{peer} is {} [{labels}], by {prefix}, peer class {row}",
-        identity.name()
-    )
+fn verdict(word: VerdictWord, rule: &PlanRule, mode: Mode) -> String {
+    let rule = describe(rule);
+    let verdict = match (word.is_allow(), word.is_explicit_deny()) {
+        (true, _) => format!("allowed: {rule}"),
+        (false, true) => format!("denied by a deny rule: {rule}"),
+        (false, false) => {
+            format!("denied: nothing allows it, and {rule} switches default deny on")
+        }
+    };
+    let audit = if !word.is_allow() && mode == Mode::Audit {
+        "; the mode is audit: it is reported, and passes"
+    } else {
+        ""
+    };
+    format!("{verdict}{audit}")
 }
 
 fn describe(rule: &PlanRule) -> String {
-    let mut text = rule.rule.clone();
-    if !rule.policy.is_empty() {
-        text.push_str(&format!(" of {}", rule.policy));
+    place(&rule.rule, &rule.policy, &rule.origin)
+}
+
+fn place(rule: &str, policy: &str, origin: &str) -> String {
+    let mut text = rule.to_owned();
+    if !policy.is_empty() {
+        text.push_str(&format!(" of {policy}"));
     }
-    if !rule.origin.is_empty() {
-        text.push_str(&format!(" ({})", rule.origin));
+    if !origin.is_empty() {
+        text.push_str(&format!(" ({origin})"));
     }
     text
 }
 
-fn direction_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
+/// `allow ingress[0] of host (host.yaml:8), …`; `None` of none.
+fn named<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<String> {
+    let mut names: Vec<_> = rules
+        .map(|rule| {
+            let verdict = if rule.deny { "deny" } else { "allow" };
+            let origin = &rule.origin;
+            let place = place(&origin.rule, &origin.policy, &origin.place());
+            format!("{verdict} {place}")
+        })
+        .collect();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    if more > 0 {
+        names.push(format!("and {more} more"));
     }
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 #[cfg(test)]
