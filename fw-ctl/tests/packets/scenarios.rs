@@ -451,7 +451,7 @@ fn icmp_errors() -> Vec<Scenario> {
             ),
             into(
                 "quote cut short",
-                error(router, NODE, 3, 1, &asked[..40]),
+                error(router, NODE, 3, 1, &asked[..36]),
                 Dropped(DefaultDeny),
                 DENY_IN,
             ),
