@@ -24,7 +24,7 @@ pub fn check(bytes: &[u8]) -> Result<(), Vec<String>> {
         .find(|section| section.name == "license")
     {
         None => {
-            faults.push("it has no license section, so the kernel denies it most helpers".into())
+            faults.push("it has no license section, so the kernel denies it most helpers".into());
         }
         Some(section) if section.data.last() != Some(&0) => {
             faults.push("its license section does not end in a zero byte".into());

@@ -8,6 +8,7 @@
 //! - [`attach`]: programs on interfaces, through links that stay.
 //! - [`live`]: all of it together: the [`Datapath`] of a running node.
 //! - [`testrun`]: a private copy that judges frames without an interface.
+//! - [`modelrun`]: the same without a kernel.
 //! - [`frame`]: real frames from flows, for tests and `policy test`.
 
 pub mod attach;
@@ -18,6 +19,8 @@ mod generation;
 pub mod host;
 pub mod image;
 pub mod live;
+mod lookup;
+pub mod modelrun;
 pub mod objects;
 pub mod pins;
 pub mod programs;
@@ -29,4 +32,5 @@ pub use error::DatapathError;
 pub use events::EventReader;
 pub use image::plan_hash;
 pub use live::{Datapath, Installed, Report};
+pub use modelrun::ModelRun;
 pub use testrun::{Hook, Outcome, TestRun, Verdict};

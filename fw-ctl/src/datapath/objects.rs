@@ -22,7 +22,7 @@ pub struct Provenance {
 /// This binary holds no eBPF objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// Why, as a clause: "it was built with FW_BPF=skip".
+    /// Why, as a clause: "it was built with `FW_BPF=skip`".
     pub why: &'static str,
 }
 
@@ -43,7 +43,7 @@ impl std::error::Error for Missing {}
 /// # Errors
 /// [`Missing`] when this binary was built without.
 pub fn xdp() -> Result<&'static [u8], Missing> {
-    embedded().map(|objects| objects.xdp)
+    EMBEDDED.map(|objects| objects.xdp)
 }
 
 /// The object with the TC programs, an ELF file for the kernel's loader.
@@ -51,7 +51,7 @@ pub fn xdp() -> Result<&'static [u8], Missing> {
 /// # Errors
 /// [`Missing`] when this binary was built without.
 pub fn tc() -> Result<&'static [u8], Missing> {
-    embedded().map(|objects| objects.tc)
+    EMBEDDED.map(|objects| objects.tc)
 }
 
 /// What built the objects.
@@ -59,36 +59,33 @@ pub fn tc() -> Result<&'static [u8], Missing> {
 /// # Errors
 /// [`Missing`] when this binary was built without.
 pub fn provenance() -> Result<Provenance, Missing> {
-    embedded().map(|objects| objects.provenance)
+    EMBEDDED.map(|objects| objects.provenance)
 }
 
+#[derive(Clone, Copy)]
 struct Embedded {
     xdp: &'static [u8],
     tc: &'static [u8],
     provenance: Provenance,
 }
 
+// The loader reads the ELF headers in place, so the bytes must be aligned.
 #[cfg(ebpf_objects)]
-fn embedded() -> Result<Embedded, Missing> {
-    // The loader reads the ELF headers in place, so the bytes must be aligned.
-    Ok(Embedded {
-        xdp: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fw-xdp")),
-        tc: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fw-tc")),
-        provenance: Provenance {
-            xdp_sha256: env!("FW_XDP_SHA256"),
-            tc_sha256: env!("FW_TC_SHA256"),
-            compiler: env!("FW_BPF_COMPILER"),
-            linker: env!("FW_BPF_LINKER"),
-        },
-    })
-}
+static EMBEDDED: Result<Embedded, Missing> = Ok(Embedded {
+    xdp: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fw-xdp")),
+    tc: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fw-tc")),
+    provenance: Provenance {
+        xdp_sha256: env!("FW_XDP_SHA256"),
+        tc_sha256: env!("FW_TC_SHA256"),
+        compiler: env!("FW_BPF_COMPILER"),
+        linker: env!("FW_BPF_LINKER"),
+    },
+});
 
 #[cfg(not(ebpf_objects))]
-fn embedded() -> Result<Embedded, Missing> {
-    Err(Missing {
-        why: env!("FW_BPF_MISSING"),
-    })
-}
+static EMBEDDED: Result<Embedded, Missing> = Err(Missing {
+    why: env!("FW_BPF_MISSING"),
+});
 
 #[cfg(test)]
 mod tests {
