@@ -1,5 +1,7 @@
 //! From policy files to flat rules.
 
+pub mod decode;
 pub mod label;
+pub mod load;
 pub mod schema;
 pub mod yaml;
