@@ -126,7 +126,7 @@ fn the_filter_goes_on_without_the_process_and_is_adopted_in_place() {
         assert_eq!((ids("xdp"), ids("tc-egress")), (xdp, tc), "still attached");
 
         let mut datapath = open();
-        assert_eq!(datapath.attached(), [attached.clone()]);
+        assert_eq!(datapath.attached(), std::slice::from_ref(&attached));
         assert_eq!(dropped_of(&datapath, 5), 5, "before it is attached again");
         assert_eq!(
             datapath.attach(&link("eth0"), XdpWish::Auto).unwrap(),

@@ -20,6 +20,9 @@ fn open() -> Datapath {
     Datapath::open(Path::new(PIN_DIR)).expect("the datapath opens")
 }
 
+/// Makes a plan one that must be refused.
+type Spoil = fn(&mut Plan);
+
 fn version_dir() -> String {
     format!("{PIN_DIR}/v{SCHEMA_VERSION}")
 }
@@ -93,7 +96,7 @@ fn a_refused_plan_leaves_the_old_one_in_force() {
         let mut datapath = open();
         let good = plan(&["10.0.0.0/8"], &[22]);
         let installed = datapath.install(&good, 1).unwrap();
-        let refused: [(fn(&mut Plan), &str); 3] = [
+        let refused: [(Spoil, &str); 3] = [
             (|p| p.peers[1].1 = 9, "has the peer class 9 of 2"),
             (|p| p.rules.truncate(1), "names a rule"),
             (
