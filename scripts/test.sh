@@ -10,6 +10,10 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
+# The namespace tests run the binary that this very run builds, not whatever an
+# earlier release build left behind.
+export FW_CTL=${FW_CTL:-$PWD/target/debug/fw-ctl}
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 scripts/cargo.sh test --locked --workspace --exclude fw-xdp --exclude fw-tc --no-fail-fast "$@" \
