@@ -1,5 +1,6 @@
 //! The library behind the `fw-ctl` binary.
 
+pub mod cli;
 pub mod compile;
 pub mod diagnostic;
 pub mod engine;
