@@ -4,6 +4,7 @@
 //! answered in this form, so that a terminal, an editor (`-o json`) and the log
 //! of the daemon tell the same story.
 
+use std::fmt;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
@@ -154,6 +155,20 @@ impl Diagnostic {
             "path": self.path,
             "message": self.message,
         })
+    }
+}
+
+/// One line, as for a log: `a.yaml:12:9: spec.ingress[0]: message`.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.source.name)?;
+        if let Some(span) = self.span {
+            write!(f, "{}:{}:", span.line, span.column)?;
+        }
+        if !self.path.is_empty() {
+            write!(f, " {}:", self.path)?;
+        }
+        write!(f, " {}", self.message)
     }
 }
 

@@ -50,13 +50,14 @@ impl From<Output> for Answer {
     }
 }
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "daemon",
     "status",
     "reload",
     "mode",
     "monitor",
     "rules",
+    "policy",
     "trace",
     "detach",
     "completions",
@@ -136,10 +137,20 @@ fn a_wrong_configuration_exits_with_3_and_names_line_and_key() {
     let config = sandbox.write("fw-ctl.toml", "[policy]\nmoed = \"enforce\"\n");
     let answer = sandbox.run(&["daemon", "--config", &config]);
     assert_eq!(answer.code, Some(3), "{answer:?}");
-    assert_eq!(
-        answer.stderr,
-        format!("error: {config}:2:1: unknown key `policy.moed` (did you mean `mode`?)\n")
+    let expected = format!(
+        "error: unknown key `policy.moed`
+ --> {config}:2:1
+  |
+2 | moed = \"enforce\"
+  | ^^^^
+  |
+  = field: policy.moed
+  = help: did you mean `mode`?
+
+error: the configuration is refused: 1 error
+"
     );
+    assert_eq!(answer.stderr, expected);
     let absent = sandbox.path().join("absent.toml").display().to_string();
     let answer = sandbox.run(&["daemon", "--config", &absent]);
     assert_eq!(answer.code, Some(3), "{answer:?}");

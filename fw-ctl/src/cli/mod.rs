@@ -5,15 +5,16 @@ pub(crate) mod args;
 mod completions;
 mod daemon;
 mod detach;
-
 mod man;
 mod mode;
 mod monitor;
 pub mod output;
+mod policy;
 mod reload;
 mod rules;
 mod status;
 mod trace;
+pub mod validate;
 mod version;
 
 use std::process::ExitCode;
@@ -56,6 +57,9 @@ enum Command {
     Monitor(monitor::Args),
     /// List the rules in force with what they decided
     Rules(rules::Args),
+    /// Look at policies without a daemon
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Explain what happens to a new connection; exit 0 allowed, 1 denied
     Trace(trace::Args),
     /// Take the filter off every interface: the node is open afterwards
@@ -80,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Mode(args) => mode::run(&args),
         Command::Monitor(args) => monitor::run(&args),
         Command::Rules(args) => rules::run(&args),
+        Command::Policy(command) => policy::run(&command),
         Command::Trace(args) => trace::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -87,7 +87,7 @@ fn offline(args: &Args, flow: Flow) -> Result<Trace, Failure> {
     let loaded = load(&paths.overrides())
         .map_err(|errors| Failure::refused("the configuration is refused", &errors))?;
     let compiled = sources::compile(&loaded.config)
-        .map_err(|errors| Failure::refused("policies and inventory are refused", &errors))?;
+        .map_err(|wrong| wrong.failure("policies and inventory are refused"))?;
     Ok(trace(compiled.context(&compiled.node_addresses), flow))
 }
 

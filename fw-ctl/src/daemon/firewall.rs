@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::status::{Detached, ModeStatus, Reloaded, SCHEMA, hex};
 use super::{InForce, Kernel, ModeStore, Names, links};
 use crate::cli::output::plain;
+use crate::compile::CapacityError;
 use crate::compile::plan::{Mode, Plan};
 use crate::config::Config;
 use crate::control::protocol::{Failure, ModeChange};
@@ -56,6 +57,43 @@ impl Compiled {
     }
 }
 
+/// Why files make no plan.
+#[derive(Debug)]
+pub enum Wrong {
+    /// Something is wrong with them.
+    Files(Vec<Diagnostic>),
+    /// What they say does not fit the kernel's tables.
+    TooLarge(Box<CapacityError>),
+}
+
+impl Wrong {
+    /// For the one who asked; `what` is not done.
+    #[must_use]
+    pub fn failure(&self, what: &str) -> Failure {
+        match self {
+            Self::Files(errors) => Failure::refused(what, errors),
+            Self::TooLarge(error) => {
+                let text = error.to_string();
+                let (why, help) = text.split_once("; try: ").unwrap_or((&text, ""));
+                let failure = Failure::new(exit::REFUSED, format!("{what}: {why}"));
+                if help.is_empty() {
+                    failure
+                } else {
+                    failure.help(help)
+                }
+            }
+        }
+    }
+
+    /// A line for each error, for logs and `status`.
+    fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Files(errors) => errors.iter().map(plain).collect(),
+            Self::TooLarge(error) => vec![error.to_string()],
+        }
+    }
+}
+
 /// Where configuration and policies come from.
 pub trait Sources {
     /// Reads the configuration.
@@ -66,8 +104,8 @@ pub trait Sources {
     /// Reads policies and inventory, and compiles them.
     ///
     /// # Errors
-    /// Everything that is wrong with them.
-    fn compile(&self, config: &Config) -> Result<Compiled, Vec<Diagnostic>>;
+    /// Everything that is wrong with them, or that they do not fit.
+    fn compile(&self, config: &Config) -> Result<Compiled, Wrong>;
 }
 
 /// What can be wrong, one entry each: the newest word replaces the older one.
@@ -133,7 +171,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         self.tell_links();
         let result = match self.set_addresses() {
             Ok(()) => self.change(),
-            Err(failure) => Err(self.note(failure, None)),
+            Err(failure) => {
+                let lines = vec![failure.to_string()];
+                Err(self.note(failure, lines))
+            }
         };
         self.settle(true);
         result
@@ -151,16 +192,12 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     }
 
     /// Remembers why the last change was refused, in a line for each error.
-    fn note(&mut self, failure: Failure, errors: Option<&[Diagnostic]>) -> Failure {
-        let lines = match errors {
-            Some(errors) => errors.iter().map(plain).collect(),
-            None => vec![failure.message.clone()],
-        };
+    fn note(&mut self, failure: Failure, lines: Vec<String>) -> Failure {
         self.troubles.insert(Trouble::Change, lines);
         failure
     }
 
-    fn refuse(&mut self, errors: &[Diagnostic]) -> Failure {
+    fn refuse(&mut self, wrong: &Wrong) -> Failure {
         let what = match self.kernel.active() {
             Ok(Some(active)) => format!(
                 "the change is refused, generation {} stays in force",
@@ -168,17 +205,20 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             ),
             _ => "the files are refused, and nothing is filtered".to_owned(),
         };
-        self.note(Failure::refused(&what, errors), Some(errors))
+        self.note(wrong.failure(&what), wrong.lines())
     }
 
     fn change(&mut self) -> Result<Reloaded, Failure> {
         let config = self.sources.config();
-        let config = config.map_err(|errors| self.refuse(&errors))?;
+        let config = config.map_err(|errors| self.refuse(&Wrong::Files(errors)))?;
         let compiled = self.sources.compile(&config);
-        let mut compiled = compiled.map_err(|errors| self.refuse(&errors))?;
+        let mut compiled = compiled.map_err(|wrong| self.refuse(&wrong))?;
         compiled.plan.mode = self.effective_mode(&config);
         let installed = self.install(&compiled);
-        let in_force = installed.map_err(|failure| self.note(failure, None))?;
+        let in_force = installed.map_err(|failure| {
+            let lines = vec![failure.to_string()];
+            self.note(failure, lines)
+        })?;
         self.troubles.remove(&Trouble::Change);
         let mut warnings: Vec<_> = compiled.warnings.iter().map(plain).collect();
         if config.paths != self.config.paths {

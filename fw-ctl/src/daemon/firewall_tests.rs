@@ -152,10 +152,10 @@ impl Sources for FakeSources {
     fn config(&self) -> Result<Config, Vec<Diagnostic>> {
         Ok(self.0.borrow().config.clone())
     }
-    fn compile(&self, config: &Config) -> Result<Compiled, Vec<Diagnostic>> {
+    fn compile(&self, config: &Config) -> Result<Compiled, Wrong> {
         let files = self.0.borrow();
         if let Some(error) = files.error {
-            return Err(vec![finding(error)]);
+            return Err(Wrong::Files(vec![finding(error)]));
         }
         let direction = DirectionPlan {
             columns: 1,

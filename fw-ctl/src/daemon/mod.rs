@@ -19,7 +19,7 @@ pub mod service;
 pub mod sources;
 pub mod status;
 
-pub use firewall::{Compiled, Firewall, Sources};
+pub use firewall::{Compiled, Firewall, Sources, Wrong};
 pub use kernel::{AttachedLink, InForce, Ingress, Kernel, Wish};
 pub use lock::Lock;
 pub use mode::ModeStore;

@@ -48,6 +48,15 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The node itself, when nothing more is known.
+    #[must_use]
+    pub fn host() -> Self {
+        Self {
+            number: HOST,
+            labels: vec!["reserved:host".into()],
+        }
+    }
+
     /// The reserved name, else the number, as `cilium monitor` writes it.
     #[must_use]
     pub fn name(&self) -> String {

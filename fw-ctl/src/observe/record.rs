@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use fw_common::wire::{Action, Direction, DropReason, Event};
 use serde::{Deserialize, Serialize};
 
-use super::{Clock, Identify, Identity};
+use super::{Clock, HOST, Identify, Identity};
 use crate::compile::plan::PlanRule;
 
 /// What a [`Record`] tells.
@@ -148,12 +148,18 @@ pub fn resolve(
         action if action == Action::Audit as u8 => Told::Audit,
         _ => Told::Deny,
     };
-    let endpoint = |address: fw_common::wire::Address, port| {
+    let ingress = event.direction == Direction::Ingress as u8;
+    let endpoint = |address: fw_common::wire::Address, port, local| {
         let address = IpAddr::from(address);
+        let mut identity = identities.identity(address);
+        // The kernel knows addresses of the node that no inventory lists.
+        if local && identity.number != HOST {
+            identity = Identity::host();
+        }
         Endpoint {
             address,
             port,
-            identity: identities.identity(address),
+            identity,
         }
     };
     Record {
@@ -161,9 +167,9 @@ pub fn resolve(
         node: node.to_owned(),
         told,
         reason: (told != Told::Allow).then_some(event.reason),
-        ingress: event.direction == Direction::Ingress as u8,
-        source: endpoint(event.source, event.source_port),
-        destination: endpoint(event.destination, event.destination_port),
+        ingress,
+        source: endpoint(event.source, event.source_port, !ingress),
+        destination: endpoint(event.destination, event.destination_port, ingress),
         family: event.family,
         protocol: event.protocol,
         tcp_flags: event.tcp_flags,

@@ -115,7 +115,8 @@ fn enforcing() -> Node {
 #[test]
 fn every_way_through() {
     let node = enforcing();
-    let denied = "denied: nothing allows it, and ingress[0] of host (host.yaml:3) switches default deny on";
+    let denied =
+        "denied: nothing allows it, and ingress[0] of host (host.yaml:3) switches default deny on";
     let failsafe = "allowed by a failsafe entry, before any policy";
     let builtin = "allowed by a built-in, before any policy";
     let office = "allowed: ingress[1] of host (host.yaml:14)";
