@@ -156,11 +156,6 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         }
     }
 
-    /// The kernel, for what needs no decision.
-    pub fn kernel(&mut self) -> &mut K {
-        &mut self.kernel
-    }
-
     /// Brings the node under the filter: plan first, then links, so that nothing
     /// is judged by an empty plan.
     ///
@@ -260,14 +255,17 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         self.mode.get().unwrap_or(config.policy.mode.into())
     }
 
-    /// Links or addresses have changed.
-    pub fn network_changed(&mut self, network: Network) {
+    /// Links or addresses have changed. Returns whether that made a difference to
+    /// what is filtered, or to what is wrong.
+    pub fn network_changed(&mut self, network: Network) -> bool {
         if network == self.network {
-            return;
+            return false;
         }
+        let before = (self.kernel.attached(), self.problems());
         self.network = network;
         self.tell_links();
         self.settle(false);
+        before != (self.kernel.attached(), self.problems())
     }
 
     fn tell_links(&self) {
