@@ -167,7 +167,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let result = match self.set_addresses() {
             Ok(()) => self.change(),
             Err(failure) => {
-                let lines = vec![failure.to_string()];
+                let lines = vec![failure.line()];
                 Err(self.note(failure, lines))
             }
         };
@@ -211,7 +211,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         compiled.plan.mode = self.effective_mode(&config);
         let installed = self.install(&compiled);
         let in_force = installed.map_err(|failure| {
-            let lines = vec![failure.to_string()];
+            let lines = vec![failure.line()];
             self.note(failure, lines)
         })?;
         self.troubles.remove(&Trouble::Change);
@@ -291,7 +291,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     fn settle(&mut self, again: bool) {
         let mut problems = Vec::new();
         if let Err(failure) = self.set_addresses() {
-            problems.push(failure.to_string());
+            problems.push(failure.line());
         }
         let judges = matches!(self.kernel.active(), Ok(Some(_)));
         if judges && !self.detached {
@@ -322,9 +322,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         };
         let expected = *expected;
         let trouble = match (self.kernel.active(), self.kernel.read_back()) {
-            (Err(failure), _) | (_, Err(failure)) => {
-                Some(format!("the plan in force cannot be read back: {failure}"))
-            }
+            (Err(failure), _) | (_, Err(failure)) => Some(format!(
+                "the plan in force cannot be read back: {}",
+                failure.line()
+            )),
             (Ok(active), Ok(hash)) if active != Some(expected) || hash != expected.hash => Some(
                 "the kernel's tables are not those that were installed; try: fw-ctl reload".into(),
             ),
@@ -415,7 +416,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         for link in self.kernel.attached() {
             match self.kernel.detach(link.index) {
                 Ok(()) => interfaces.push(link.name),
-                Err(failure) => failures.push(format!("{}: {failure}", link.name)),
+                Err(failure) => failures.push(failure.line()),
             }
         }
         self.settle(false);

@@ -73,8 +73,9 @@ impl Kernel for Fake {
         if pins.foreign == Some(link.name.as_str()) {
             return Err(Failure::new(
                 exit::REFUSED,
-                "XDP program 17 is attached already",
-            ));
+                "interface eth0: XDP program 17 is attached already",
+            )
+            .help("remove it"));
         }
         let (ingress, why) = match wish {
             Wish::Auto | Wish::Native if pins.no_native => {
@@ -456,7 +457,7 @@ fn a_foreign_program_degrades_and_is_tried_again() {
     let status = daemon.status().unwrap();
     assert_eq!(
         status.degraded,
-        ["eth0: XDP program 17 is attached already"]
+        ["interface eth0: XDP program 17 is attached already (try: remove it)"]
     );
     fixture.kernel.0.borrow_mut().foreign = None;
     assert!(daemon.check());
