@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod label;
+pub mod lint;
 pub mod load;
 pub mod rules;
 pub mod schema;

@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use super::label::LabelSet;
 use super::schema::{CidrGroup, LabelSelector};
 use crate::diagnostic::{Diagnostic, Source, Span};
+pub(in crate::policy) use flatten::cidrs;
 pub use flatten::flatten;
 
 /// IP protocol number of ICMP.

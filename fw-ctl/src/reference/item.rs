@@ -123,14 +123,7 @@ fn cidr_rule(rule: &CidrRule, peer: &Peer<'_>) -> bool {
             .filter(|group| group.name == name.value)
             .any(|group| group.cidrs.iter().any(inside)),
         CidrSelector::GroupSelector(selector) => peer.groups.iter().any(|group| {
-            // Labels of a group have a source of their own, and what is written
-            // without a source means it.
-            let mut selector = selector.clone();
-            for requirement in &mut selector.requirements {
-                if requirement.key.source == "any" {
-                    "cidrgroup".clone_into(&mut requirement.key.source);
-                }
-            }
+            // Decoding gives this source to the keys of the selector.
             let labels = group.labels.iter();
             let labels: LabelSet = labels
                 .map(|(key, value)| Label::new("cidrgroup", key, value))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fw_common::wire::Direction;
 use ipnet::IpNet;
 
-use super::super::label::{ANY, Label, LabelKey, LabelSet};
+use super::super::label::{Label, LabelSet};
 use super::super::schema::{
     CidrGroup, CidrRule, CidrSelector, Item, LabelSelector, PolicyDocument, Port, PortProtocol,
     Protocol, Spec, Subject,
@@ -16,7 +16,7 @@ use super::{
     ServiceRange, Services, SpecSummary, Surroundings,
 };
 
-/// The source that the labels of CIDR groups have in selectors.
+/// The source that decoding gives to the keys of `cidrGroupSelector`, as Cilium does.
 const CIDR_GROUP: &str = "cidrgroup";
 
 /// Resolves documents to the rules that are in force on one node.
@@ -157,7 +157,7 @@ pub(in crate::policy) fn cidrs(rule: &CidrRule, groups: &[CidrGroup]) -> Vec<IpN
     let named = |group: &&CidrGroup| match &rule.selector {
         CidrSelector::Cidr(_) => false,
         CidrSelector::Group(name) => group.name == name.value,
-        CidrSelector::GroupSelector(selector) => group_labels(selector).matches(&labels(group)),
+        CidrSelector::GroupSelector(selector) => selector.matches(&labels(group)),
     };
     match &rule.selector {
         CidrSelector::Cidr(cidr) => vec![cidr.value],
@@ -167,17 +167,6 @@ pub(in crate::policy) fn cidrs(rule: &CidrRule, groups: &[CidrGroup]) -> Vec<IpN
             .flat_map(|group| group.cidrs.iter().copied())
             .collect(),
     }
-}
-
-/// A selector of CIDR groups with its keys in the groups' own source.
-fn group_labels(selector: &LabelSelector) -> LabelSelector {
-    let mut selector = selector.clone();
-    for requirement in &mut selector.requirements {
-        if requirement.key.source == ANY {
-            requirement.key = LabelKey::new(CIDR_GROUP, requirement.key.key.clone());
-        }
-    }
-    selector
 }
 
 fn labels(group: &CidrGroup) -> LabelSet {
