@@ -1,4 +1,16 @@
 //! What the eBPF programs and user space must agree on, and the verdict itself.
+//!
+//! - [`wire`]: what crosses the boundary between the kernel and user space.
+//! - [`packet`]: reading a frame.
+//! - [`datapath`]: the decision, generic over the frame and the tables.
+//! - `kernel`: the tables as BPF maps, frames as XDP and TC contexts (bpf only).
+//! - [`model`]: the tables as collections, frames as slices (everywhere else).
 #![cfg_attr(target_arch = "bpf", no_std)]
 
+pub mod datapath;
+#[cfg(target_arch = "bpf")]
+pub mod kernel;
+#[cfg(not(target_arch = "bpf"))]
+pub mod model;
+pub mod packet;
 pub mod wire;

@@ -1,1 +1,46 @@
+//! TC entry points: the node's egress, and ingress where XDP cannot serve.
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+
+#[cfg(target_arch = "bpf")]
+mod program {
+    use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
+    use aya_ebpf::macros::classifier;
+    use aya_ebpf::programs::TcContext;
+    use fw_common::datapath::{Verdict, run};
+    use fw_common::kernel::{KernelTables, TcFrame};
+    use fw_common::wire::Direction;
+
+    #[classifier]
+    fn fw_tc_ingress(context: TcContext) -> i32 {
+        let frame = TcFrame::new(&context, false);
+        action(run(&frame, &KernelTables, Direction::Ingress))
+    }
+
+    #[classifier]
+    fn fw_tc_egress(context: TcContext) -> i32 {
+        let frame = TcFrame::new(&context, true);
+        action(run(&frame, &KernelTables, Direction::Egress))
+    }
+
+    /// What passes goes on to whatever other program is attached.
+    #[inline(always)]
+    fn action(verdict: Verdict) -> i32 {
+        match verdict {
+            Verdict::Pass => TC_ACT_UNSPEC,
+            Verdict::Drop => TC_ACT_SHOT as i32,
+        }
+    }
+
+    #[panic_handler]
+    fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+        // Never linked: the build refuses an object with a way to get here.
+        loop {}
+    }
+
+    #[unsafe(link_section = "license")]
+    #[unsafe(no_mangle)]
+    static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+}
+
+#[cfg(not(target_arch = "bpf"))]
 fn main() {}

@@ -87,7 +87,7 @@ pub struct L4 {
 }
 
 /// A connection, the same for both of its directions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
 pub struct FlowKey {
     /// Address of the node.
@@ -144,16 +144,18 @@ pub struct FlowState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
 pub struct FragmentKey {
-    /// Sender.
-    pub source: Address,
-    /// Receiver.
-    pub destination: Address,
+    /// Address of the node.
+    pub local: Address,
+    /// Address of the peer.
+    pub remote: Address,
     /// Identification: 16 bits in IPv4, 32 in IPv6, as in the header.
     pub id: u32,
-    /// IP protocol number (IPv4 only: part of the key there).
+    /// IP protocol number in IPv4, where it is part of the name; else 0.
     pub protocol: u8,
+    /// [`super::Direction`]: the two sides number their packets apart.
+    pub direction: u8,
     /// Zero.
-    pub pad: [u8; 3],
+    pub pad: [u8; 2],
 }
 
 pod!(Address: 16, L4: 8, FlowKey: 40, FlowState: 8, FragmentKey: 40);

@@ -1,0 +1,166 @@
+//! The packet at hand, and its end: counted, perhaps reported, passed or dropped.
+
+use super::Verdict;
+use super::flow::Flow;
+use super::tables::{Tables, View};
+use crate::packet::Packet;
+use crate::packet::transport::TCP;
+use crate::wire::{
+    Action, Counter, Direction, DropReason, Event, GenerationFlags, RULE_NO_POLICY, VerdictWord,
+};
+
+/// The packet at hand, as one argument: a BPF function takes at most five.
+pub struct Case<'a, P, T> {
+    /// The frame.
+    pub packet: &'a P,
+    /// The tables.
+    pub tables: &'a T,
+    /// The plan that judges it.
+    pub view: View<'a>,
+    /// Where it goes.
+    pub direction: Direction,
+    /// Class of the peer, once it is known.
+    pub class: u32,
+    /// Outermost VLAN id, once it is known.
+    pub vlan: u16,
+    /// 4 or 6, once it is known.
+    pub family: u8,
+}
+
+/// Kinds of events that are limited apart from each other, so that a flood of
+/// the one does not hide the other.
+const KIND_ALLOWED: u32 = 0;
+const KIND_DENIED: u32 = 1;
+
+impl<'a, P: Packet, T: Tables> Case<'a, P, T> {
+    #[inline(always)]
+    pub(super) const fn new(
+        packet: &'a P,
+        tables: &'a T,
+        view: View<'a>,
+        direction: Direction,
+    ) -> Self {
+        Self {
+            packet,
+            tables,
+            view,
+            direction,
+            class: 0,
+            vlan: 0,
+            family: 0,
+        }
+    }
+
+    /// Whether what is denied is dropped.
+    #[inline(always)]
+    pub const fn enforces(&self) -> bool {
+        self.view.plan.flags & GenerationFlags::ENFORCE != 0
+    }
+
+    /// Passes without a rule.
+    #[inline(always)]
+    pub fn pass(&self, counter: Counter) -> Verdict {
+        self.count(counter);
+        Verdict::Pass
+    }
+
+    /// Policy or failsafe allow it. Reported if it is the first of a connection,
+    /// as far as one packet can tell.
+    #[inline(always)]
+    pub fn allowed(&self, word: VerdictWord, flow: &Flow) -> Verdict {
+        self.count(if word.is_failsafe() {
+            Counter::Failsafe
+        } else {
+            Counter::Allowed
+        });
+        self.count_rule(word.rule());
+        let begins = flow.l4.protocol != TCP || flow.l4.is_pure_syn();
+        if begins && word.rule() != RULE_NO_POLICY && self.may_report(KIND_ALLOWED) {
+            self.report(flow, word.rule(), Action::Allow, 0);
+        }
+        Verdict::Pass
+    }
+
+    /// Policy denies it.
+    #[inline(always)]
+    pub fn denied(&self, word: VerdictWord, flow: &Flow) -> Verdict {
+        let reason = if word.is_explicit_deny() {
+            DropReason::DenyRule
+        } else {
+            DropReason::DefaultDeny
+        };
+        self.count_rule(word.rule());
+        self.stop(flow, word.rule(), reason)
+    }
+
+    /// It cannot be read; `flow` has what is known of it.
+    #[inline(always)]
+    pub fn unreadable(&self, flow: &Flow, reason: DropReason) -> Verdict {
+        self.stop(flow, RULE_NO_POLICY, reason)
+    }
+
+    /// Drops, or in audit mode says that it would.
+    #[inline(never)]
+    fn stop(&self, flow: &Flow, rule: u16, reason: DropReason) -> Verdict {
+        let enforce = self.enforces();
+        let (counter, action) = if enforce {
+            (Counter::Dropped(reason), Action::Deny)
+        } else {
+            (Counter::Audited(reason), Action::Audit)
+        };
+        self.count(counter);
+        if self.may_report(KIND_DENIED) {
+            self.report(flow, rule, action, reason as u8);
+        }
+        if enforce {
+            Verdict::Drop
+        } else {
+            Verdict::Pass
+        }
+    }
+
+    #[inline(always)]
+    fn count(&self, counter: Counter) {
+        self.tables
+            .count(self.direction, counter, self.packet.length());
+    }
+
+    #[inline(always)]
+    fn count_rule(&self, rule: u16) {
+        self.tables
+            .count_rule(self.view.index, rule, self.packet.length());
+    }
+
+    #[inline(always)]
+    fn may_report(&self, kind: u32) -> bool {
+        self.tables.may_report(kind, self.view.plan.event_limit)
+    }
+
+    #[inline(never)]
+    fn report(&self, flow: &Flow, rule: u16, action: Action, reason: u8) {
+        let (source, destination) = match self.direction {
+            Direction::Ingress => (flow.key.remote, flow.key.local),
+            Direction::Egress => (flow.key.local, flow.key.remote),
+        };
+        self.tables.report(Event {
+            time: 0,
+            plan: self.view.plan.number,
+            source,
+            destination,
+            ifindex: self.packet.ifindex(),
+            length: self.packet.length(),
+            source_port: flow.l4.source,
+            destination_port: flow.l4.destination,
+            rule,
+            vlan: self.vlan,
+            action: action as u8,
+            reason,
+            direction: self.direction as u8,
+            family: self.family,
+            protocol: flow.l4.protocol,
+            tcp_flags: flow.l4.tcp_flags,
+            icmp_type: flow.l4.icmp_type,
+            icmp_code: flow.l4.icmp_code,
+        });
+    }
+}

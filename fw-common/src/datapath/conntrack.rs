@@ -1,0 +1,217 @@
+//! Connections, remembered only where a verdict depends on it.
+//!
+//! A packet that policy allows leaves a trace only if its reply would be denied
+//! by the policy of the other direction. So a busy server's replies never create
+//! state, and nobody fills the table from outside while ingress is what is
+//! filtered.
+
+use super::case::Case;
+use super::classify::{self, Service};
+use super::flow::Flow;
+use super::tables::Tables;
+use crate::packet::Packet;
+use crate::packet::icmp::{self, Quoted};
+use crate::packet::transport::{ACK, FIN, ICMP, ICMPV6, RST, SYN, TCP};
+use crate::wire::{Direction, FlowKey, FlowState, GenerationFlags, L4, Origin, Phase};
+
+/// Lifetimes in units of 2^30 ns (1.07 s), by [`Phase`]: Cilium's defaults.
+const LIFETIME: [u32; 3] = [56, 7_450, 10];
+
+/// Remembers the connection of a packet that may pass, if policy would deny its reply.
+#[inline(always)]
+pub(super) fn remember<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) {
+    // Decided here, so that an unfiltered direction costs one test of a bit.
+    let back = GenerationFlags::filters(case.direction.reverse());
+    if case.view.plan.flags & back != 0 && denies_reply(case, flow) {
+        touch(case, flow);
+    }
+}
+
+/// Remembers the connection that the packet belongs to, or that it goes on.
+#[inline(never)]
+pub(super) fn touch<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) {
+    let origin = match case.direction {
+        Direction::Ingress => Origin::Remote,
+        Direction::Egress => Origin::Local,
+    };
+    let now = case.tables.now();
+    match live(case.tables, &flow.key, now) {
+        // A new connection takes over the five-tuple of an old one.
+        Some(state) if state.origin == origin as u8 || !flow.l4.is_pure_syn() => {
+            refresh(case.tables, flow, state, now);
+        }
+        _ => {
+            if may_begin(case.direction, flow) {
+                let first = flow.l4.is_pure_syn() || flow.l4.protocol != TCP;
+                let phase = if first {
+                    Phase::New
+                } else {
+                    Phase::Established
+                };
+                case.tables.set_flow(&flow.key, state(now, origin, phase));
+            }
+        }
+    }
+}
+
+/// Whether a packet that policy denies belongs to a connection of the other
+/// direction; if so the connection is kept alive.
+#[inline(never)]
+pub(super) fn is_reply<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) -> bool {
+    let l4 = &flow.l4;
+    // Neither can be a reply, so a flood of them costs no lookup.
+    if l4.is_pure_syn() || is_icmp(l4.protocol) && !icmp::is_reply(l4.protocol, l4.icmp_type) {
+        return false;
+    }
+    let now = case.tables.now();
+    let Some(state) = live(case.tables, &flow.key, now) else {
+        return false;
+    };
+    let wanted = match case.direction {
+        Direction::Ingress => Origin::Local,
+        Direction::Egress => Origin::Remote,
+    };
+    if state.origin != wanted as u8 {
+        return false;
+    }
+    refresh(case.tables, flow, state, now);
+    true
+}
+
+/// Whether an ICMP error is about a packet that went the other way and may be
+/// answered: it is remembered, or its replies need no memory.
+#[inline(never)]
+pub(super) fn is_related<P: Packet, T: Tables>(case: &Case<'_, P, T>, quoted: &Quoted) -> bool {
+    let (l4, from_to) = (&quoted.l4, &quoted.addresses);
+    let (local, remote, local_port, remote_port) = match case.direction {
+        Direction::Ingress => (
+            &from_to.source,
+            &from_to.destination,
+            l4.source,
+            l4.destination,
+        ),
+        Direction::Egress => (
+            &from_to.destination,
+            &from_to.source,
+            l4.destination,
+            l4.source,
+        ),
+    };
+    if !case.tables.is_local(local) {
+        return false;
+    }
+    let ports = !is_icmp(l4.protocol);
+    let key = FlowKey {
+        local: *local,
+        remote: *remote,
+        local_port: if ports { local_port } else { l4.source },
+        remote_port: if ports { remote_port } else { 0 },
+        protocol: l4.protocol,
+        pad: [0; 3],
+    };
+    if live(case.tables, &key, case.tables.now()).is_some() {
+        return true;
+    }
+    let Some(reply) = reply_to(l4) else {
+        return false;
+    };
+    let class = classify::peer_class(case.tables, case.view, case.family, remote);
+    classify::verdict(case.tables, case.view, case.direction, class, reply).is_allow()
+}
+
+/// Whether policy would deny the reply to this packet.
+#[inline(never)]
+fn denies_reply<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) -> bool {
+    let Some(reply) = reply_to(&flow.l4) else {
+        return false;
+    };
+    let back = case.direction.reverse();
+    !classify::verdict(case.tables, case.view, back, case.class, reply).is_allow()
+}
+
+/// What the reply to a packet looks like to policy; `None` if it has no reply.
+#[inline(always)]
+const fn reply_to(l4: &L4) -> Option<Service> {
+    let icmp_type = if is_icmp(l4.protocol) {
+        match icmp::reply_type(l4.protocol, l4.icmp_type) {
+            Some(kind) => kind,
+            None => return None,
+        }
+    } else {
+        0
+    };
+    Some(Service {
+        protocol: l4.protocol,
+        icmp_type,
+        port: l4.source,
+    })
+}
+
+/// Whether this packet can be the first that is seen of a connection which its
+/// sender's side began.
+///
+/// A TCP connection is also picked up in the middle, so that a firewall that
+/// comes later does not cut it; then the side with the higher port is taken for
+/// the client, which keeps a denied server connection from becoming an allowed
+/// "reply".
+#[inline(always)]
+fn may_begin(direction: Direction, flow: &Flow) -> bool {
+    if flow.l4.protocol != TCP || flow.l4.is_pure_syn() {
+        return true;
+    }
+    if flow.l4.tcp_flags & (SYN | RST) != 0 {
+        return false;
+    }
+    match direction {
+        Direction::Ingress => flow.key.remote_port >= flow.key.local_port,
+        Direction::Egress => flow.key.local_port >= flow.key.remote_port,
+    }
+}
+
+#[inline(always)]
+fn live<T: Tables>(tables: &T, key: &FlowKey, now: u32) -> Option<FlowState> {
+    let state = tables.flow(key)?;
+    let lifetime = match state.phase {
+        0 => LIFETIME[0],
+        1 => LIFETIME[1],
+        _ => LIFETIME[2],
+    };
+    if now.wrapping_sub(state.seen) > lifetime {
+        return None;
+    }
+    Some(state)
+}
+
+/// Writes only when something changed: at most once a second and connection.
+#[inline(always)]
+fn refresh<T: Tables>(tables: &T, flow: &Flow, old: FlowState, now: u32) {
+    let mut new = FlowState { seen: now, ..old };
+    if flow.l4.protocol == TCP {
+        let flags = flow.l4.tcp_flags;
+        if flags & (FIN | RST) != 0 {
+            new.phase = Phase::Closing as u8;
+        } else if flow.l4.is_pure_syn() {
+            new.phase = Phase::New as u8;
+        } else if flags & ACK != 0 && old.phase == Phase::New as u8 {
+            new.phase = Phase::Established as u8;
+        }
+    }
+    if new.seen != old.seen || new.phase != old.phase {
+        tables.set_flow(&flow.key, new);
+    }
+}
+
+#[inline(always)]
+const fn state(now: u32, origin: Origin, phase: Phase) -> FlowState {
+    FlowState {
+        seen: now,
+        origin: origin as u8,
+        phase: phase as u8,
+        pad: [0; 2],
+    }
+}
+
+#[inline(always)]
+const fn is_icmp(protocol: u8) -> bool {
+    protocol == ICMP || protocol == ICMPV6
+}

@@ -1,0 +1,67 @@
+//! What the decision needs from its surroundings: the kernel's maps, or the
+//! model's collections.
+
+use crate::wire::{
+    Address, Counter, Direction, Event, FlowKey, FlowState, FragmentKey, Generation, L4,
+    VerdictWord,
+};
+
+/// The plan in force: which generation, and what it says of itself.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// 0 or 1.
+    pub index: u32,
+    /// Never with number 0.
+    pub plan: &'a Generation,
+}
+
+/// A table of service classes by a small number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// By ICMP type.
+    Icmp,
+    /// By ICMPv6 type.
+    Icmpv6,
+    /// By IP protocol number.
+    Protocol,
+}
+
+/// Tables, counters, events and the clock.
+///
+/// Lookups take the generation from the caller, who reads it once a packet: no
+/// packet is judged by a mixture of two plans.
+pub trait Tables {
+    /// The plan in force, if one was ever installed.
+    fn active(&self) -> Option<View<'_>>;
+    /// Whether the node has this address.
+    fn is_local(&self, address: &Address) -> bool;
+    /// Class of a peer, by longest prefix.
+    fn peer_class(&self, generation: u32, family: u8, address: &Address) -> Option<u32>;
+    /// Service class of a port; `table` is a [`crate::wire::port_index`].
+    fn port_class(&self, table: u32, port: u16) -> Option<u32>;
+    /// Service class by number; `table` is a [`crate::wire::direction_index`].
+    fn number_class(&self, table: u32, numbers: Numbers, number: u8) -> Option<u32>;
+    /// A cell of the matrix.
+    fn verdict(&self, generation: u32, direction: Direction, cell: u32) -> Option<VerdictWord>;
+
+    /// A remembered connection.
+    fn flow(&self, key: &FlowKey) -> Option<FlowState>;
+    /// Remembers a connection. A full table forgets the one not used for longest.
+    fn set_flow(&self, key: &FlowKey, state: FlowState);
+    /// The transport header of the first fragment.
+    fn fragment(&self, key: &FragmentKey) -> Option<L4>;
+    /// Remembers a first fragment.
+    fn set_fragment(&self, key: &FragmentKey, l4: L4);
+
+    /// Counts a packet.
+    fn count(&self, direction: Direction, counter: Counter, bytes: u32);
+    /// Counts a packet for the rule that decided.
+    fn count_rule(&self, generation: u32, rule: u16, bytes: u32);
+    /// Whether another event of this kind (0 allowed, 1 not allowed) may be
+    /// reported now; what may not is counted as lost.
+    fn may_report(&self, kind: u32, limit: u32) -> bool;
+    /// Reports; `time` is filled in here.
+    fn report(&self, event: Event);
+    /// The monotonic clock in units of 2^30 ns.
+    fn now(&self) -> u32;
+}

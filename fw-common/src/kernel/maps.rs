@@ -1,0 +1,67 @@
+//! Every map, once. Both programs share them through their pins, by name.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+
+use crate::wire::{
+    Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FlowKey, FlowState, FragmentKey,
+    GENERATIONS, Generation, L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS,
+    PeerKeyV4, PeerKeyV6, PortClasses, RULES as RULE_ENTRIES, Tally,
+};
+
+const _: () = assert!(core::mem::size_of::<Event>() % 8 == 0);
+
+/// Prefixes of one family in both generations. The trie takes memory only for
+/// what is in it.
+const PEERS: u32 = 2_097_152;
+/// Addresses of the node.
+const LOCALS: u32 = 4_096;
+/// Connections.
+const FLOWS: u32 = 131_072;
+/// Fragmented packets under way.
+const FRAGMENTED: u32 = 8_192;
+/// Bytes of events that user space has not read yet.
+const EVENT_BYTES: u32 = 1 << 20;
+
+/// Index of the generation in force: the one word that a flip writes.
+#[map]
+pub static ACTIVE: Array<u32> = Array::pinned(1, 0);
+/// By generation.
+#[map]
+pub static GENERATION: Array<Generation> = Array::pinned(GENERATIONS, 0);
+/// The node's addresses; the value is not used.
+#[map]
+pub static LOCAL: HashMap<Address, u32> = HashMap::pinned(LOCALS, 0);
+/// Peer classes of IPv4.
+#[map]
+pub static PEERS_V4: LpmTrie<PeerKeyV4, u32> = LpmTrie::pinned(PEERS, 0);
+/// Peer classes of IPv6.
+#[map]
+pub static PEERS_V6: LpmTrie<PeerKeyV6, u32> = LpmTrie::pinned(PEERS, 0);
+/// Service classes by port.
+#[map]
+pub static PORTS: Array<PortClasses> = Array::pinned(GENERATIONS * 2 * PORT_PROTOCOLS, 0);
+/// Service classes by number.
+#[map]
+pub static NUMBERS: Array<NumberClasses> = Array::pinned(GENERATIONS * 2, 0);
+/// Verdict words.
+#[map]
+pub static MATRIX: Array<MatrixBlock> = Array::pinned(GENERATIONS * 2 * MATRIX_BLOCKS, 0);
+/// What became of packets.
+#[map]
+pub static COUNTERS: PerCpuArray<Tally> = PerCpuArray::pinned(COUNTER_ENTRIES, 0);
+/// Which rules decided.
+#[map]
+pub static RULES: PerCpuArray<Tally> = PerCpuArray::pinned(GENERATIONS * RULE_ENTRIES, 0);
+/// Connections.
+#[map]
+pub static CONNTRACK: LruHashMap<FlowKey, FlowState> = LruHashMap::pinned(FLOWS, 0);
+/// First fragments.
+#[map]
+pub static FRAGMENTS: LruHashMap<FragmentKey, L4> = LruHashMap::pinned(FRAGMENTED, 0);
+/// Verdicts for user space.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::pinned(EVENT_BYTES, 0);
+/// What each CPU may still report: allowed, not allowed.
+#[map]
+pub static EVENT_BUDGET: PerCpuArray<EventBudget> = PerCpuArray::pinned(2, 0);

@@ -1,0 +1,8 @@
+//! The decision's surroundings inside the kernel: BPF maps, XDP and TC contexts.
+
+mod frame;
+mod maps;
+mod tables;
+
+pub use frame::{TcFrame, XdpFrame};
+pub use tables::KernelTables;

@@ -1,0 +1,191 @@
+//! [`Tables`] over the BPF maps.
+
+use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
+use aya_ebpf::maps::PerCpuArray;
+use aya_ebpf::maps::lpm_trie::Key;
+
+use super::maps::{
+    ACTIVE, CONNTRACK, COUNTERS, EVENT_BUDGET, EVENTS, FRAGMENTS, GENERATION, LOCAL, MATRIX,
+    NUMBERS, PEERS_V4, PEERS_V6, PORTS, RULES,
+};
+use crate::datapath::tables::{Numbers, Tables, View};
+use crate::wire::{
+    Address, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowKey, FlowState, FragmentKey, L4,
+    MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, PeerKeyV4, PeerKeyV6, Tally, VerdictWord, counter_index,
+    matrix_index, rule_index,
+};
+
+/// Bits of the key in front of the address: the generation.
+const GENERATION_BITS: u32 = 32;
+
+/// The maps of the program that runs.
+pub struct KernelTables;
+
+impl Tables for KernelTables {
+    #[inline(always)]
+    fn active(&self) -> Option<View<'_>> {
+        // SAFETY: the pointer is into an array map's value, which is never freed
+        // while the program runs; volatile, so that the packet reads it once.
+        let index = unsafe { ACTIVE.get_ptr(0)?.read_volatile() };
+        let plan = GENERATION.get(index)?;
+        if plan.number == 0 {
+            return None;
+        }
+        Some(View { index, plan })
+    }
+
+    #[inline(always)]
+    fn is_local(&self, address: &Address) -> bool {
+        LOCAL.get_ptr(address).is_some()
+    }
+
+    #[inline(always)]
+    fn peer_class(&self, generation: u32, family: u8, address: &Address) -> Option<u32> {
+        if family == 4 {
+            let key = PeerKeyV4 {
+                generation,
+                address: address.v4_bytes(),
+            };
+            PEERS_V4.get(Key::new(GENERATION_BITS + 32, key)).copied()
+        } else {
+            let key = PeerKeyV6 {
+                generation,
+                address: address.bytes(),
+            };
+            PEERS_V6.get(Key::new(GENERATION_BITS + 128, key)).copied()
+        }
+    }
+
+    #[inline(always)]
+    fn port_class(&self, table: u32, port: u16) -> Option<u32> {
+        let classes = PORTS.get(table)?.0.as_ptr();
+        // SAFETY: the table has 65,536 entries and a port is at most 65,535.
+        Some(u32::from(unsafe { *classes.add(usize::from(port)) }))
+    }
+
+    #[inline(always)]
+    fn number_class(&self, table: u32, numbers: Numbers, number: u8) -> Option<u32> {
+        let classes = NUMBERS.get(table)?;
+        let list = match numbers {
+            Numbers::Icmp => classes.icmp.as_ptr(),
+            Numbers::Icmpv6 => classes.icmpv6.as_ptr(),
+            Numbers::Protocol => classes.protocol.as_ptr(),
+        };
+        // SAFETY: each list has 256 entries and the number is at most 255.
+        Some(u32::from(unsafe { *list.add(usize::from(number)) }))
+    }
+
+    #[inline(always)]
+    fn verdict(&self, generation: u32, direction: Direction, cell: u32) -> Option<VerdictWord> {
+        let block = cell / MATRIX_BLOCK_WORDS;
+        // Beyond it begins the other direction or generation.
+        if block >= MATRIX_BLOCKS {
+            return None;
+        }
+        let words = MATRIX
+            .get(matrix_index(generation, direction, block))?
+            .0
+            .as_ptr();
+        let word = (cell % MATRIX_BLOCK_WORDS) as usize;
+        // SAFETY: the block has MATRIX_BLOCK_WORDS words.
+        Some(VerdictWord(unsafe { *words.add(word) }))
+    }
+
+    #[inline(always)]
+    fn flow(&self, key: &FlowKey) -> Option<FlowState> {
+        // SAFETY: an entry that another CPU recycles meanwhile reads as some
+        // other connection's state, eight bytes: at worst one packet of one flow
+        // is judged by that, and no pointer is followed.
+        unsafe { CONNTRACK.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn set_flow(&self, key: &FlowKey, state: FlowState) {
+        // An LRU map makes room; when it cannot, the packet is judged all the
+        // same and the next one tries again.
+        let _ = CONNTRACK.insert(key, state, 0);
+    }
+
+    #[inline(always)]
+    fn fragment(&self, key: &FragmentKey) -> Option<L4> {
+        // SAFETY: as in `flow`.
+        unsafe { FRAGMENTS.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn set_fragment(&self, key: &FragmentKey, l4: L4) {
+        // As in `set_flow`: without an entry the later fragments are dropped.
+        let _ = FRAGMENTS.insert(key, l4, 0);
+    }
+
+    #[inline(always)]
+    fn count(&self, direction: Direction, counter: Counter, bytes: u32) {
+        add(&COUNTERS, counter_index(direction, counter), bytes);
+    }
+
+    #[inline(always)]
+    fn count_rule(&self, generation: u32, rule: u16, bytes: u32) {
+        add(&RULES, rule_index(generation, rule), bytes);
+    }
+
+    #[inline(always)]
+    fn may_report(&self, kind: u32, limit: u32) -> bool {
+        let Some(budget) = EVENT_BUDGET.get_ptr_mut(kind) else {
+            return false;
+        };
+        // SAFETY: per-CPU value, and programs of one CPU do not interrupt each
+        // other at this point except by losing an update of a statistic.
+        unsafe {
+            let window = bpf_jiffies64() >> EVENT_WINDOW_SHIFT;
+            if (*budget).window != window {
+                (*budget).window = window;
+                (*budget).used = 0;
+            }
+            if (*budget).used >= u64::from(limit) {
+                (*budget).lost += 1;
+                return false;
+            }
+            (*budget).used += 1;
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn report(&self, event: Event) {
+        let Some(mut entry) = EVENTS.reserve::<Event>(0) else {
+            self.lost();
+            return;
+        };
+        entry.write(event);
+        // SAFETY: written just above.
+        unsafe { (*entry.as_mut_ptr()).time = bpf_ktime_get_ns() };
+        entry.submit(0);
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u32 {
+        // SAFETY: a helper without arguments.
+        (unsafe { bpf_ktime_get_ns() } >> 30) as u32
+    }
+}
+
+impl KernelTables {
+    #[inline(always)]
+    fn lost(&self) {
+        if let Some(budget) = EVENT_BUDGET.get_ptr_mut(0) {
+            // SAFETY: as in `may_report`.
+            unsafe { (*budget).lost += 1 };
+        }
+    }
+}
+
+#[inline(always)]
+fn add(map: &PerCpuArray<Tally>, index: u32, bytes: u32) {
+    if let Some(tally) = map.get_ptr_mut(index) {
+        // SAFETY: per-CPU value inside the map.
+        unsafe {
+            (*tally).packets += 1;
+            (*tally).bytes += u64::from(bytes);
+        }
+    }
+}

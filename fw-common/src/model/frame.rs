@@ -1,0 +1,43 @@
+//! A frame in memory.
+
+use crate::packet::{Header, Packet};
+
+/// The bytes of a frame and what a hook would know beside them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SliceFrame<'a> {
+    /// From the Ethernet header on.
+    pub bytes: &'a [u8],
+    /// Interface.
+    pub ifindex: u32,
+    /// Tag control information moved out of the frame.
+    pub tag: Option<u16>,
+    /// Forwarded by the node (egress).
+    pub forwarded: bool,
+}
+
+impl Packet for SliceFrame<'_> {
+    fn load<T: Header>(&self, offset: usize) -> Option<T> {
+        let bytes = self
+            .bytes
+            .get(offset..offset.checked_add(size_of::<T>())?)?;
+        // SAFETY: `bytes` has exactly the size of T, and `Header` promises
+        // alignment 1 and that every bit pattern is a valid T.
+        Some(unsafe { bytes.as_ptr().cast::<T>().read() })
+    }
+
+    fn length(&self) -> u32 {
+        u32::try_from(self.bytes.len()).unwrap_or(u32::MAX)
+    }
+
+    fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    fn offloaded_tag(&self) -> Option<u16> {
+        self.tag
+    }
+
+    fn forwarded(&self) -> bool {
+        self.forwarded
+    }
+}

@@ -1,0 +1,9 @@
+//! The same decision on the host: tables as collections, frames as slices.
+//!
+//! Used by tests, by `policy test --engine model`, by `trace` and by benchmarks.
+
+mod frame;
+mod tables;
+
+pub use frame::SliceFrame;
+pub use tables::{Model, ModelTables};

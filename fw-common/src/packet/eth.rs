@@ -1,0 +1,92 @@
+//! Ethernet and VLAN tags (IEEE 802.3, 802.1Q, 802.1ad).
+
+use super::{Header, Packet, header};
+use crate::wire::DropReason;
+
+/// IPv4.
+pub const ETHERTYPE_IPV4: u16 = 0x0800;
+/// IPv6.
+pub const ETHERTYPE_IPV6: u16 = 0x86dd;
+const ETHERTYPE_VLAN: u16 = 0x8100;
+const ETHERTYPE_QINQ: u16 = 0x88a8;
+
+/// VLAN tags that are parsed inside a frame: one 802.1ad and one 802.1Q. Frames
+/// with more are dropped, since nobody could say what is inside.
+pub const MAX_VLAN_TAGS: usize = 2;
+
+const HEADER: usize = 14;
+const TAG: usize = 4;
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Ethernet {
+    destination: [u8; 6],
+    source: [u8; 6],
+    ethertype: [u8; 2],
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Tag {
+    control: [u8; 2],
+    ethertype: [u8; 2],
+}
+
+header!(Ethernet: 14, Tag: 4);
+
+/// What the link layer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Ethertype behind the tags.
+    pub ethertype: u16,
+    /// Where the network header begins.
+    pub offset: usize,
+    /// Outermost VLAN id; 0 for none (a priority tag has 0 too).
+    pub vlan: u16,
+    /// Sent to all stations.
+    pub broadcast: bool,
+}
+
+/// Reads the Ethernet header and up to [`MAX_VLAN_TAGS`] tags.
+///
+/// # Errors
+/// [`DropReason::Invalid`] if the frame ends inside, [`DropReason::VlanTags`] for more tags.
+#[inline(always)]
+pub fn parse<P: Packet>(packet: &P) -> Result<Link, DropReason> {
+    let Some(ethernet) = packet.load::<Ethernet>(0) else {
+        return Err(DropReason::Invalid);
+    };
+    let mut link = Link {
+        ethertype: u16::from_be_bytes(ethernet.ethertype),
+        offset: HEADER,
+        vlan: match packet.offloaded_tag() {
+            Some(control) => control & 0x0fff,
+            None => 0,
+        },
+        broadcast: ethernet.destination == [0xff; 6],
+    };
+    let mut tags = 0;
+    while tags < MAX_VLAN_TAGS {
+        if !is_tag(link.ethertype) {
+            return Ok(link);
+        }
+        let Some(tag) = packet.load::<Tag>(link.offset) else {
+            return Err(DropReason::Invalid);
+        };
+        if link.vlan == 0 {
+            link.vlan = u16::from_be_bytes(tag.control) & 0x0fff;
+        }
+        link.ethertype = u16::from_be_bytes(tag.ethertype);
+        link.offset += TAG;
+        tags += 1;
+    }
+    if is_tag(link.ethertype) {
+        return Err(DropReason::VlanTags);
+    }
+    Ok(link)
+}
+
+#[inline(always)]
+const fn is_tag(ethertype: u16) -> bool {
+    ethertype == ETHERTYPE_VLAN || ethertype == ETHERTYPE_QINQ
+}

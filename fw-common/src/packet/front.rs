@@ -1,0 +1,47 @@
+//! The link and the network header, in one step.
+
+use super::Packet;
+use super::eth::{self, ETHERTYPE_IPV4, ETHERTYPE_IPV6};
+use super::ip::{self, Addresses, Ip};
+use crate::wire::DropReason;
+
+/// What the first two headers say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Front {
+    /// The network header.
+    pub ip: Ip,
+    /// Outermost VLAN id, 0 for none.
+    pub vlan: u16,
+    /// Sent to all stations of the link.
+    pub broadcast: bool,
+}
+
+/// Reads them. The reason, if they cannot be read.
+///
+/// A function of its own in the kernel, too, so that what it needs is not on the
+/// stack of the decision (512 bytes for all).
+#[inline(never)]
+pub fn read<P: Packet>(
+    packet: &P,
+    front: &mut Front,
+    addresses: &mut Addresses,
+) -> Option<DropReason> {
+    let link = match eth::parse(packet) {
+        Ok(link) => link,
+        Err(reason) => return Some(reason),
+    };
+    front.vlan = link.vlan;
+    front.broadcast = link.broadcast;
+    if link.ethertype != ETHERTYPE_IPV4 && link.ethertype != ETHERTYPE_IPV6 {
+        return None;
+    }
+    match ip::parse(packet, &link) {
+        Ok((ip, from_to)) => {
+            front.ip = ip;
+            *addresses = from_to;
+            None
+        }
+        Err(reason) => Some(reason),
+    }
+}

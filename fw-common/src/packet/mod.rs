@@ -1,0 +1,64 @@
+//! Reading a frame, layer by layer, bounds checked at every step.
+//!
+//! Nothing here decides anything: it says what is in the frame, or that it
+//! cannot be read.
+
+pub mod behind;
+pub mod eth;
+pub mod front;
+pub mod icmp;
+pub mod ip;
+pub mod transport;
+
+/// A frame and what the hook knows of it beside its bytes.
+pub trait Packet {
+    /// The `T` at `offset` from the start of the frame, or `None` beyond its end.
+    fn load<T: Header>(&self, offset: usize) -> Option<T>;
+    /// Length of the frame in bytes.
+    fn length(&self) -> u32;
+    /// Interface that the hook sees the frame on.
+    fn ifindex(&self) -> u32;
+    /// Tag control information of a VLAN tag that was moved out of the frame.
+    fn offloaded_tag(&self) -> Option<u16>;
+    /// Egress only: the node forwards this packet, it did not begin here.
+    fn forwarded(&self) -> bool;
+}
+
+/// A piece of a frame that may be read at any offset.
+///
+/// # Safety
+/// The type must be `repr(C)` with alignment 1, and every bit pattern valid.
+pub unsafe trait Header: Copy {}
+
+macro_rules! header {
+    ($($t:ty: $size:expr),+ $(,)?) => {$(
+        const _: () = assert!(core::mem::size_of::<$t>() == $size);
+        const _: () = assert!(core::mem::align_of::<$t>() == 1);
+        // SAFETY: repr(C), made of byte arrays only, asserted above.
+        unsafe impl Header for $t {}
+    )+};
+}
+pub(crate) use header;
+
+/// Where the longest chain of headers that is followed can end, and some more:
+/// two tags, IPv6, eight extension headers of 2,048 bytes, and what an ICMP error quotes.
+const FARTHEST: usize = 14 + 2 * 4 + 40 + ip::MAX_EXTENSION_HEADERS * 2_048 + 8 + 60;
+const OFFSET_MASK: u16 = 0x7fff;
+const _: () = assert!(FARTHEST < OFFSET_MASK as usize);
+
+/// The same offset, by a way on which the verifier forgets what it knows of it.
+///
+/// Every way through a chain of headers ends with another range for the offset,
+/// and all that follows would be verified once for each of them (more than a
+/// million instructions instead of some ten thousand). Through two bytes of
+/// memory every offset has one range, and the mask, which changes no offset that
+/// can occur, keeps it small enough for the verifier.
+#[inline(always)]
+pub(crate) fn forget_range(offset: u32) -> u32 {
+    let mut memory = 0_u16;
+    // SAFETY: a local variable; volatile only to keep the compiler out.
+    unsafe {
+        (&raw mut memory).write_volatile(offset as u16);
+        u32::from((&raw const memory).read_volatile() & OFFSET_MASK)
+    }
+}

@@ -1,0 +1,207 @@
+//! Brings the [`Firewall`] its requests: control socket, netlink, signals,
+//! watchdog. One at a time, so that there is never more than one reload.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::block_in_place;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::status::{Detached, ModeStatus, Reloaded, Rules, Status};
+use super::{Firewall, Kernel, Sources};
+use crate::control::protocol::{Failure, Request};
+use crate::control::server::Call;
+use crate::exit;
+use crate::netlink::Watcher;
+use crate::trace::{Trace, trace};
+use crate::why::why;
+
+/// Between two checks where no watchdog asks for more.
+const CHECK: Duration = Duration::from_secs(30);
+
+/// Starts the firewall and serves until a signal ends it.
+///
+/// # Errors
+/// When the links cannot be listed at the start, or signals cannot be had. A
+/// refused plan is no error: the daemon goes on, degraded.
+pub async fn serve<K: Kernel, S: Sources>(
+    mut firewall: Firewall<K, S>,
+    mut watcher: Watcher,
+    mut calls: mpsc::Receiver<Call>,
+) -> Result<(), Failure> {
+    let mut hangup = listen(SignalKind::hangup())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let network = watcher
+        .network()
+        .await
+        .map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
+    match block_in_place(|| firewall.start(network)) {
+        Ok(reloaded) => tracing::info!("{reloaded}"),
+        Err(failure) => tracing::error!("{failure}"),
+    }
+    log_state(&firewall);
+    tell(&firewall, &[NotifyState::Ready]);
+    let mut ticks = interval(sd_notify::watchdog_enabled().map_or(CHECK, |limit| limit / 2));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut listening = true;
+    loop {
+        tokio::select! {
+            Some(call) = calls.recv() => {
+                let value = block_in_place(|| answer(&mut firewall, &call.request));
+                if call.request.changes() {
+                    log(&value);
+                    log_state(&firewall);
+                    tell(&firewall, &[]);
+                }
+                let value = value.and_then(Answer::json);
+                // A client that did not wait for its answer needs none.
+                let _ = call.answer.send(value);
+            }
+            more = watcher.changed(), if listening => {
+                listening = more;
+                if !more {
+                    tracing::error!("netlink is closed: changes of links and addresses are missed");
+                }
+                match watcher.network().await {
+                    Ok(network) => {
+                        if block_in_place(|| firewall.network_changed(network)) {
+                            log_state(&firewall);
+                        }
+                    }
+                    Err(error) => tracing::warn!("{error}"),
+                }
+                tell(&firewall, &[]);
+            }
+            _ = hangup.recv() => {
+                reloading();
+                log(&block_in_place(|| answer(&mut firewall, &Request::Reload)));
+                log_state(&firewall);
+                tell(&firewall, &[NotifyState::Ready]);
+            }
+            _ = ticks.tick() => {
+                if block_in_place(|| firewall.check()) {
+                    tell(&firewall, &[NotifyState::Watchdog]);
+                } else {
+                    tell(&firewall, &[]);
+                }
+            }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    notify(&[NotifyState::Stopping]);
+    tracing::info!("stopping; the node stays filtered (`fw-ctl detach` opens it)");
+    Ok(())
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| {
+        Failure::new(
+            exit::UNREACHABLE,
+            format!("cannot listen for signals: {}", why(&error)),
+        )
+    })
+}
+
+/// What a request is answered with.
+enum Answer {
+    Status(Box<Status>),
+    Reloaded(Reloaded),
+    Mode(ModeStatus),
+    Rules(Rules),
+    Detached(Detached),
+    Trace(Trace),
+}
+
+impl Answer {
+    fn json(self) -> Result<serde_json::Value, Failure> {
+        match self {
+            Self::Status(value) => serde_json::to_value(value),
+            Self::Reloaded(value) => serde_json::to_value(value),
+            Self::Mode(value) => serde_json::to_value(value),
+            Self::Rules(value) => serde_json::to_value(value),
+            Self::Detached(value) => serde_json::to_value(value),
+            Self::Trace(value) => serde_json::to_value(value),
+        }
+        .map_err(|error| Failure::new(exit::UNREACHABLE, format!("cannot write JSON: {error}")))
+    }
+}
+
+fn answer<K: Kernel, S: Sources>(
+    firewall: &mut Firewall<K, S>,
+    request: &Request,
+) -> Result<Answer, Failure> {
+    Ok(match request {
+        Request::Status => Answer::Status(Box::new(firewall.status()?)),
+        Request::Reload => Answer::Reloaded(firewall.reload()?),
+        Request::Mode { set: None } => Answer::Mode(firewall.mode()?),
+        Request::Mode { set: Some(change) } => Answer::Mode(firewall.set_mode(*change)?),
+        Request::Rules => Answer::Rules(firewall.rules()?),
+        Request::Detach => Answer::Detached(firewall.detach()?),
+        Request::Trace(flow) => {
+            let (compiled, network) = firewall.plan().ok_or_else(|| {
+                Failure::new(
+                    exit::UNREACHABLE,
+                    "no policy was accepted since the daemon started: there is nothing to trace",
+                )
+                .help("fw-ctl status names the errors")
+            })?;
+            let local = network.local_addresses();
+            Answer::Trace(trace(compiled.context(&local), *flow))
+        }
+        Request::Monitor => {
+            return Err(Failure::new(
+                exit::USAGE,
+                "monitor is answered by the control socket itself",
+            ));
+        }
+    })
+}
+
+fn log(result: &Result<Answer, Failure>) {
+    match result {
+        Ok(Answer::Reloaded(reloaded)) => tracing::info!("{reloaded}"),
+        Ok(Answer::Mode(mode)) => tracing::info!("mode {} (by {})", mode.mode, mode.source),
+        Ok(Answer::Detached(detached)) => {
+            tracing::warn!("detached: {}", detached.interfaces.join(", "));
+        }
+        Ok(_) => {}
+        Err(failure) => tracing::error!("{failure}"),
+    }
+}
+
+/// Everything that is not as it should be, and how each link is filtered.
+fn log_state<K: Kernel, S: Sources>(firewall: &Firewall<K, S>) {
+    for link in firewall.attached() {
+        let ingress = link.ingress.name();
+        tracing::info!("{}: ingress {ingress}, egress tc {}", link.name, link.why);
+    }
+    for problem in firewall.problems() {
+        tracing::error!("{problem}");
+    }
+}
+
+/// Tells systemd what comes first in `systemctl status`.
+fn tell<K: Kernel, S: Sources>(firewall: &Firewall<K, S>, states: &[NotifyState<'_>]) {
+    let line = firewall.headline();
+    let mut all = vec![NotifyState::Status(&line)];
+    all.extend_from_slice(states);
+    notify(&all);
+}
+
+/// Both in one message: systemd takes a RELOADING without its time for a fault.
+fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!("cannot tell systemd of the reload: {}", why(&error)),
+    }
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!("cannot tell systemd: {}", why(&error));
+    }
+}

@@ -1,0 +1,242 @@
+//! The programs on the interfaces of the node.
+//!
+//! Egress is TC. Ingress is native XDP where the driver can, else TC, and generic
+//! XDP only when it is asked for. Every attachment is a link that is pinned, so
+//! that it stays when the process goes; a later process replaces the program in
+//! the link. There is no moment without a filter, neither at a restart nor when
+//! the hook of an interface changes.
+
+mod query;
+mod tc;
+mod xdp;
+
+use fw_common::wire::Direction;
+
+use super::error::DatapathError;
+use super::host::TcKind;
+use super::pins::{Pins, unpin};
+use super::programs::Programs;
+use query::XdpState;
+
+/// An interface.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LinkRef {
+    /// Its index in this network namespace.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+}
+
+/// `interfaces.xdp` of the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XdpWish {
+    /// Native XDP, else TC.
+    #[default]
+    Auto,
+    /// Native XDP or an error.
+    Native,
+    /// Generic XDP or an error.
+    Generic,
+    /// TC.
+    Off,
+}
+
+/// Where ingress is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ingress {
+    /// XDP in the driver.
+    XdpNative,
+    /// XDP after the kernel made a socket buffer: slower than TC for most traffic.
+    XdpGeneric,
+    /// TC ingress.
+    Tc,
+}
+
+impl Ingress {
+    /// `xdp-native`, `xdp-generic`, `tc`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::XdpNative => "xdp-native",
+            Self::XdpGeneric => "xdp-generic",
+            Self::Tc => "tc",
+        }
+    }
+}
+
+/// What is attached to an interface. Egress is always TC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// The interface.
+    pub link: LinkRef,
+    /// Where ingress is judged.
+    pub ingress: Ingress,
+    /// Why it is not native XDP although that was wished.
+    pub note: Option<String>,
+}
+
+/// What attaching needs.
+pub struct Attacher<'a> {
+    /// The loaded programs.
+    pub programs: &'a mut Programs,
+    /// Where links are kept.
+    pub pins: &'a Pins,
+    /// How programs get onto the TC hooks.
+    pub tc: TcKind,
+}
+
+/// Attaches to `link`, or puts the present programs into the links that are there.
+///
+/// # Errors
+/// The interface has gone, a foreign XDP program is on it (only if XDP is
+/// wished), or the forced mode cannot be had. What was attached before stays.
+pub fn attach(
+    attacher: &mut Attacher<'_>,
+    link: &LinkRef,
+    wish: XdpWish,
+) -> Result<Attached, DatapathError> {
+    let pins = attacher.pins;
+    let state = query::xdp(link)?;
+    let own = xdp::own(pins, link, &state)?;
+    if let (None, Some(id)) = (&own, state.program())
+        && wish != XdpWish::Off
+    {
+        return Err(xdp::foreign(link, id));
+    }
+    // Egress first: it remembers the connections whose replies ingress must know.
+    attacher.attach_tc(link, Direction::Egress)?;
+    let (ingress, note) = attacher.attach_ingress(link, wish, own, &state)?;
+    Ok(Attached {
+        link: link.clone(),
+        ingress,
+        note,
+    })
+}
+
+impl Attacher<'_> {
+    fn attach_tc(&mut self, link: &LinkRef, direction: Direction) -> Result<(), DatapathError> {
+        tc::attach(self.programs, self.pins, link, direction, self.tc)
+    }
+
+    fn attach_ingress(
+        &mut self,
+        link: &LinkRef,
+        wish: XdpWish,
+        own: Option<xdp::Own>,
+        state: &XdpState,
+    ) -> Result<(Ingress, Option<String>), DatapathError> {
+        let mode = match wish {
+            XdpWish::Auto | XdpWish::Native => Some(xdp::Mode::Native),
+            XdpWish::Generic => Some(xdp::Mode::Generic),
+            XdpWish::Off => None,
+        };
+        if let (Some(mode), Some(own)) = (mode, &own)
+            && state.mode() == Some(mode)
+        {
+            xdp::update(self.programs, self.pins, link, own)?;
+            tc::detach(self.pins, link, Direction::Ingress)?;
+            return Ok((mode.ingress(), None));
+        }
+        let mut note = None;
+        if let Some(mode) = mode {
+            if let Some(own) = &own {
+                // Another mode than before: TC filters while XDP is changed.
+                self.attach_tc(link, Direction::Ingress)?;
+                unpin(&own.path)?;
+            }
+            match xdp::attach(self.programs, self.pins, link, mode) {
+                Ok(()) => {
+                    tc::detach(self.pins, link, Direction::Ingress)?;
+                    return Ok((mode.ingress(), None));
+                }
+                Err(xdp::Failure::Unsupported(why)) if wish == XdpWish::Auto => {
+                    note = Some(format!("no native XDP: {why}"));
+                }
+                Err(failure) => return Err(failure.into_error(link, mode)),
+            }
+        }
+        self.attach_tc(link, Direction::Ingress)?;
+        if let (None, Some(own)) = (mode, &own) {
+            unpin(&own.path)?;
+        }
+        Ok((Ingress::Tc, note))
+    }
+}
+
+/// What a former process left attached and still filters. Pins of interfaces
+/// that have vanished, or that hold a link without interface, are removed.
+///
+/// # Errors
+/// A pin cannot be read or removed.
+pub fn adopt(pins: &Pins) -> Result<Vec<Attached>, DatapathError> {
+    let mut attached: Vec<Attached> = Vec::new();
+    for pin in pins.all_links()? {
+        let link = match query::name(pin.index) {
+            Some(name) => LinkRef {
+                index: pin.index,
+                name,
+            },
+            None => {
+                unpin(&pin.path)?;
+                continue;
+            }
+        };
+        let ingress = match pin.hook.as_str() {
+            "xdp" => {
+                let state = query::xdp(&link)?;
+                match xdp::own(pins, &link, &state)? {
+                    Some(_) => state.mode().map(xdp::Mode::ingress),
+                    None => None,
+                }
+            }
+            "tc-ingress" if tc::is_live(&link, Direction::Ingress, &pin.path)? => Some(Ingress::Tc),
+            "filter-ingress" => Some(Ingress::Tc),
+            _ => continue,
+        };
+        // While a mode is changed both hooks filter; XDP is the one that counts.
+        let known = attached.iter_mut().find(|known| known.link == link);
+        match (ingress, known) {
+            (Some(ingress), None) => attached.push(Attached {
+                link,
+                ingress,
+                note: None,
+            }),
+            (Some(ingress), Some(known)) if ingress != Ingress::Tc => known.ingress = ingress,
+            (Some(_), Some(_)) => {}
+            (None, _) => unpin(&pin.path)?,
+        }
+    }
+    Ok(attached)
+}
+
+/// Detaches everything of ours from the interface `index`.
+///
+/// # Errors
+/// A pin cannot be removed.
+pub fn detach(pins: &Pins, index: u32) -> Result<(), DatapathError> {
+    for pin in pins.all_links()? {
+        if pin.index == index {
+            remove(&pin)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes one attachment: the link with its pin, or the filter that the pin
+/// stands for.
+///
+/// # Errors
+/// The pin cannot be removed.
+pub fn remove(pin: &super::pins::PinnedName) -> Result<(), DatapathError> {
+    if let (Some(direction), Some(name)) = (tc::filter_direction(&pin.hook), query::name(pin.index))
+    {
+        tc::remove_filter(&name, direction);
+    }
+    unpin(&pin.path)
+}
+
+/// Name of the interface `index`, if it exists here.
+#[must_use]
+pub fn interface_name(index: u32) -> Option<String> {
+    query::name(index)
+}

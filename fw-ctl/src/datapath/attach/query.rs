@@ -1,0 +1,156 @@
+//! Asking the kernel what is on an interface.
+
+use std::io;
+
+use netlink_packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+use super::LinkRef;
+use super::xdp::Mode;
+use crate::datapath::error::DatapathError;
+
+/// The XDP programs of an interface, by id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct XdpState {
+    native: Option<u32>,
+    generic: Option<u32>,
+    hardware: Option<u32>,
+}
+
+impl XdpState {
+    /// Some program that is attached; native and generic exclude each other.
+    pub fn program(&self) -> Option<u32> {
+        self.native.or(self.generic).or(self.hardware)
+    }
+
+    /// In which of our modes it is attached.
+    pub fn mode(&self) -> Option<Mode> {
+        match self {
+            Self {
+                native: Some(_), ..
+            } => Some(Mode::Native),
+            Self {
+                generic: Some(_), ..
+            } => Some(Mode::Generic),
+            _ => None,
+        }
+    }
+
+    fn from_attributes(attributes: &[LinkAttribute]) -> Self {
+        let mut state = Self::default();
+        let xdp = attributes.iter().filter_map(|attribute| match attribute {
+            LinkAttribute::Xdp(xdp) => Some(xdp),
+            _ => None,
+        });
+        for attribute in xdp.flatten() {
+            match attribute {
+                LinkXdp::DrvProgId(id) => state.native = Some(*id),
+                LinkXdp::SkbProgId(id) => state.generic = Some(*id),
+                LinkXdp::HwProgId(id) => state.hardware = Some(*id),
+                _ => {}
+            }
+        }
+        state
+    }
+}
+
+/// Name of the interface `index` in this network namespace.
+pub fn name(index: u32) -> Option<String> {
+    nix::net::if_::if_indextoname(index)
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        // nix 0.31 answers with an empty name where there is no interface.
+        .filter(|name| !name.is_empty())
+}
+
+/// What XDP programs are on the interface.
+///
+/// # Errors
+/// There is no such interface, or the kernel cannot be asked.
+pub fn xdp(link: &LinkRef) -> Result<XdpState, DatapathError> {
+    match get_link(link.index) {
+        Ok(message) => Ok(XdpState::from_attributes(&message.attributes)),
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
+            Err(DatapathError::NoInterface {
+                name: link.name.clone(),
+            })
+        }
+        Err(error) => Err(DatapathError::io(
+            format!("interface {}: asking for its XDP program", link.name),
+            &error,
+        )),
+    }
+}
+
+/// One `RTM_GETLINK`, answered by one message.
+fn get_link(index: u32) -> io::Result<LinkMessage> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetLink(message));
+    request.header.flags = NLM_F_REQUEST;
+    request.finalize();
+    let mut bytes = vec![0; request.buffer_len()];
+    request.serialize(&mut bytes);
+    socket.send(&bytes, 0)?;
+    let (answer, _) = socket.recv_from_full()?;
+    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+    match answer.payload {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Ok(link),
+        NetlinkPayload::Error(error) => Err(error.to_io()),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "an answer of another kind",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mode_is_the_one_of_the_program_that_is_there() {
+        let state = |xdp: Vec<LinkXdp>| XdpState::from_attributes(&[LinkAttribute::Xdp(xdp)]);
+        let none = state(vec![]);
+        assert_eq!((none.program(), none.mode()), (None, None));
+        let native = state(vec![LinkXdp::DrvProgId(7), LinkXdp::ProgId(7)]);
+        assert_eq!(
+            (native.program(), native.mode()),
+            (Some(7), Some(Mode::Native))
+        );
+        let generic = state(vec![LinkXdp::SkbProgId(8)]);
+        assert_eq!(
+            (generic.program(), generic.mode()),
+            (Some(8), Some(Mode::Generic))
+        );
+        let hardware = state(vec![LinkXdp::HwProgId(9)]);
+        assert_eq!((hardware.program(), hardware.mode()), (Some(9), None));
+    }
+
+    #[test]
+    fn the_loopback_interface_is_found_and_another_is_not() {
+        let index = nix::net::if_::if_nametoindex("lo").unwrap();
+        let lo = LinkRef {
+            index,
+            name: name(index).unwrap(),
+        };
+        assert_eq!(lo.name, "lo");
+        xdp(&lo).unwrap();
+        assert_eq!(super::name(2_000_000), None);
+        let gone = LinkRef {
+            index: 2_000_000,
+            name: "gone0".into(),
+        };
+        let error = xdp(&gone).unwrap_err().to_string();
+        assert!(
+            error.starts_with("interface gone0: there is no such"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,233 @@
+//! XDP on an interface, by a pinned link.
+
+use std::io;
+use std::path::PathBuf;
+
+use aya::programs::links::{FdLink, LinkError, PinnedLink};
+use aya::programs::xdp::{XdpLink, XdpLinkId};
+use aya::programs::{ProgramError, XdpMode, loaded_programs};
+
+use super::query::{self, XdpState};
+use super::{Ingress, LinkRef};
+use crate::datapath::error::{DatapathError, io_cause, words};
+use crate::datapath::pins::{Pins, link_name, unpin};
+use crate::datapath::programs::Programs;
+
+const HOOK: &str = "xdp";
+
+/// Where in the kernel XDP runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// In the driver.
+    Native,
+    /// In the stack.
+    Generic,
+}
+
+impl Mode {
+    /// As it is reported.
+    pub fn ingress(self) -> Ingress {
+        match self {
+            Self::Native => Ingress::XdpNative,
+            Self::Generic => Ingress::XdpGeneric,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+
+    /// Never `XdpMode::Default`: it silently becomes generic.
+    fn aya(self) -> XdpMode {
+        match self {
+            Self::Native => XdpMode::Driver,
+            Self::Generic => XdpMode::Skb,
+        }
+    }
+}
+
+/// Our link on the interface.
+pub struct Own {
+    /// Its pin.
+    pub path: PathBuf,
+}
+
+/// Why XDP was not attached.
+pub enum Failure {
+    /// Driver or kernel cannot, and said why.
+    Unsupported(String),
+    /// Anything else.
+    Other(DatapathError),
+}
+
+impl Failure {
+    /// For who insists on `mode`.
+    pub fn into_error(self, link: &LinkRef, mode: Mode) -> DatapathError {
+        match self {
+            Self::Unsupported(why) => DatapathError::NoXdp {
+                interface: link.name.clone(),
+                mode: mode.name(),
+                why,
+            },
+            Self::Other(error) => error,
+        }
+    }
+}
+
+/// Our link, if the program that the interface runs is the one in it. The pin of
+/// a link that lost its interface (its index may be another's now) is removed.
+pub fn own(pins: &Pins, link: &LinkRef, state: &XdpState) -> Result<Option<Own>, DatapathError> {
+    let Some(path) = pins.find_link(&link_name(link.index, HOOK))? else {
+        return Ok(None);
+    };
+    let program = PinnedLink::from_pin(&path)
+        .and_then(|pinned| FdLink::from(pinned).info())
+        .map_err(adopting(link))?
+        .program_id();
+    if state.program() == Some(program) {
+        return Ok(Some(Own { path }));
+    }
+    unpin(&path)?;
+    Ok(None)
+}
+
+/// Puts the present program into our link: no packet passes between the two.
+pub fn update(
+    programs: &mut Programs,
+    pins: &Pins,
+    link: &LinkRef,
+    own: &Own,
+) -> Result<(), DatapathError> {
+    let replaced = |error: &(dyn std::error::Error + 'static)| {
+        DatapathError::aya(
+            format!("interface {}: replacing its XDP program", link.name),
+            error,
+        )
+    };
+    let pinned = PinnedLink::from_pin(&own.path).map_err(|error| replaced(&error))?;
+    let old = XdpLink::try_from(FdLink::from(pinned)).map_err(|error| replaced(&error))?;
+    let program = programs.xdp_mut()?;
+    let id = program
+        .attach_to_link(old)
+        .map_err(|error| replaced(&error))?;
+    // The pin keeps the link; our descriptor of it is not needed.
+    drop(program.take_link(id).map_err(|error| replaced(&error))?);
+    pins.take_over(&own.path, &link_name(link.index, HOOK))
+}
+
+/// Attaches and pins.
+pub fn attach(
+    programs: &mut Programs,
+    pins: &Pins,
+    link: &LinkRef,
+    mode: Mode,
+) -> Result<(), Failure> {
+    let program = programs.xdp_mut().map_err(Failure::Other)?;
+    let id = program
+        .attach_to_if_index(link.index, mode.aya())
+        .map_err(|error| refused(link, mode, &error))?;
+    pin(programs, pins, link, id).map_err(Failure::Other)
+}
+
+fn pin(
+    programs: &mut Programs,
+    pins: &Pins,
+    link: &LinkRef,
+    id: XdpLinkId,
+) -> Result<(), DatapathError> {
+    let what = || format!("interface {}: keeping its XDP program", link.name);
+    let taken = programs
+        .xdp_mut()?
+        .take_link(id)
+        .map_err(|error| DatapathError::aya(what(), &error))?;
+    let taken = FdLink::try_from(taken).map_err(|error| DatapathError::aya(what(), &error))?;
+    let path = pins.links().join(link_name(link.index, HOOK));
+    taken
+        .pin(&path)
+        .map_err(|error| DatapathError::aya(what(), &error))?;
+    Ok(())
+}
+
+fn refused(link: &LinkRef, mode: Mode, error: &ProgramError) -> Failure {
+    let what = || format!("interface {}: attaching {} XDP", link.name, mode.name());
+    let Some(cause) = io_cause(error) else {
+        return Failure::Unsupported(reason(error));
+    };
+    match cause.raw_os_error() {
+        // Somebody came first.
+        Some(libc::EBUSY | libc::EEXIST) => {
+            let found = query::xdp(link).map(|state| state.program());
+            Failure::Other(match found {
+                Ok(Some(id)) => foreign(link, id),
+                _ => DatapathError::aya(what(), error),
+            })
+        }
+        Some(libc::EPERM | libc::EACCES | libc::ENODEV | libc::ENOMEM) => {
+            Failure::Other(DatapathError::aya(what(), error))
+        }
+        Some(libc::EOPNOTSUPP) => Failure::Unsupported(match mode {
+            Mode::Native => "the driver of this interface has none".into(),
+            Mode::Generic => "this kind of interface has none".into(),
+        }),
+        _ => Failure::Unsupported(reason_of(error, cause)),
+    }
+}
+
+/// What the driver said (the kernel's extended acknowledgement), which aya hands
+/// over in quotes inside its message.
+fn reason(error: &ProgramError) -> String {
+    quoted(&error.to_string()).unwrap_or_else(|| "the kernel refused without a reason".into())
+}
+
+fn reason_of(error: &ProgramError, cause: &io::Error) -> String {
+    match quoted(&error.to_string()) {
+        Some(text) => format!("the driver says: {text}"),
+        None => words(cause),
+    }
+}
+
+fn quoted(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once('"')?;
+    let (quoted, _) = rest.rsplit_once('"')?;
+    (!quoted.is_empty()).then(|| quoted.to_owned())
+}
+
+/// The refusal to displace the program `id`.
+pub fn foreign(link: &LinkRef, id: u32) -> DatapathError {
+    let name = loaded_programs()
+        .flatten()
+        .find(|program| program.id() == id)
+        .and_then(|program| program.name_as_str().map(str::to_owned))
+        .filter(|name| !name.is_empty());
+    DatapathError::ForeignXdp {
+        interface: link.name.clone(),
+        id,
+        program: match name {
+            Some(name) => format!("{id} ({name})"),
+            None => id.to_string(),
+        },
+    }
+}
+
+fn adopting(link: &LinkRef) -> impl Fn(LinkError) -> DatapathError {
+    let name = link.name.clone();
+    move |error| DatapathError::aya(format!("interface {name}: adopting its XDP link"), &error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_drivers_own_words_are_found() {
+        let text = "netlink error: [\"veth: Peer MTU is too large to set XDP\"]";
+        assert_eq!(
+            quoted(text).as_deref(),
+            Some("veth: Peer MTU is too large to set XDP")
+        );
+        assert_eq!(quoted("netlink error: []"), None);
+    }
+}

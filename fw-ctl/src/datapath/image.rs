@@ -1,0 +1,363 @@
+//! A plan as the kernel's tables hold it: without the names of the rules.
+//!
+//! The image is what is compared and hashed: one built from a plan and one read
+//! back from the kernel are equal exactly if packets are judged by that plan.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use fw_common::wire::{
+    Direction, Generation, GenerationFlags, MATRIX_BLOCK_WORDS, MATRIX_WORDS, RULES, VerdictWord,
+};
+use ipnet::IpNet;
+use sha2::{Digest, Sha256};
+
+use super::error::DatapathError;
+use crate::compile::plan::{DirectionPlan, Mode, Plan};
+
+/// Both directions, in the order of their numbers.
+pub const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
+
+/// Entries of a table that is indexed by port.
+const PORTS: usize = 65_536;
+/// Entries of a table that is indexed by ICMP type or protocol number.
+const NUMBERS: usize = 256;
+
+/// The content of one generation of the kernel's tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image<'a> {
+    /// Audit or enforce.
+    pub mode: Mode,
+    /// Bits of the built-ins that are on.
+    pub builtins: u32,
+    /// Peer classes.
+    pub rows: u32,
+    /// Peer class by prefix, sorted.
+    pub peers: Cow<'a, [(IpNet, u16)]>,
+    /// Ingress, egress.
+    pub directions: Cow<'a, [DirectionPlan; 2]>,
+}
+
+/// The first 16 bytes of the plan's SHA-256, as [`Generation::hash`] and `status` show it.
+#[must_use]
+pub fn plan_hash(plan: &Plan) -> [u8; 16] {
+    Image::of(plan).hash()
+}
+
+impl<'a> Image<'a> {
+    /// The kernel's part of `plan`.
+    #[must_use]
+    pub fn of(plan: &'a Plan) -> Self {
+        Self {
+            mode: plan.mode,
+            builtins: plan.builtins,
+            rows: plan.rows,
+            peers: Cow::Borrowed(&plan.peers),
+            directions: Cow::Borrowed(&plan.directions),
+        }
+    }
+
+    /// What the datapath reads beside the tables.
+    #[must_use]
+    pub fn generation(&self, number: u64, event_limit: u32) -> Generation {
+        Generation {
+            number,
+            hash: self.hash(),
+            columns: [self.directions[0].columns, self.directions[1].columns],
+            rows: self.rows,
+            flags: self.flags(),
+            builtins: self.builtins,
+            event_limit,
+        }
+    }
+
+    /// [`GenerationFlags`]: the mode, and which directions deny anything.
+    fn flags(&self) -> u32 {
+        let mut flags = match self.mode {
+            Mode::Enforce => GenerationFlags::ENFORCE,
+            Mode::Audit => 0,
+        };
+        for direction in DIRECTIONS {
+            let cells = &self.directions[direction as usize].cells;
+            if cells.iter().any(|cell| !cell.is_allow()) {
+                flags |= GenerationFlags::filters(direction);
+            }
+        }
+        flags
+    }
+
+    /// First 16 bytes of the SHA-256 over everything, in a fixed order and width
+    /// (little-endian), each list behind its length.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 16] {
+        let mut sha = Sha256::new();
+        let mut word = |value: u32| sha.update(value.to_le_bytes());
+        word(self.flags());
+        word(self.builtins);
+        word(self.rows);
+        word(len(self.peers.len()));
+        for (prefix, class) in self.peers.iter() {
+            match prefix.addr() {
+                IpAddr::V4(v4) => {
+                    word(4);
+                    word(u32::from_be_bytes(v4.octets()));
+                }
+                IpAddr::V6(v6) => {
+                    word(6);
+                    for part in v6.octets().chunks_exact(4) {
+                        word(u32::from_be_bytes([part[0], part[1], part[2], part[3]]));
+                    }
+                }
+            }
+            word(u32::from(prefix.prefix_len()));
+            word(u32::from(*class));
+        }
+        for direction in self.directions.iter() {
+            word(direction.columns);
+            let classes = direction
+                .ports
+                .iter()
+                .chain(&direction.icmp)
+                .chain([&direction.protocols]);
+            for table in classes {
+                word(len(table.len()));
+                table.iter().for_each(|class| word(u32::from(*class)));
+            }
+            word(len(direction.cells.len()));
+            direction.cells.iter().for_each(|cell| word(cell.0));
+        }
+        let digest = sha.finalize();
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&digest[..16]);
+        hash
+    }
+
+    /// Whether the tables can hold it and every class and rule id exists; `rules`
+    /// is the number of rule ids.
+    ///
+    /// # Errors
+    /// What is too large, or what contradicts what.
+    pub fn check(&self, rules: usize) -> Result<(), DatapathError> {
+        fits("rule ids", rules, RULES as usize)?;
+        let rows = self.rows as usize;
+        check(rows > 0, || "it has no peer class".into())?;
+        for (prefix, class) in self.peers.iter() {
+            check(usize::from(*class) < rows, || {
+                format!("{prefix} has the peer class {class} of {rows}")
+            })?;
+            check(*prefix == prefix.trunc(), || {
+                format!("{prefix} has bits behind its length")
+            })?;
+        }
+        check(self.peers.is_sorted_by(|a, b| a.0 < b.0), || {
+            "its prefixes are not in order, or one is there twice".into()
+        })?;
+        for everything in ["0.0.0.0/0", "::/0"] {
+            check(
+                self.peers.iter().any(|(p, _)| p.to_string() == everything),
+                || format!("{everything} has no peer class"),
+            )?;
+        }
+        for (direction, name) in self.directions.iter().zip(["ingress", "egress"]) {
+            let columns = direction.columns as usize;
+            fits(
+                "verdict matrix",
+                direction.cells.len(),
+                MATRIX_WORDS as usize,
+            )?;
+            check(
+                columns > 0 && direction.cells.len() == rows * columns,
+                || {
+                    format!(
+                        "{name} has {} verdicts for {rows} × {columns} classes",
+                        direction.cells.len()
+                    )
+                },
+            )?;
+            check(
+                direction
+                    .cells
+                    .iter()
+                    .all(|c| usize::from(c.rule()) < rules),
+                || format!("{name} names a rule that there is not"),
+            )?;
+            let tables = direction
+                .ports
+                .iter()
+                .map(|table| (table, PORTS))
+                .chain(direction.icmp.iter().map(|table| (table, NUMBERS)))
+                .chain([(&direction.protocols, NUMBERS)]);
+            for (table, length) in tables {
+                check(table.len() == length, || {
+                    format!("{name} has a class table of {} entries", table.len())
+                })?;
+                check(table.iter().all(|c| usize::from(*c) < columns), || {
+                    format!("{name} names a service class that there is not")
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Blocks that a direction's cells take.
+#[must_use]
+pub fn blocks(cells: usize) -> usize {
+    cells.div_ceil(MATRIX_BLOCK_WORDS as usize)
+}
+
+/// The words of block `block` of `cells`; the rest of the last block is zero,
+/// which is a denial by rule 0.
+#[must_use]
+pub fn block_words(cells: &[VerdictWord], block: usize) -> [u32; MATRIX_BLOCK_WORDS as usize] {
+    let mut words = [0; MATRIX_BLOCK_WORDS as usize];
+    let from = block * MATRIX_BLOCK_WORDS as usize;
+    for (word, cell) in words.iter_mut().zip(cells.iter().skip(from)) {
+        *word = cell.0;
+    }
+    words
+}
+
+fn len(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+fn fits(table: &'static str, needed: usize, room: usize) -> Result<(), DatapathError> {
+    if needed <= room {
+        return Ok(());
+    }
+    Err(DatapathError::Capacity {
+        table,
+        needed,
+        room,
+    })
+}
+
+fn check(holds: bool, why: impl FnOnce() -> String) -> Result<(), DatapathError> {
+    if holds {
+        return Ok(());
+    }
+    Err(DatapathError::Plan(why()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::plan::PlanRule;
+
+    /// Two peer classes, two service classes: 10.0.0.0/8 may reach TCP 22.
+    pub fn plan() -> Plan {
+        let rule = |name: &str, allow| PlanRule {
+            policy: name.into(),
+            rule: name.into(),
+            origin: String::new(),
+            direction: Some(Direction::Ingress),
+            allow,
+            match_type: "all",
+        };
+        let mut tcp = vec![0; PORTS];
+        tcp[22] = 1;
+        let direction = DirectionPlan {
+            columns: 2,
+            ports: [tcp, vec![0; PORTS], vec![0; PORTS]],
+            icmp: [vec![0; NUMBERS], vec![0; NUMBERS]],
+            protocols: vec![0; NUMBERS],
+            cells: vec![
+                VerdictWord::default_deny(1),
+                VerdictWord::default_deny(1),
+                VerdictWord::default_deny(1),
+                VerdictWord::allow(2),
+            ],
+        };
+        let open = DirectionPlan {
+            cells: vec![VerdictWord::allow(0); 4],
+            ..direction.clone()
+        };
+        Plan {
+            mode: Mode::Enforce,
+            builtins: 0,
+            peers: vec![
+                ("0.0.0.0/0".parse().unwrap(), 0),
+                ("10.0.0.0/8".parse().unwrap(), 1),
+                ("::/0".parse().unwrap(), 0),
+            ],
+            rows: 2,
+            directions: [direction, open],
+            rules: vec![
+                rule("no-policy", true),
+                rule("deny", false),
+                rule("a", true),
+            ],
+        }
+    }
+
+    #[test]
+    fn every_part_changes_the_hash() {
+        let plan = plan();
+        let mut seen = std::collections::BTreeSet::from([plan_hash(&plan)]);
+        let mut differs = |change: &dyn Fn(&mut Plan)| {
+            let mut other = plan.clone();
+            change(&mut other);
+            assert!(seen.insert(plan_hash(&other)));
+        };
+        differs(&|p| p.mode = Mode::Audit);
+        differs(&|p| p.builtins = 1);
+        differs(&|p| p.peers[1].1 = 0);
+        differs(&|p| p.peers[1].0 = "10.0.0.0/9".parse().unwrap());
+        differs(&|p| p.directions[0].ports[0][443] = 1);
+        differs(&|p| p.directions[0].ports[1][443] = 1);
+        differs(&|p| p.directions[0].icmp[1][8] = 1);
+        differs(&|p| p.directions[1].protocols[112] = 1);
+        differs(&|p| p.directions[0].cells[0] = VerdictWord::allow(2));
+        differs(&|p| p.directions[1].cells[3] = VerdictWord::allow(2));
+        differs(&|p| p.directions[1].cells[2] = VerdictWord::allow(2));
+    }
+
+    #[test]
+    fn names_of_rules_are_no_part_of_the_hash() {
+        let mut other = plan();
+        other.rules[2].policy = "renamed".into();
+        assert_eq!(plan_hash(&other), plan_hash(&plan()));
+    }
+
+    #[test]
+    fn flags_say_which_direction_denies_anything() {
+        let plan = plan();
+        assert_eq!(
+            Image::of(&plan).flags(),
+            GenerationFlags::ENFORCE | GenerationFlags::FILTERS_INGRESS
+        );
+    }
+
+    #[test]
+    fn a_sound_plan_passes_and_each_contradiction_is_named() {
+        let good = plan();
+        Image::of(&good).check(good.rules.len()).unwrap();
+        let refused = |change: &dyn Fn(&mut Plan), says: &str| {
+            let mut bad = plan();
+            change(&mut bad);
+            let error = Image::of(&bad).check(bad.rules.len()).unwrap_err();
+            assert!(error.to_string().contains(says), "{error}");
+        };
+        refused(
+            &|p| p.peers[1].1 = 2,
+            "10.0.0.0/8 has the peer class 2 of 2",
+        );
+        refused(&|p| p.peers.truncate(2), "::/0 has no peer class");
+        refused(&|p| p.peers.swap(0, 1), "not in order");
+        refused(&|p| p.peers.insert(0, p.peers[0]), "one is there twice");
+        refused(&|p| p.directions[0].columns = 3, "4 verdicts for 2 × 3");
+        refused(&|p| p.directions[0].ports[2][9] = 2, "a service class");
+        refused(&|p| drop(p.rules.pop()), "names a rule");
+        refused(&|p| p.directions[1].protocols.truncate(255), "255 entries");
+    }
+
+    #[test]
+    fn blocks_are_filled_up_with_denials() {
+        let cells = vec![VerdictWord::allow(1); MATRIX_BLOCK_WORDS as usize + 1];
+        assert_eq!(blocks(cells.len()), 2);
+        let last = block_words(&cells, 1);
+        assert_eq!(last[0], VerdictWord::allow(1).0);
+        assert!(last[1..].iter().all(|word| *word == 0));
+    }
+}

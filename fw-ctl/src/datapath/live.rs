@@ -1,0 +1,343 @@
+//! The datapath of a running node.
+//!
+//! Opening it changes nothing that packets notice: what is pinned is adopted as
+//! it is. Dropping it changes nothing either: the filter goes on without us.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use fw_common::wire::{
+    Counter, Direction, FlowKey, FlowState, GENERATIONS, Generation, GenerationFlags, Tally,
+};
+
+use super::attach::{self, Attached, Attacher, LinkRef, XdpWish};
+use super::error::DatapathError;
+use super::events::EventReader;
+use super::host::{self, TcKind};
+use super::image::Image;
+use super::pins::{self, Pins, failed};
+use super::programs::Programs;
+use super::tables::Tables;
+use crate::compile::plan::{Mode, Plan};
+
+/// Events of each kind that a CPU reports in one window (128 ms at 250 Hz),
+/// unless it is set otherwise: some thousand a second.
+pub const EVENT_LIMIT: u32 = 200;
+
+/// How long to wait for packets under way where the kernel cannot be asked to.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// A generation that is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// Number that the daemon gave it.
+    pub number: u64,
+    /// Hash of the plan, see [`super::image::plan_hash`].
+    pub hash: [u8; 16],
+    /// Audit or enforce.
+    pub mode: Mode,
+    /// 0 or 1: where in the tables it is.
+    pub index: u32,
+}
+
+impl Installed {
+    fn new(index: u32, generation: &Generation) -> Self {
+        Self {
+            number: generation.number,
+            hash: generation.hash,
+            mode: if generation.flags & GenerationFlags::ENFORCE == 0 {
+                Mode::Audit
+            } else {
+                Mode::Enforce
+            },
+            index,
+        }
+    }
+}
+
+/// What [`Datapath::detach_all`] took away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Interfaces that were filtered, by name, sorted.
+    pub interfaces: Vec<String>,
+    /// Links and filters removed.
+    pub links: usize,
+    /// Tables removed.
+    pub maps: usize,
+}
+
+/// Programs, tables and attachments of this node.
+pub struct Datapath {
+    pins: Pins,
+    programs: Programs,
+    tables: Tables,
+    attached: Vec<Attached>,
+    tc: TcKind,
+    event_limit: u32,
+    /// Whether no packet can still see the generation that is not in force.
+    settled: bool,
+}
+
+impl Datapath {
+    /// Adopts what is pinned in `pin_dir`, or makes it.
+    ///
+    /// # Errors
+    /// Kernel, capabilities or the BPF file system do not suffice, another
+    /// process uses the directory, or what is pinned has another layout.
+    pub fn open(pin_dir: &Path) -> Result<Self, DatapathError> {
+        Self::open_with(pin_dir, TcKind::of_kernel())
+    }
+
+    /// [`Self::open`] with a way of attaching to TC that the kernel also has.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_with(pin_dir: &Path, tc: TcKind) -> Result<Self, DatapathError> {
+        host::check()?;
+        let pins = Pins::open(pin_dir)?;
+        let (programs, tables) = if pins.published() {
+            // The tables first: the loader would silently make what is missing.
+            let tables = Tables::open(&pins.maps())?;
+            (Programs::load(&pins.maps(), &[])?, tables)
+        } else {
+            pins.publish(|maps| Ok((Programs::load(maps, &[])?, Tables::open(maps)?)))?
+        };
+        let attached = attach::adopt(&pins)?;
+        Ok(Self {
+            pins,
+            programs,
+            tables,
+            attached,
+            tc,
+            event_limit: EVENT_LIMIT,
+            settled: false,
+        })
+    }
+
+    /// How many events of each kind a CPU may report in one window, from the
+    /// next [`Self::install`] on.
+    pub fn set_event_limit(&mut self, limit: u32) {
+        self.event_limit = limit;
+    }
+
+    /// The generation in force, as the kernel says; `None` before the first.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn active(&self) -> Result<Option<Installed>, DatapathError> {
+        let index = self.tables.active()?;
+        let generation = self.tables.generation(index)?;
+        Ok((generation.number != 0).then(|| Installed::new(index, &generation)))
+    }
+
+    /// Puts `plan` in force under `number` (not 0). Packets see the old plan or
+    /// the new one, and when this returns, only the new one.
+    ///
+    /// # Errors
+    /// The plan contradicts itself or does not fit, the kernel refuses, or it
+    /// returns something other than what was written. The old plan stays.
+    pub fn install(&mut self, plan: &Plan, number: u64) -> Result<Installed, DatapathError> {
+        if !self.settled {
+            wait_for_packets();
+            self.settled = true;
+        }
+        let installed = write_and_flip(&mut self.tables, plan, number, self.event_limit)?;
+        wait_for_packets();
+        Ok(installed)
+    }
+
+    /// The hash of what the tables in force really hold; equals
+    /// [`super::image::plan_hash`] of the plan exactly if that is what packets see.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn read_back(&self) -> Result<[u8; 16], DatapathError> {
+        let (_, image) = self.tables.read(self.tables.active()?)?;
+        Ok(image.hash())
+    }
+
+    /// Makes `addresses` those of the node. Only packets to or from them are judged.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn set_local_addresses(
+        &mut self,
+        addresses: &BTreeSet<IpAddr>,
+    ) -> Result<(), DatapathError> {
+        self.tables.set_local_addresses(addresses)
+    }
+
+    /// Filters the interface from now on; on one that is filtered already, puts
+    /// the present programs in the place of the old ones.
+    ///
+    /// # Errors
+    /// See [`attach::attach`].
+    pub fn attach(&mut self, link: &LinkRef, wish: XdpWish) -> Result<Attached, DatapathError> {
+        let mut attacher = Attacher {
+            programs: &mut self.programs,
+            pins: &self.pins,
+            tc: self.tc,
+        };
+        let attached = attach::attach(&mut attacher, link, wish)?;
+        self.attached.retain(|known| known.link.index != link.index);
+        self.attached.push(attached.clone());
+        self.attached.sort_by(|a, b| a.link.cmp(&b.link));
+        Ok(attached)
+    }
+
+    /// What is attached, by interface index; after [`Self::open`], what a former
+    /// process left.
+    #[must_use]
+    pub fn attached(&self) -> &[Attached] {
+        &self.attached
+    }
+
+    /// Filters the interface `index` no longer; also for one that has vanished.
+    ///
+    /// # Errors
+    /// A pin cannot be removed.
+    pub fn detach_link(&mut self, index: u32) -> Result<(), DatapathError> {
+        attach::detach(&self.pins, index)?;
+        self.attached.retain(|known| known.link.index != index);
+        Ok(())
+    }
+
+    /// Opens the firewall: [`Self::detach_all`] for the process that has it open.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn close(self) -> Result<Report, DatapathError> {
+        let root = self.pins.root().to_owned();
+        drop(self);
+        Self::detach_all(&root)
+    }
+
+    /// Opens the firewall: removes every link and table under `pin_dir`, of every
+    /// schema. Nothing there is no error.
+    ///
+    /// # Errors
+    /// Another process uses the directory, or a pin cannot be removed.
+    pub fn detach_all(pin_dir: &Path) -> Result<Report, DatapathError> {
+        let mut report = Report::default();
+        if !pin_dir.exists() {
+            return Ok(report);
+        }
+        let lock = pins::lock(pin_dir)?;
+        let mut interfaces = BTreeSet::new();
+        for pin in pins::all_links(pin_dir)? {
+            interfaces.extend(attach::interface_name(pin.index));
+            attach::remove(&pin)?;
+            report.links += 1;
+        }
+        report.interfaces = interfaces.into_iter().collect();
+        for version in pins::versions(pin_dir)? {
+            report.maps += pins::names(&version.join("maps"))?.len();
+            fs::remove_dir_all(&version).map_err(failed("removing", &version))?;
+        }
+        drop(lock);
+        // A mount point, or a directory that others use as well, stays.
+        let _ = fs::remove_dir(pin_dir);
+        Ok(report)
+    }
+
+    /// What became of packets, over all CPUs and since the tables were made.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn counters(&self) -> Result<Vec<(Direction, Counter, Tally)>, DatapathError> {
+        self.tables.counters()
+    }
+
+    /// Packets that each of the first `rules` rules of the plan in force decided.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn rule_counters(&self, rules: usize) -> Result<Vec<Tally>, DatapathError> {
+        self.tables.rule_counters(self.tables.active()?, rules)
+    }
+
+    /// The consumer of the events. There must be only one at a time.
+    ///
+    /// # Errors
+    /// The ring buffer cannot be mapped.
+    pub fn events(&mut self) -> Result<EventReader, DatapathError> {
+        EventReader::open(&self.pins.maps())
+    }
+
+    /// Events that were not reported, ever.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn lost_events(&self) -> Result<u64, DatapathError> {
+        self.tables.lost_events()
+    }
+
+    /// The connections remembered now, in no order.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn conntrack(&self) -> Result<Vec<(FlowKey, FlowState)>, DatapathError> {
+        self.tables.conntrack()
+    }
+
+    /// Forgets all connections; returns how many there were.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn flush_conntrack(&mut self) -> Result<usize, DatapathError> {
+        self.tables.flush_conntrack()
+    }
+
+    /// Remembers connections that began before there was a firewall.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn remember(
+        &mut self,
+        flows: impl IntoIterator<Item = (FlowKey, FlowState)>,
+    ) -> Result<(), DatapathError> {
+        self.tables.remember(flows)
+    }
+}
+
+/// Writes `plan` into the generation that is not in force, reads it back,
+/// compares, and lets packets see it.
+///
+/// # Errors
+/// See [`Datapath::install`].
+pub(super) fn write_and_flip(
+    tables: &mut Tables,
+    plan: &Plan,
+    number: u64,
+    event_limit: u32,
+) -> Result<Installed, DatapathError> {
+    if number == 0 {
+        return Err(DatapathError::Plan("its number is 0".into()));
+    }
+    let image = Image::of(plan);
+    image.check(plan.rules.len())?;
+    let index = (tables.active()? + 1) % GENERATIONS;
+    let header = image.generation(number, event_limit);
+    tables.write(index, &image, header)?;
+    tables.clear_rule_counters(index, plan.rules.len())?;
+    tables.verify(index, &image, &header)?;
+    tables.flip(index)?;
+    Ok(Installed::new(index, &header))
+}
+
+/// Waits until every packet that was being judged when this was called has been.
+///
+/// Programs run inside RCU read sections, and `membarrier` in its global form is
+/// a `synchronize_rcu()` (kernel/sched/membarrier.c). It is not to be had on
+/// kernels with `nohz_full` CPUs; there, time must do.
+fn wait_for_packets() {
+    const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+    // SAFETY: membarrier takes integers only and touches no memory of ours.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    if result != 0 {
+        std::thread::sleep(GRACE);
+    }
+}

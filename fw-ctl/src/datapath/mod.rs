@@ -1,0 +1,36 @@
+//! The kernel's side of the firewall, as user space handles it.
+//!
+//! - [`objects`]: the compiled programs, embedded at build time.
+//! - [`image`]: a plan as the kernel's tables hold it, and its hash.
+//! - [`tables`]: the maps, typed; `generation`: writing and reading a plan.
+//! - [`pins`]: the directory on the BPF file system through which state
+//!   outlives the daemon.
+//! - [`attach`]: programs on interfaces, through links that stay.
+//! - [`live`]: all of it together: the [`Datapath`] of a running node.
+//! - [`testrun`]: a private copy that judges frames without an interface.
+//! - [`modelrun`]: the same without a kernel.
+//! - [`frame`]: real frames from flows, for tests and `policy test`.
+
+pub mod attach;
+pub mod error;
+pub mod events;
+pub mod frame;
+mod generation;
+pub mod host;
+pub mod image;
+pub mod live;
+mod lookup;
+pub mod modelrun;
+pub mod objects;
+pub mod pins;
+pub mod programs;
+pub mod tables;
+pub mod testrun;
+
+pub use attach::{Attached, Ingress, LinkRef, XdpWish};
+pub use error::DatapathError;
+pub use events::EventReader;
+pub use image::plan_hash;
+pub use live::{Datapath, Installed, Report};
+pub use modelrun::ModelRun;
+pub use testrun::{Hook, Outcome, TestRun, Verdict};

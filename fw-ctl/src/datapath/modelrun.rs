@@ -1,0 +1,119 @@
+//! The model judging frames: the same interface as [`super::TestRun`], without a
+//! kernel. The lines that decide are those of the programs; only the tables are
+//! collections.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use fw_common::datapath;
+use fw_common::model::{Model, ModelTables, SliceFrame};
+use fw_common::wire::NumberClasses;
+
+use super::image::Image;
+use super::testrun::{Hook, Outcome, Verdict};
+use crate::compile::plan::{DirectionPlan, Plan};
+
+/// A node without a kernel.
+#[derive(Default)]
+pub struct ModelRun {
+    model: Model,
+    installed: u64,
+}
+
+impl ModelRun {
+    /// Judges by `plan` from now on, whatever was judged before.
+    pub fn install(&mut self, plan: &Plan) {
+        self.installed += 1;
+        let next = 1 - self.model.active;
+        let tables = ModelTables {
+            // As in a test run, every event is wanted.
+            generation: Image::of(plan).generation(self.installed, u32::MAX),
+            ..tables(plan)
+        };
+        self.model.generations[next as usize] = tables;
+        self.model.active = next;
+    }
+
+    /// Makes `addresses` those of the node.
+    pub fn set_local(&mut self, addresses: &BTreeSet<IpAddr>) {
+        self.model.local = addresses.iter().map(|&address| address.into()).collect();
+    }
+
+    /// Judges a frame, with the connections that former frames left.
+    pub fn run(&mut self, hook: Hook, frame: &[u8]) -> Outcome {
+        let frame = SliceFrame {
+            bytes: frame,
+            // The loopback interface, as in a test run.
+            ifindex: 1,
+            tag: None,
+            forwarded: hook == Hook::TcEgressForwarded,
+        };
+        let verdict = match self.model.judge(&frame, hook.direction()) {
+            datapath::Verdict::Pass => Verdict::Pass,
+            datapath::Verdict::Drop => Verdict::Drop,
+        };
+        let moved = self.model.take_counters().into_iter();
+        Outcome {
+            verdict,
+            moved: moved
+                .map(|((direction, counter), tally)| (direction, counter, tally))
+                .collect(),
+            event: self.model.take_events().pop(),
+        }
+    }
+
+    /// Forgets connections and fragments.
+    pub fn forget(&mut self) {
+        self.model.forget();
+    }
+
+    /// Connections that are remembered.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.model.flows().len()
+    }
+}
+
+/// The plan's tables as collections.
+fn tables(plan: &Plan) -> ModelTables {
+    let [ingress, egress] = &plan.directions;
+    ModelTables {
+        peers: plan
+            .peers
+            .iter()
+            .map(|(prefix, class)| {
+                let family = if prefix.addr().is_ipv4() { 4 } else { 6 };
+                let key = (family, prefix.prefix_len(), prefix.network().into());
+                (key, u32::from(*class))
+            })
+            .collect(),
+        ports: [ingress.ports.clone(), egress.ports.clone()],
+        numbers: [numbers(ingress), numbers(egress)],
+        cells: [ingress.cells.clone(), egress.cells.clone()],
+        ..ModelTables::default()
+    }
+}
+
+fn numbers(direction: &DirectionPlan) -> Option<Box<NumberClasses>> {
+    let list = |classes: &[u16]| classes.try_into().ok();
+    Some(Box::new(NumberClasses {
+        icmp: list(&direction.icmp[0])?,
+        icmpv6: list(&direction.icmp[1])?,
+        protocol: list(&direction.protocols)?,
+    }))
+}
+
+/// Whether two outcomes are the same but for what depends on the clock and on
+/// how often a plan was installed.
+#[must_use]
+pub fn same(one: &Outcome, other: &Outcome) -> bool {
+    let normal = |outcome: &Outcome| {
+        let mut outcome = outcome.clone();
+        outcome.moved.sort_by_key(|moved| (moved.0 as u8, moved.1));
+        if let Some(event) = &mut outcome.event {
+            (event.time, event.plan) = (0, 0);
+        }
+        outcome
+    };
+    normal(one) == normal(other)
+}

@@ -1,0 +1,129 @@
+//! Loading the programs and finding them in the objects.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use aya::programs::{SchedClassifier, Xdp};
+use aya::{Ebpf, EbpfLoader};
+use fw_common::wire::Direction;
+
+use super::error::DatapathError;
+use super::{host, objects};
+
+const XDP: &str = "fw_xdp";
+const TC_INGRESS: &str = "fw_tc_ingress";
+const TC_EGRESS: &str = "fw_tc_egress";
+
+/// The loaded programs. Their maps are pinned; both objects share them by that.
+pub struct Programs {
+    xdp: Ebpf,
+    tc: Ebpf,
+}
+
+impl Programs {
+    /// Loads the programs with the maps pinned in `maps`; makes and pins those
+    /// that are not there. `sizes` overrides numbers of entries, by map.
+    ///
+    /// # Errors
+    /// The binary has no programs, or the kernel refuses them.
+    pub fn load(maps: &Path, sizes: &[(&'static str, u32)]) -> Result<Self, DatapathError> {
+        let missing = |missing: objects::Missing| DatapathError::NoPrograms(missing.to_string());
+        let load = |object: &[u8]| {
+            let mut loader = EbpfLoader::new();
+            loader.default_map_pin_directory(maps);
+            for (name, entries) in sizes {
+                loader.map_max_entries(name, *entries);
+            }
+            loader
+                .load(object)
+                .map_err(|error| DatapathError::aya("making the tables", &error))
+        };
+        let xdp = objects::xdp().map_err(missing)?;
+        let xdp = if host::has_xdp_frags() {
+            Cow::Borrowed(xdp)
+        } else {
+            Cow::Owned(without_frags(xdp))
+        };
+        let mut programs = Self {
+            xdp: load(&xdp)?,
+            tc: load(objects::tc().map_err(missing)?)?,
+        };
+        let failed = |name: &'static str| {
+            move |error| DatapathError::aya(format!("loading the program {name}"), &error)
+        };
+        programs.xdp_mut()?.load().map_err(failed(XDP))?;
+        for (direction, name) in [
+            (Direction::Ingress, TC_INGRESS),
+            (Direction::Egress, TC_EGRESS),
+        ] {
+            programs.tc_mut(direction)?.load().map_err(failed(name))?;
+        }
+        Ok(programs)
+    }
+
+    /// The XDP program.
+    ///
+    /// # Errors
+    /// The object does not contain it.
+    pub fn xdp_mut(&mut self) -> Result<&mut Xdp, DatapathError> {
+        program(&mut self.xdp, XDP)
+    }
+
+    /// The TC program of a direction.
+    ///
+    /// # Errors
+    /// The object does not contain it.
+    pub fn tc_mut(&mut self, direction: Direction) -> Result<&mut SchedClassifier, DatapathError> {
+        let name = match direction {
+            Direction::Ingress => TC_INGRESS,
+            Direction::Egress => TC_EGRESS,
+        };
+        program(&mut self.tc, name)
+    }
+}
+
+fn program<'a, T>(object: &'a mut Ebpf, name: &'static str) -> Result<&'a mut T, DatapathError>
+where
+    &'a mut T: TryFrom<&'a mut aya::programs::Program>,
+{
+    object
+        .program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or_else(|| DatapathError::NoPrograms(format!("its object has no program {name}")))
+}
+
+/// The object with its program in the section `xdp` instead of `xdp.frags`:
+/// older kernels do not know the flag that aya derives from the latter. Drivers
+/// then refuse it where frames can have several buffers, and TC serves.
+///
+/// The name is cut by a zero byte wherever it stands, because string tables share
+/// the ends of names (`.relxdp.frags`).
+#[must_use]
+pub fn without_frags(object: &[u8]) -> Vec<u8> {
+    const NAME: &[u8] = b"xdp.frags";
+    const CUT: &[u8] = b"xdp\0frags";
+    let mut object = object.to_vec();
+    let mut from = 0;
+    while let Some(at) = object[from..]
+        .windows(NAME.len())
+        .position(|window| window == NAME)
+    {
+        from += at;
+        object[from..from + CUT.len()].copy_from_slice(CUT);
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_the_section_is_cut_and_nothing_moves() {
+        let object = b"head\0.relxdp.frags\0license\0xdp.frags\0";
+        assert_eq!(
+            without_frags(object),
+            b"head\0.relxdp\0frags\0license\0xdp\0frags\0"
+        );
+    }
+}

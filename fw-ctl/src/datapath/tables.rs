@@ -1,0 +1,367 @@
+//! The kernel's maps, typed, opened through their pins.
+//!
+//! Everything is opened from the pin and never from the object file: so the
+//! sizes that are checked are those that the kernel really has.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
+
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use fw_common::wire::{
+    Address, COUNTERS, Counter, Direction, EventBudget, FlowKey, FlowState, FragmentKey,
+    GENERATIONS, Generation, L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS,
+    PeerKeyV4, PeerKeyV6, PortClasses, RULES, Tally, counter_index, rule_index,
+};
+
+use super::error::DatapathError;
+use super::image::DIRECTIONS;
+
+/// The names of all maps: those of the pins.
+pub const NAMES: [&str; 13] = [
+    "ACTIVE",
+    "GENERATION",
+    "LOCAL",
+    "PEERS_V4",
+    "PEERS_V6",
+    "PORTS",
+    "NUMBERS",
+    "MATRIX",
+    "COUNTERS",
+    "RULES",
+    "CONNTRACK",
+    "FRAGMENTS",
+    "EVENT_BUDGET",
+];
+
+/// Name of the ring buffer; see [`super::EventReader`].
+pub const EVENTS: &str = "EVENTS";
+
+/// Value of an address in `LOCAL`; only its presence counts.
+const PRESENT: u32 = 1;
+
+/// The maps of one datapath.
+pub struct Tables {
+    active: Array<MapData, u32>,
+    pub(super) generations: Array<MapData, Generation>,
+    local: HashMap<MapData, Address, u32>,
+    pub(super) peers_v4: LpmTrie<MapData, PeerKeyV4, u32>,
+    pub(super) peers_v6: LpmTrie<MapData, PeerKeyV6, u32>,
+    /// Most entries of the peer tables, IPv4 and IPv6, both generations together.
+    pub(super) peer_room: [u32; 2],
+    pub(super) ports: Array<MapData, PortClasses>,
+    pub(super) numbers: Array<MapData, NumberClasses>,
+    pub(super) matrix: Array<MapData, MatrixBlock>,
+    counters: PerCpuArray<MapData, Tally>,
+    rules: PerCpuArray<MapData, Tally>,
+    conntrack: HashMap<MapData, FlowKey, FlowState>,
+    conntrack_room: u32,
+    fragments: HashMap<MapData, FragmentKey, L4>,
+    fragments_room: u32,
+    budget: PerCpuArray<MapData, EventBudget>,
+}
+
+impl Tables {
+    /// Opens the maps pinned in `directory`.
+    ///
+    /// # Errors
+    /// A pin is missing, or a map has other sizes than this version's.
+    pub fn open(directory: &Path) -> Result<Self, DatapathError> {
+        let (peers_v4, room_v4) = open_map(directory, "PEERS_V4")?;
+        let (peers_v6, room_v6) = open_map(directory, "PEERS_V6")?;
+        let (conntrack, conntrack_room) = open_map(directory, "CONNTRACK")?;
+        let (fragments, fragments_room) = open_map(directory, "FRAGMENTS")?;
+        let (local, _) = open_map(directory, "LOCAL")?;
+        let sides = GENERATIONS * 2;
+        Ok(Self {
+            active: open_array(directory, "ACTIVE", 1)?,
+            generations: open_array(directory, "GENERATION", GENERATIONS)?,
+            local,
+            peers_v4,
+            peers_v6,
+            peer_room: [room_v4, room_v6],
+            ports: open_array(directory, "PORTS", sides * PORT_PROTOCOLS)?,
+            numbers: open_array(directory, "NUMBERS", sides)?,
+            matrix: open_array(directory, "MATRIX", sides * MATRIX_BLOCKS)?,
+            counters: open_array(directory, "COUNTERS", COUNTERS)?,
+            rules: open_array(directory, "RULES", GENERATIONS * RULES)?,
+            conntrack,
+            conntrack_room,
+            fragments,
+            fragments_room,
+            budget: open_array(directory, "EVENT_BUDGET", 2)?,
+        })
+    }
+
+    /// Index of the generation that packets see.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn active(&self) -> Result<u32, DatapathError> {
+        self.active.get(&0, 0).map_err(reading("ACTIVE"))
+    }
+
+    /// Lets packets see the generation `index`, from one to the next.
+    ///
+    /// # Errors
+    /// The kernel refuses; the old one stays in force.
+    pub fn flip(&mut self, index: u32) -> Result<(), DatapathError> {
+        self.active.set(0, index, 0).map_err(writing("ACTIVE"))
+    }
+
+    /// What the datapath knows of the generation `index`.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn generation(&self, index: u32) -> Result<Generation, DatapathError> {
+        self.generations
+            .get(&index, 0)
+            .map_err(reading("GENERATION"))
+    }
+
+    /// The addresses that packets must have to be the node's business.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn local_addresses(&self) -> Result<BTreeSet<IpAddr>, DatapathError> {
+        self.local
+            .keys()
+            .map(|key| key.map(IpAddr::from).map_err(reading("LOCAL")))
+            .collect()
+    }
+
+    /// Makes `addresses` the node's: adds first, then removes, so that no address
+    /// that stays is ever missing.
+    ///
+    /// # Errors
+    /// The kernel refuses, or there are more addresses than the table holds.
+    pub fn set_local_addresses(
+        &mut self,
+        addresses: &BTreeSet<IpAddr>,
+    ) -> Result<(), DatapathError> {
+        let old = self.local_addresses()?;
+        for address in addresses.difference(&old) {
+            self.local
+                .insert(Address::from(*address), PRESENT, 0)
+                .map_err(writing("LOCAL"))?;
+        }
+        for address in old.difference(addresses) {
+            present(self.local.remove(&Address::from(*address))).map_err(writing("LOCAL"))?;
+        }
+        Ok(())
+    }
+
+    /// What became of packets so far, over all CPUs.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn counters(&self) -> Result<Vec<(Direction, Counter, Tally)>, DatapathError> {
+        let mut counters = Vec::new();
+        for direction in DIRECTIONS {
+            for counter in Counter::all() {
+                let index = counter_index(direction, counter);
+                let values = self.counters.get(&index, 0).map_err(reading("COUNTERS"))?;
+                counters.push((direction, counter, sum(&values)));
+            }
+        }
+        Ok(counters)
+    }
+
+    /// The counters of the first `rules` rules of the generation `index`.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn rule_counters(&self, index: u32, rules: usize) -> Result<Vec<Tally>, DatapathError> {
+        rule_ids(rules)
+            .map(|rule| {
+                self.rules
+                    .get(&rule_index(index, rule), 0)
+                    .map(|values| sum(&values))
+                    .map_err(reading("RULES"))
+            })
+            .collect()
+    }
+
+    /// Sets those counters to zero; the generation must not be in force.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(super) fn clear_rule_counters(
+        &mut self,
+        index: u32,
+        rules: usize,
+    ) -> Result<(), DatapathError> {
+        for rule in rule_ids(rules) {
+            self.rules
+                .set(rule_index(index, rule), zeros()?, 0)
+                .map_err(writing("RULES"))?;
+        }
+        Ok(())
+    }
+
+    /// Events that were not reported, ever: over the limit, or the buffer was full.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn lost_events(&self) -> Result<u64, DatapathError> {
+        let mut lost = 0_u64;
+        for values in self.budget.iter() {
+            let values = values.map_err(reading("EVENT_BUDGET"))?;
+            lost = values
+                .iter()
+                .fold(lost, |n, cpu| n.saturating_add(cpu.lost));
+        }
+        Ok(lost)
+    }
+
+    /// The connections remembered now, in no order.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn conntrack(&self) -> Result<Vec<(FlowKey, FlowState)>, DatapathError> {
+        entries(&self.conntrack, self.conntrack_room, "CONNTRACK")
+    }
+
+    /// Forgets connections; returns how many were there.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn flush_conntrack(&mut self) -> Result<usize, DatapathError> {
+        flush(&mut self.conntrack, self.conntrack_room, "CONNTRACK")
+    }
+
+    /// Remembers connections as if packets of them had been seen.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn remember(
+        &mut self,
+        flows: impl IntoIterator<Item = (FlowKey, FlowState)>,
+    ) -> Result<(), DatapathError> {
+        for (key, state) in flows {
+            self.conntrack
+                .insert(key, state, 0)
+                .map_err(writing("CONNTRACK"))?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the ports of first fragments; returns how many were there.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn flush_fragments(&mut self) -> Result<usize, DatapathError> {
+        flush(&mut self.fragments, self.fragments_room, "FRAGMENTS")
+    }
+}
+
+/// A map of `directory` and the number of entries that it has room for.
+pub(super) fn open_map<T>(directory: &Path, name: &'static str) -> Result<(T, u32), DatapathError>
+where
+    T: TryFrom<Map, Error = MapError>,
+{
+    let stale = |why: String| DatapathError::ForeignPins {
+        path: directory.to_owned(),
+        why,
+    };
+    let data = MapData::from_pin(directory.join(name)).map_err(|error| {
+        match super::error::io_cause(&error).map(std::io::Error::kind) {
+            Some(std::io::ErrorKind::NotFound) => stale(format!("{name} is missing")),
+            _ => DatapathError::aya(format!("opening the table {name}"), &error),
+        }
+    })?;
+    let room = data.info().map_err(reading(name))?.max_entries();
+    let map = Map::from_map_data(data).map_err(reading(name))?;
+    let map = T::try_from(map).map_err(|error| stale(format!("{name}: {error}")))?;
+    Ok((map, room))
+}
+
+/// An array of `directory` that must have `length` entries.
+fn open_array<T>(directory: &Path, name: &'static str, length: u32) -> Result<T, DatapathError>
+where
+    T: TryFrom<Map, Error = MapError>,
+{
+    let (map, room) = open_map(directory, name)?;
+    if room != length {
+        return Err(DatapathError::ForeignPins {
+            path: directory.to_owned(),
+            why: format!("{name} has {room} entries, not {length}"),
+        });
+    }
+    Ok(map)
+}
+
+/// For `map_err`: reading the table failed.
+pub(super) fn reading(name: &'static str) -> impl Fn(MapError) -> DatapathError {
+    move |error| DatapathError::aya(format!("reading the table {name}"), &error)
+}
+
+/// For `map_err`: writing the table failed.
+pub(super) fn writing(name: &'static str) -> impl Fn(MapError) -> DatapathError {
+    move |error| DatapathError::aya(format!("writing the table {name}"), &error)
+}
+
+/// That an entry has gone by itself is no failure to remove it.
+pub(super) fn present(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(error) if is_missing(&error) => Ok(()),
+        other => other,
+    }
+}
+
+fn is_missing(error: &MapError) -> bool {
+    matches!(error, MapError::KeyNotFound | MapError::ElementNotFound)
+        || super::error::io_cause(error)
+            .is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// The entries of a table that the datapath changes meanwhile: what disappears
+/// under the reader is left out, and a walk that starts over ends all the same.
+fn entries<K: aya::Pod, V: aya::Pod>(
+    map: &HashMap<MapData, K, V>,
+    room: u32,
+    name: &'static str,
+) -> Result<Vec<(K, V)>, DatapathError> {
+    let mut entries = Vec::new();
+    for entry in map.iter().take(room as usize) {
+        match entry {
+            Ok(entry) => entries.push(entry),
+            Err(error) if is_missing(&error) => {}
+            Err(error) => return Err(reading(name)(error)),
+        }
+    }
+    Ok(entries)
+}
+
+fn flush<K: aya::Pod, V: aya::Pod>(
+    map: &mut HashMap<MapData, K, V>,
+    room: u32,
+    name: &'static str,
+) -> Result<usize, DatapathError> {
+    let keys: Vec<K> = map
+        .keys()
+        .take(room as usize)
+        .collect::<Result<_, _>>()
+        .map_err(reading(name))?;
+    for key in &keys {
+        present(map.remove(key)).map_err(writing(name))?;
+    }
+    Ok(keys.len())
+}
+
+fn rule_ids(rules: usize) -> impl Iterator<Item = u16> {
+    (0..rules.min(RULES as usize)).map(|rule| rule as u16)
+}
+
+fn sum(values: &PerCpuValues<Tally>) -> Tally {
+    values.iter().fold(Tally::default(), |all, cpu| Tally {
+        packets: all.packets.wrapping_add(cpu.packets),
+        bytes: all.bytes.wrapping_add(cpu.bytes),
+    })
+}
+
+fn zeros() -> Result<PerCpuValues<Tally>, DatapathError> {
+    let failed = |error| DatapathError::io("counting the CPUs", &error);
+    let cpus = aya::util::nr_cpus().map_err(|(_, error)| failed(error))?;
+    PerCpuValues::try_from(vec![Tally::default(); cpus]).map_err(failed)
+}

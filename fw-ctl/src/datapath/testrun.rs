@@ -1,0 +1,279 @@
+//! The loaded programs, judging frames without an interface.
+//!
+//! A private copy of programs and tables: nothing is attached, nothing is shared
+//! with a running firewall, nothing stays. The kernel's `BPF_PROG_TEST_RUN` runs
+//! the very instructions that packets meet.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
+use std::thread;
+
+use aya::programs::{ProgramError, TestRun as _, TestRunOptions, TestRunResult};
+use fw_common::wire::{
+    Counter, Direction, DropReason, Event, FlowKey, FlowState, RULE_NO_POLICY, Tally,
+};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+use super::error::{DatapathError, words};
+use super::events::EventReader;
+use super::frame::Packet;
+use super::host::{self, BPF_FILE_SYSTEM};
+use super::live::write_and_flip;
+use super::programs::Programs;
+use super::tables::Tables;
+use crate::compile::plan::Plan;
+
+/// Small, because it is emptied after every flow.
+const SIZES: [(&str, u32); 2] = [("CONNTRACK", 1_024), ("FRAGMENTS", 1_024)];
+
+/// `TC_ACT_SHOT` of linux/pkt_cls.h.
+const TC_ACT_SHOT: u32 = 2;
+/// `XDP_DROP` of linux/bpf.h.
+const XDP_DROP: u32 = 1;
+/// Offset of `ingress_ifindex` in `struct __sk_buff` of linux/bpf.h.
+const SKB_INGRESS_IFINDEX: usize = 36;
+
+/// Which program judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// XDP: ingress.
+    Xdp,
+    /// TC ingress.
+    TcIngress,
+    /// TC egress.
+    TcEgress,
+    /// TC egress of a packet that came in through another interface.
+    TcEgressForwarded,
+}
+
+impl Hook {
+    /// The direction that it judges.
+    #[must_use]
+    pub fn direction(self) -> Direction {
+        match self {
+            Self::Xdp | Self::TcIngress => Direction::Ingress,
+            Self::TcEgress | Self::TcEgressForwarded => Direction::Egress,
+        }
+    }
+}
+
+/// What the program did with the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Handed it on.
+    Pass,
+    /// Dropped it.
+    Drop,
+}
+
+/// Everything that a run leaves behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What the program returned.
+    pub verdict: Verdict,
+    /// The counters that moved, and by how much.
+    pub moved: Vec<(Direction, Counter, Tally)>,
+    /// The event that it reported.
+    pub event: Option<Event>,
+}
+
+impl Outcome {
+    /// Id of the rule that decided: the reported one, or "no policy", which is
+    /// counted but not reported; `None` if no rule was asked (not for the node,
+    /// a built-in, a malformed packet, …).
+    #[must_use]
+    pub fn rule(&self) -> Option<u16> {
+        let counter = self.moved.first().map(|(_, counter, _)| *counter)?;
+        match (counter, &self.event) {
+            (Counter::Allowed | Counter::Failsafe, None) => Some(RULE_NO_POLICY),
+            (Counter::Allowed | Counter::Failsafe, Some(event)) => Some(event.rule),
+            (Counter::Dropped(reason) | Counter::Audited(reason), Some(event))
+                if matches!(reason, DropReason::DefaultDeny | DropReason::DenyRule) =>
+            {
+                Some(event.rule)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Programs and tables of its own.
+pub struct TestRun {
+    programs: Programs,
+    tables: Tables,
+    events: EventReader,
+    installed: u64,
+}
+
+impl TestRun {
+    /// Loads everything.
+    ///
+    /// # Errors
+    /// Kernel or capabilities do not suffice, or the binary has no programs.
+    pub fn new() -> Result<Self, DatapathError> {
+        host::check()?;
+        // Two objects share maps only through pins. They are made in a mount
+        // namespace that ends with its thread, so that nobody sees them and
+        // nothing has to be removed.
+        let loaded = thread::spawn(|| {
+            let maps = Path::new(BPF_FILE_SYSTEM);
+            mount_private(maps)?;
+            let programs = Programs::load(maps, &SIZES)?;
+            Ok((programs, Tables::open(maps)?, EventReader::open(maps)?))
+        })
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let (programs, tables, events) = loaded?;
+        Ok(Self {
+            programs,
+            tables,
+            events,
+            installed: 0,
+        })
+    }
+
+    /// Judges by `plan` from now on.
+    ///
+    /// # Errors
+    /// As [`super::Datapath::install`].
+    pub fn install(&mut self, plan: &Plan) -> Result<(), DatapathError> {
+        self.installed += 1;
+        // Every event is wanted.
+        write_and_flip(&mut self.tables, plan, self.installed, u32::MAX)?;
+        Ok(())
+    }
+
+    /// Makes `addresses` those of the node.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn set_local(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), DatapathError> {
+        self.tables.set_local_addresses(addresses)
+    }
+
+    /// Judges `packet` as the first of a connection: whatever former packets left
+    /// in the connection tables is forgotten.
+    ///
+    /// # Errors
+    /// The kernel refuses to run, or the packet's addresses are of two families.
+    pub fn judge(&mut self, hook: Hook, packet: &Packet) -> Result<Outcome, DatapathError> {
+        let Some(frame) = packet.frame() else {
+            return Err(DatapathError::Refused {
+                what: format!("{} to {}", packet.source, packet.destination),
+                why: "no packet has addresses of two families".into(),
+                help: None,
+            });
+        };
+        self.forget()?;
+        self.run(hook, &frame)
+    }
+
+    /// Runs the program of `hook` on a frame (Ethernet header first, at least 14
+    /// bytes), with the connections that former frames left.
+    ///
+    /// # Errors
+    /// The kernel refuses to run.
+    pub fn run(&mut self, hook: Hook, frame: &[u8]) -> Result<Outcome, DatapathError> {
+        while self.next_event()?.is_some() {}
+        let before = self.tables.counters()?;
+        let verdict = self.execute(hook, frame)?;
+        let after = self.tables.counters()?;
+        let moved = before
+            .into_iter()
+            .zip(after)
+            .filter(|(before, after)| before.2 != after.2)
+            .map(|(before, (direction, counter, after))| {
+                let tally = Tally {
+                    packets: after.packets.wrapping_sub(before.2.packets),
+                    bytes: after.bytes.wrapping_sub(before.2.bytes),
+                };
+                (direction, counter, tally)
+            })
+            .collect();
+        Ok(Outcome {
+            verdict,
+            moved,
+            event: self.next_event()?,
+        })
+    }
+
+    /// Forgets connections and fragments.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn forget(&mut self) -> Result<(), DatapathError> {
+        self.tables.flush_conntrack()?;
+        self.tables.flush_fragments()?;
+        Ok(())
+    }
+
+    /// The connections remembered now.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn conntrack(&self) -> Result<Vec<(FlowKey, FlowState)>, DatapathError> {
+        self.tables.conntrack()
+    }
+
+    /// Packets that each of the first `rules` rules decided since the plan was
+    /// installed.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn rule_counters(&self, rules: usize) -> Result<Vec<Tally>, DatapathError> {
+        self.tables.rule_counters(self.tables.active()?, rules)
+    }
+
+    fn execute(&mut self, hook: Hook, frame: &[u8]) -> Result<Verdict, DatapathError> {
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        let mut context = [0_u8; SKB_INGRESS_IFINDEX + 4];
+        if hook == Hook::TcEgressForwarded {
+            // The loopback interface, which every network namespace has as 1.
+            context[SKB_INGRESS_IFINDEX..].copy_from_slice(&1_u32.to_ne_bytes());
+            options.ctx_in = Some(&context);
+        }
+        let (result, drop): (Result<TestRunResult, ProgramError>, u32) = match hook {
+            Hook::Xdp => (self.programs.xdp_mut()?.test_run(options), XDP_DROP),
+            Hook::TcIngress | Hook::TcEgress | Hook::TcEgressForwarded => {
+                let program = self.programs.tc_mut(hook.direction())?;
+                (program.test_run(options), TC_ACT_SHOT)
+            }
+        };
+        let result = result.map_err(|error| {
+            DatapathError::aya(
+                format!("running the program on a frame of {} bytes", frame.len()),
+                &error,
+            )
+        })?;
+        Ok(if result.return_value == drop {
+            Verdict::Drop
+        } else {
+            Verdict::Pass
+        })
+    }
+
+    fn next_event(&mut self) -> Result<Option<Event>, DatapathError> {
+        self.events
+            .next_event()
+            .map_err(|error| DatapathError::io("reading an event", &error))
+    }
+}
+
+/// Mounts a BPF file system that only this thread sees.
+fn mount_private(at: &Path) -> Result<(), DatapathError> {
+    let failed = |what: &'static str| {
+        move |errno: nix::errno::Errno| DatapathError::NoBpfFileSystem {
+            path: at.to_owned(),
+            why: format!("{what} failed: {}", words(&errno.into())),
+        }
+    };
+    unshare(CloneFlags::CLONE_NEWNS).map_err(failed("making a private mount namespace"))?;
+    let none: Option<&str> = None;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .map_err(failed("making the mounts private"))?;
+    mount(Some("bpf"), at, Some("bpf"), MsFlags::empty(), none)
+        .map_err(failed("mounting a private BPF file system"))
+}

@@ -1,0 +1,159 @@
+//! Frames of the table: the product's builder where the packet is ordinary, raw
+//! bytes put together here where it is not.
+
+use std::net::IpAddr;
+
+use fw_ctl::datapath::frame::{Packet, Payload};
+
+/// The node.
+pub const NODE: &str = "10.0.0.1";
+/// The node in IPv6.
+pub const NODE6: &str = "fd00::1";
+/// May use SSH.
+pub const ADMIN: &str = "10.0.1.7";
+/// May use SSH.
+pub const ADMIN6: &str = "fd00:1::7";
+/// May not.
+pub const STRANGER: &str = "203.0.113.9";
+/// May not.
+pub const STRANGER6: &str = "2001:db8::9";
+
+pub const SYN: u8 = 0x02;
+pub const SYN_ACK: u8 = 0x12;
+pub const ACK: u8 = 0x10;
+pub const FIN_ACK: u8 = 0x11;
+pub const RST: u8 = 0x04;
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+/// Any packet in an untagged frame.
+pub fn packet(source: &str, destination: &str, payload: Payload) -> Vec<u8> {
+    Packet {
+        vlan: None,
+        source: address(source),
+        destination: address(destination),
+        payload,
+    }
+    .frame()
+    .expect("addresses of one family")
+}
+
+/// TCP.
+pub fn tcp(from: (&str, u16), to: (&str, u16), flags: u8) -> Vec<u8> {
+    let payload = Payload::Tcp {
+        source: from.1,
+        destination: to.1,
+        flags,
+    };
+    packet(from.0, to.0, payload)
+}
+
+/// UDP.
+pub fn udp(from: (&str, u16), to: (&str, u16)) -> Vec<u8> {
+    let payload = Payload::Udp {
+        source: from.1,
+        destination: to.1,
+    };
+    packet(from.0, to.0, payload)
+}
+
+/// ICMP or ICMPv6, by the family.
+pub fn icmp(source: &str, destination: &str, kind: u8, code: u8) -> Vec<u8> {
+    let protocol = if source.contains(':') { 58 } else { 1 };
+    packet(
+        source,
+        destination,
+        Payload::Icmp {
+            protocol,
+            kind,
+            code,
+        },
+    )
+}
+
+/// An echo message with an identifier (bytes 4 and 5 of the message).
+pub fn echo(source: &str, destination: &str, kind: u8, id: u16) -> Vec<u8> {
+    let mut frame = icmp(source, destination, kind, 0);
+    let at = header_end(&frame) + 4;
+    frame[at..at + 2].copy_from_slice(&id.to_be_bytes());
+    frame
+}
+
+/// An ICMP error that quotes the IP packet inside another frame.
+pub fn error(source: &str, destination: &str, kind: u8, code: u8, about: &[u8]) -> Vec<u8> {
+    let mut frame = icmp(source, destination, kind, code);
+    frame.truncate(header_end(&frame) + 8);
+    frame.extend(&about[14..]);
+    frame
+}
+
+/// The frame with VLAN tags (ethertype, id) pushed in front, outermost first.
+pub fn tagged(frame: &[u8], tags: &[(u16, u16)]) -> Vec<u8> {
+    let mut out = frame[..12].to_vec();
+    for (ethertype, id) in tags {
+        out.extend(ethertype.to_be_bytes());
+        out.extend(id.to_be_bytes());
+    }
+    out.extend(&frame[12..]);
+    out
+}
+
+/// An IPv4 frame turned into a fragment: offset in units of eight bytes.
+pub fn fragment(frame: &[u8], id: u16, offset: u16, more: bool) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    frame[18..20].copy_from_slice(&id.to_be_bytes());
+    let bits = offset | if more { 0x2000 } else { 0 };
+    frame[20..22].copy_from_slice(&bits.to_be_bytes());
+    frame
+}
+
+/// A later fragment: its payload is no transport header.
+pub fn later(frame: &[u8], id: u16, offset: u16, more: bool) -> Vec<u8> {
+    let mut frame = fragment(frame, id, offset, more);
+    let at = header_end(&frame);
+    frame[at..].fill(0xa5);
+    frame
+}
+
+/// Extension headers (type, length in units of eight bytes beyond the first)
+/// between the IPv6 header and what follows.
+pub fn extended(frame: &[u8], headers: &[(u8, u8)]) -> Vec<u8> {
+    let mut out = frame[..54].to_vec();
+    let transport = frame[20];
+    for (index, (_, length)) in headers.iter().enumerate() {
+        let next = headers.get(index + 1).map_or(transport, |header| header.0);
+        out.extend([next, *length]);
+        out.extend(vec![0; 6 + usize::from(*length) * 8]);
+    }
+    if let Some((first, _)) = headers.first() {
+        out[20] = *first;
+    }
+    out.extend(&frame[54..]);
+    out
+}
+
+/// An IPv6 fragment header (RFC 8200 §4.5) in front of what follows.
+pub fn fragment6(frame: &[u8], id: u32, offset: u16, more: bool) -> Vec<u8> {
+    let mut out = extended(frame, &[(44, 0)]);
+    out[55] = 0;
+    let bits = offset << 3 | u16::from(more);
+    out[56..58].copy_from_slice(&bits.to_be_bytes());
+    out[58..62].copy_from_slice(&id.to_be_bytes());
+    out
+}
+
+/// The IPv4 header with `words` words of options (no operation).
+pub fn with_options(frame: &[u8], words: u8) -> Vec<u8> {
+    let mut out = frame[..34].to_vec();
+    out[14] = 0x45 + words;
+    out.extend(vec![1; usize::from(words) * 4]);
+    out.extend(&frame[34..]);
+    out
+}
+
+/// Where the IP header of an untagged frame ends.
+fn header_end(frame: &[u8]) -> usize {
+    if frame[14] >> 4 == 4 { 34 } else { 54 }
+}

@@ -1,0 +1,95 @@
+//! The packet table: described packets, the verdict and the exact counters that
+//! move, on the model, on XDP and on TC.
+//!
+//! Each scenario is a sequence, so that connections and fragments can be told.
+//! `scenarios` is the specification; a bug gets a row named after it.
+
+mod frames;
+mod plan;
+mod scenarios;
+mod targets;
+
+use fw_common::wire::{Action, Counter, Direction};
+use fw_ctl::datapath::{Hook, Outcome, Verdict};
+
+use scenarios::{Scenario, Step, Way};
+use targets::Target;
+
+#[test]
+fn every_scenario_on_every_target() {
+    let mut targets = targets::all();
+    let mut failures = Vec::new();
+    let mut steps = 0;
+    for scenario in scenarios::all() {
+        for target in &mut targets {
+            steps += scenario.steps.len();
+            if let Err(failure) = play(&scenario, target.as_mut()) {
+                failures.push(format!("{} on {}: {failure}", scenario.name, target.name()));
+            }
+        }
+    }
+    assert!(steps > 100, "only {steps} steps were played");
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+fn play(scenario: &Scenario, target: &mut dyn Target) -> Result<(), String> {
+    target.begin(&plan::plan(scenario.mode), &plan::local());
+    for (index, step) in scenario.steps.iter().enumerate() {
+        if let Way::Reload(mode) = step.way {
+            target.reload(&plan::plan(mode));
+            continue;
+        }
+        let hook = match step.way {
+            Way::In => target.ingress(),
+            Way::Out => Hook::TcEgress,
+            Way::Forwarded | Way::Reload(_) => Hook::TcEgressForwarded,
+        };
+        let Some(outcome) = target.run(hook, &step.frame) else {
+            continue;
+        };
+        check(step, hook.direction(), &outcome)
+            .map_err(|why| format!("step {} ({}): {why}; {outcome:?}", index + 1, step.what))?;
+    }
+    Ok(())
+}
+
+fn check(step: &Step, direction: Direction, outcome: &Outcome) -> Result<(), String> {
+    let expected = match step.expect {
+        Counter::Dropped(_) => Verdict::Drop,
+        _ => Verdict::Pass,
+    };
+    if outcome.verdict != expected {
+        return Err(format!("verdict {:?}", outcome.verdict));
+    }
+    let [(moved_direction, counter, tally)] = outcome.moved[..] else {
+        return Err(format!("{} counters moved", outcome.moved.len()));
+    };
+    if (moved_direction, counter) != (direction, step.expect) {
+        return Err(format!(
+            "counter {} instead of {}",
+            counter.name(),
+            step.expect.name()
+        ));
+    }
+    if (tally.packets, tally.bytes) != (1, step.frame.len() as u64) {
+        return Err(format!(
+            "{} packets, {} bytes counted",
+            tally.packets, tally.bytes
+        ));
+    }
+    let reported = outcome
+        .event
+        .as_ref()
+        .map(|event| (event.action, event.rule, event.vlan));
+    let action = match step.expect {
+        Counter::Dropped(_) => Some(Action::Deny),
+        Counter::Audited(_) => Some(Action::Audit),
+        Counter::Allowed | Counter::Failsafe if step.begins => Some(Action::Allow),
+        _ => None,
+    };
+    let wanted = action.map(|action| (action as u8, step.rule, step.vlan));
+    if reported != wanted {
+        return Err(format!("reported {reported:?} instead of {wanted:?}"));
+    }
+    Ok(())
+}

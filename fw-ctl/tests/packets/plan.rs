@@ -1,0 +1,114 @@
+//! The plan of the table, written by hand: what the compiler makes of policies is
+//! tested elsewhere, here only what the datapath makes of a plan.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use fw_common::wire::{Builtin, Direction, VerdictWord};
+use fw_ctl::compile::plan::{DirectionPlan, Mode, Plan, PlanRule};
+
+/// Default deny of ingress, and of egress.
+pub const DENY_IN: u16 = 1;
+pub const DENY_OUT: u16 = 2;
+/// TCP 22 and UDP 9000 from 10.0.1.0/24 and fd00:1::/64.
+pub const SSH: u16 = 3;
+/// TCP 80, ICMP echo requests of both families and VRRP from anybody.
+pub const PUBLIC: u16 = 4;
+/// A deny rule for TCP 23.
+pub const TELNET: u16 = 5;
+/// Failsafe: TCP 2222.
+pub const FAILSAFE: u16 = 6;
+/// Egress to TCP 443, UDP 53 and echo requests to anybody.
+pub const OUT: u16 = 7;
+
+/// 10.0.0.1, fd00::1 and a link-local address.
+pub fn local() -> BTreeSet<IpAddr> {
+    ["10.0.0.1", "fd00::1", "fe80::1"]
+        .map(|text| text.parse().expect("an address"))
+        .into()
+}
+
+/// The plan in one mode.
+pub fn plan(mode: Mode) -> Plan {
+    let rule = |name: &str, direction, allow| PlanRule {
+        policy: "table".into(),
+        rule: name.into(),
+        origin: String::new(),
+        direction,
+        allow,
+        match_type: "all",
+    };
+    let (ingress, egress) = (Some(Direction::Ingress), Some(Direction::Egress));
+    Plan {
+        mode,
+        builtins: Builtin::ALL,
+        peers: [
+            ("0.0.0.0/0", 0),
+            ("10.0.1.0/24", 1),
+            ("::/0", 0),
+            ("fd00:1::/64", 1),
+        ]
+        .map(|(prefix, class)| (prefix.parse().expect("a prefix"), class))
+        .into(),
+        rows: 2,
+        directions: [inbound(), outbound()],
+        rules: vec![
+            rule("no-policy", None, true),
+            rule("default-deny", ingress, false),
+            rule("default-deny", egress, false),
+            rule("ingress[0]", ingress, true),
+            rule("ingress[1]", ingress, true),
+            rule("ingressDeny[0]", ingress, false),
+            rule("failsafe[0]", ingress, true),
+            rule("egress[0]", egress, true),
+        ],
+    }
+}
+
+/// Columns: 0 the rest, 1 SSH, 2 public, 3 telnet, 4 failsafe.
+fn inbound() -> DirectionPlan {
+    let deny = VerdictWord::default_deny(DENY_IN);
+    let common = [
+        VerdictWord::allow(PUBLIC),
+        VerdictWord::deny(TELNET),
+        VerdictWord::failsafe(FAILSAFE),
+    ];
+    let mut plan = empty(5);
+    plan.ports[0][22] = 1;
+    plan.ports[1][9_000] = 1;
+    plan.ports[0][80] = 2;
+    plan.icmp[0][8] = 2;
+    plan.icmp[1][128] = 2;
+    plan.protocols[112] = 2;
+    plan.ports[0][23] = 3;
+    plan.ports[0][2_222] = 4;
+    for ssh in [deny, VerdictWord::allow(SSH)] {
+        plan.cells.extend([deny, ssh]);
+        plan.cells.extend(common);
+    }
+    plan
+}
+
+/// Columns: 0 the rest, 1 allowed.
+fn outbound() -> DirectionPlan {
+    let mut plan = empty(2);
+    plan.ports[0][443] = 1;
+    plan.ports[1][53] = 1;
+    plan.icmp[0][8] = 1;
+    plan.icmp[1][128] = 1;
+    for _ in 0..2 {
+        plan.cells
+            .extend([VerdictWord::default_deny(DENY_OUT), VerdictWord::allow(OUT)]);
+    }
+    plan
+}
+
+fn empty(columns: u32) -> DirectionPlan {
+    DirectionPlan {
+        columns,
+        ports: [vec![0; 65_536], vec![0; 65_536], vec![0; 65_536]],
+        icmp: [vec![0; 256], vec![0; 256]],
+        protocols: vec![0; 256],
+        cells: Vec::new(),
+    }
+}

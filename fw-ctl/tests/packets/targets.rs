@@ -1,0 +1,91 @@
+//! What the table is played on.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use fw_ctl::compile::plan::Plan;
+use fw_ctl::datapath::{Hook, ModelRun, Outcome, TestRun};
+
+/// A datapath.
+pub trait Target {
+    /// For messages.
+    fn name(&self) -> &'static str;
+    /// The hook that judges ingress.
+    fn ingress(&self) -> Hook;
+    /// Installs a plan, with no memory of connections.
+    fn begin(&mut self, plan: &Plan, local: &BTreeSet<IpAddr>);
+    /// Installs another plan; connections stay.
+    fn reload(&mut self, plan: &Plan);
+    /// Judges; `None` if the target cannot be given such a frame.
+    fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome>;
+}
+
+impl Target for ModelRun {
+    fn name(&self) -> &'static str {
+        "model"
+    }
+    fn ingress(&self) -> Hook {
+        Hook::Xdp
+    }
+    fn begin(&mut self, plan: &Plan, local: &BTreeSet<IpAddr>) {
+        self.set_local(local);
+        self.install(plan);
+        self.forget();
+    }
+    fn reload(&mut self, plan: &Plan) {
+        self.install(plan);
+    }
+    fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome> {
+        Some(Self::run(self, hook, frame))
+    }
+}
+
+struct Kernel {
+    run: TestRun,
+    ingress: Hook,
+    name: &'static str,
+}
+
+impl Target for Kernel {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn ingress(&self) -> Hook {
+        self.ingress
+    }
+    fn begin(&mut self, plan: &Plan, local: &BTreeSet<IpAddr>) {
+        self.run.set_local(local).expect("local addresses");
+        self.run.install(plan).expect("install");
+        self.run.forget().expect("forget");
+    }
+    fn reload(&mut self, plan: &Plan) {
+        self.run.install(plan).expect("install");
+    }
+    fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome> {
+        // The kernel makes no test packet for TC whose IP header is cut short.
+        let whole = if frame[12..14] == [0x86, 0xdd] {
+            54
+        } else {
+            34
+        };
+        if hook != Hook::Xdp && frame.len() < whole {
+            return None;
+        }
+        Some(self.run.run(hook, frame).expect("test run"))
+    }
+}
+
+/// The model, and the kernel's programs where they may be loaded.
+pub fn all() -> Vec<Box<dyn Target>> {
+    let mut targets: Vec<Box<dyn Target>> = vec![Box::new(ModelRun::default())];
+    for (name, ingress) in [("xdp", Hook::Xdp), ("tc", Hook::TcIngress)] {
+        match TestRun::new() {
+            Ok(run) => targets.push(Box::new(Kernel { run, ingress, name })),
+            Err(why) if std::env::var_os("FW_KERNEL_TESTS").is_some_and(|v| v == "require") => {
+                panic!("{name}: {why}")
+            }
+            Err(why) => println!("skipped: {name}: {}", why.to_string().replace('\n', "; ")),
+        }
+    }
+    targets
+}

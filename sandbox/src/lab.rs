@@ -1,0 +1,182 @@
+//! The network of the lab.
+//!
+//! ```text
+//!            jump        server2      stranger
+//!             │eth0        │eth0         │eth0
+//!   ──────────┴───────┬────┴─────────────┴──── one Ethernet segment (a bridge)
+//!                     │eth0
+//!                    node ── pod0 ── eth0 pod
+//! ```
+//!
+//! Each machine has one IPv4 and one IPv6 address. The peers are in networks of
+//! their own, and every network is on link for everybody: no router is needed,
+//! and still each peer looks to policy like what it is.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::host::{Host, Mac};
+use crate::{Namespace, Result, WorkDir};
+
+/// The whole lab. Dropping it takes everything away.
+#[derive(Debug)]
+pub struct Lab {
+    /// The machine under test.
+    pub node: Host,
+    /// Where administrators come from.
+    pub jump: Host,
+    /// Another node of the same cluster.
+    pub node2: Host,
+    /// Somebody on the Internet.
+    pub stranger: Host,
+    /// A pod or container on the node, on `pod0`; reaches nothing but the node
+    /// before [`Self::masquerade`].
+    pub pod: Host,
+    /// The segment: a bridge `br0`, and a port `p-NAME` for each machine on it.
+    pub segment: Namespace,
+    /// Files of the lab.
+    pub dir: WorkDir,
+}
+
+/// IPv4 network of the pods on the node.
+const POD_GATEWAY_V4: &str = "10.42.0.1/24";
+/// IPv6 network of the pods on the node.
+const POD_GATEWAY_V6: &str = "2001:db8:42::1/64";
+
+impl Lab {
+    /// Builds the lab: well under a second on an idle machine.
+    ///
+    /// # Errors
+    /// Without root, `ip`, or a kernel with bridges and veth.
+    pub fn new() -> Result<Self> {
+        let dir = WorkDir::new()?;
+        let lab = Self {
+            node: Host {
+                name: "node",
+                namespace: Namespace::with_bpffs()?,
+                v4: (Ipv4Addr::new(10, 0, 0, 10), 24),
+                v6: (Ipv6Addr::new(0x2001, 0xdb8, 0, 0x10, 0, 0, 0, 0x10), 64),
+                mac: mac(1),
+            },
+            jump: Host {
+                name: "jump",
+                namespace: Namespace::new()?,
+                v4: (Ipv4Addr::new(10, 0, 9, 5), 24),
+                v6: (Ipv6Addr::new(0x2001, 0xdb8, 0, 0x9, 0, 0, 0, 0x5), 64),
+                mac: mac(2),
+            },
+            node2: Host {
+                name: "node2",
+                namespace: Namespace::new()?,
+                v4: (Ipv4Addr::new(10, 0, 0, 12), 24),
+                v6: (Ipv6Addr::new(0x2001, 0xdb8, 0, 0x10, 0, 0, 0, 0x12), 64),
+                mac: mac(3),
+            },
+            stranger: Host {
+                name: "stranger",
+                namespace: Namespace::new()?,
+                v4: (Ipv4Addr::new(203, 0, 113, 66), 24),
+                v6: (Ipv6Addr::new(0x2001, 0xdb8, 0xbad, 0, 0, 0, 0, 0x66), 64),
+                mac: mac(4),
+            },
+            pod: Host {
+                name: "pod",
+                namespace: Namespace::new()?,
+                v4: (Ipv4Addr::new(10, 42, 0, 20), 24),
+                v6: (Ipv6Addr::new(0x2001, 0xdb8, 0x42, 0, 0, 0, 0, 0x20), 64),
+                mac: mac(5),
+            },
+            segment: Namespace::new()?,
+            dir,
+        };
+        lab.connect_segment()?;
+        lab.connect_pod()?;
+        Ok(lab)
+    }
+
+    /// The machines on the segment.
+    #[must_use]
+    pub fn on_segment(&self) -> [&Host; 4] {
+        [&self.node, &self.jump, &self.node2, &self.stranger]
+    }
+
+    /// Gives pods the network as most container networks do: under the node's own
+    /// address, by netfilter.
+    ///
+    /// # Errors
+    /// Without `nft`, or a kernel without NAT.
+    pub fn masquerade(&self) -> Result<()> {
+        let rules = "\
+            table ip lab { chain out { type nat hook postrouting priority 100; \
+              ip saddr 10.42.0.0/24 oifname eth0 masquerade; }; }\n\
+            table ip6 lab { chain out { type nat hook postrouting priority 100; \
+              ip6 saddr 2001:db8:42::/64 oifname eth0 masquerade; }; }\n";
+        let node = &self.node.namespace;
+        node.sysctl("net/ipv4/ip_forward", "1")?;
+        node.sysctl("net/ipv6/conf/all/forwarding", "1")?;
+        node.run_with_input("nft", &["-f", "-"], rules).map(drop)
+    }
+
+    fn connect_segment(&self) -> Result<()> {
+        let mut lines = vec![
+            // A learning switch and nothing else: no querier, no spanning tree.
+            "link add br0 type bridge mcast_snooping 0 stp_state 0".to_owned(),
+            "link set br0 up".to_owned(),
+        ];
+        for host in self.on_segment() {
+            quicken(&host.namespace)?;
+            let port = format!("p-{}", host.name);
+            lines.push(veth(&port, host));
+            lines.push(format!("link set {port} master br0 up"));
+        }
+        self.segment.ip(lines)?;
+        for host in self.on_segment() {
+            host.namespace.ip(uplink(host, "eth0", "eth0"))?;
+        }
+        Ok(())
+    }
+
+    fn connect_pod(&self) -> Result<()> {
+        quicken(&self.pod.namespace)?;
+        self.node.namespace.ip([
+            veth("pod0", &self.pod),
+            "link set pod0 up".to_owned(),
+            format!("addr add {POD_GATEWAY_V4} dev pod0"),
+            format!("addr add {POD_GATEWAY_V6} dev pod0 nodad"),
+        ])?;
+        let via = |prefix: &str| prefix.split('/').next().unwrap_or(prefix).to_owned();
+        let v4 = format!("eth0 via {}", via(POD_GATEWAY_V4));
+        let v6 = format!("eth0 via {}", via(POD_GATEWAY_V6));
+        self.pod.namespace.ip(uplink(&self.pod, &v4, &v6))
+    }
+}
+
+/// One end here, `eth0` in the host's namespace.
+fn veth(here: &str, host: &Host) -> String {
+    format!(
+        "link add {here} type veth peer name eth0 address {} netns {}",
+        crate::frame::mac_text(host.mac),
+        host.namespace.path().display(),
+    )
+}
+
+/// Brings `eth0` up with the host's addresses and default routes.
+fn uplink(host: &Host, v4_route: &str, v6_route: &str) -> Vec<String> {
+    vec![
+        "link set eth0 up".to_owned(),
+        format!("addr add {}/{} dev eth0", host.v4.0, host.v4.1),
+        format!("addr add {}/{} dev eth0 nodad", host.v6.0, host.v6.1),
+        format!("route add 0.0.0.0/0 dev {v4_route}"),
+        format!("route add ::/0 dev {v6_route}"),
+    ]
+}
+
+/// Addresses are usable at once: nobody else is on this network.
+fn quicken(namespace: &Namespace) -> Result<()> {
+    namespace.sysctl("net/ipv6/conf/default/accept_dad", "0")?;
+    namespace.sysctl("net/ipv6/conf/default/router_solicitations", "0")
+}
+
+/// A locally administered address (IEEE 802, second bit of the first byte).
+const fn mac(number: u8) -> Mac {
+    [0x02, 0xf3, 0, 0, 0, number]
+}

@@ -1,0 +1,35 @@
+//! A lab of network namespaces around one node, for seeing and testing `fw-ctl`.
+//!
+//! From the outside in: [`Lab`] is the network (a node, its peers, one Ethernet
+//! segment, a pod behind the node); [`Servers`] answer on it; [`probe`], [`ping`] and
+//! [`frame`] send traffic; [`Daemon`] and [`FwCtl`] run the program under test in
+//! the node's namespaces; [`Monitor`] reads what it reports.
+//!
+//! Namespaces are held by file descriptors only, never by name, and children die
+//! with the thread that started them: whatever ends this process, the kernel takes
+//! the whole lab away. Only a directory of small files is left to remove.
+
+pub mod bpf;
+mod daemon;
+mod error;
+pub mod frame;
+mod host;
+pub mod inventory;
+mod lab;
+mod monitor;
+mod netns;
+pub mod ping;
+pub mod probe;
+mod servers;
+pub mod signals;
+mod workdir;
+
+pub use daemon::{Answer, Daemon, DaemonFiles, FwCtl, Settings, Status, StatusInterface};
+pub use error::{Error, Result};
+pub use host::{Family, Host};
+pub use lab::Lab;
+pub use monitor::{Monitor, Verdict};
+pub use netns::Namespace;
+pub use probe::Outcome;
+pub use servers::{Protocol, Servers, Service, tcp, udp};
+pub use workdir::WorkDir;

@@ -1,0 +1,57 @@
+//! `sandbox`: shows a node that `fw-ctl` protects, with real connections.
+//!
+//! It builds a lab of network namespaces, starts servers and the daemon with the
+//! policies for RKE2, makes the same connections twice, first in audit mode and
+//! then enforcing, and compares for each what the policy says, what happened and
+//! what the firewall reported. Any disagreement ends it with exit code 1.
+
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// See a firewall work: a node, its peers and real connections in network namespaces.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The fw-ctl binary [default: $FW_CTL, else target/release/fw-ctl]
+    #[arg(long, value_name = "FILE")]
+    fw_ctl: Option<PathBuf>,
+    /// Policies to enforce on the node
+    #[arg(long, value_name = "DIR", default_value = "config/policies/rke2")]
+    policies: PathBuf,
+    /// How packets that arrive are judged
+    #[arg(long, value_enum, default_value_t = Xdp::Native)]
+    xdp: Xdp,
+    /// Show the firewall's lines in full
+    #[arg(long, short)]
+    verbose: bool,
+    /// Leave the lab running at the end, until Ctrl-C, to look around in it
+    #[arg(long)]
+    hold: bool,
+}
+
+/// `interfaces.xdp` of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Xdp {
+    /// XDP in the driver
+    Native,
+    /// XDP after the kernel has made a socket buffer
+    Generic,
+    /// Traffic control instead of XDP
+    Off,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match sandbox::signals::clean_up_on_signals().and_then(|()| run::run(&arguments)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            anstream::eprintln!("sandbox: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! `fw-ctl` with real sockets, each test in a lab of its own.
+//!
+//! The binary is `$FW_CTL`, else the workspace's `target/release/fw-ctl`, else
+//! `target/debug/fw-ctl`. Without root or a binary a test says `skipped: …`; with
+//! `FW_KERNEL_TESTS=require` that is a failure.
+
+mod audit;
+mod builtins;
+mod fixture;
+mod foreign;
+mod frames;
+mod lifecycle;
+mod masquerade;
+mod reload;
+mod replies;
+mod shipped;
+mod traffic;
+
+/// Makes two tests of a function of the attach mode: native XDP, and TC only.
+macro_rules! on_xdp_and_tc {
+    ($($test:ident),+ $(,)?) => {
+        mod xdp {
+            $(#[test] fn $test() { super::$test("native"); })+
+        }
+        mod tc {
+            $(#[test] fn $test() { super::$test("off"); })+
+        }
+    };
+}
+pub(crate) use on_xdp_and_tc;
