@@ -1,17 +1,23 @@
 //! The daemon's decisions, against a kernel of memory.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use fw_common::wire::{Counter, Direction, Tally, VerdictWord};
 
 use super::*;
+use crate::compile::plan::Plan;
 use crate::compile::plan::{DirectionPlan, PlanRule};
 use crate::config::{ModeSetting, Require, XdpSetting};
 use crate::daemon::{AttachedLink, Ingress, Wish};
+use crate::diagnostic::Diagnostic;
 use crate::diagnostic::{Severity, Source};
 use crate::inventory::Identities;
 use crate::netlink::{Address, Link};
+use crate::observe::Numbered;
+use crate::policy::rules::{CidrMatchMode, RuleSet};
 
 /// What the kernel keeps; shared by the daemons that come and go.
 #[derive(Default)]
