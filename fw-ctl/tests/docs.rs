@@ -17,7 +17,16 @@ fn paths(text: &str) -> BTreeSet<String> {
         .split("](")
         .skip(1)
         .filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
-    let tops = ["fw-", "config", "docs", "sandbox", "scripts", "bench", "ARCHITECTURE", ".ci"];
+    let tops = [
+        "fw-",
+        "config",
+        "docs",
+        "sandbox",
+        "scripts",
+        "bench",
+        "ARCHITECTURE",
+        ".ci",
+    ];
     quoted
         .chain(linked)
         .filter(|word| tops.iter().any(|top| word.starts_with(top)))
@@ -57,7 +66,10 @@ fn every_file_of_the_decision_is_on_the_path_of_a_packet() {
             if path.ends_with("tables.rs") || path == "fw-common/src/packet/mod.rs" {
                 continue;
             }
-            assert!(named.contains(&path), "ARCHITECTURE.md does not name {path}");
+            assert!(
+                named.contains(&path),
+                "ARCHITECTURE.md does not name {path}"
+            );
         }
     }
 }

@@ -77,7 +77,7 @@ fn show(args: &Args, record: &Record) -> Result<(), crate::control::protocol::Fa
         match (args.output.format, message) {
             (Format::Json, _) => print_json(&flow(record, message))?,
             (Format::Table, Message::PolicyVerdict) => {
-                print(&policy_verdict(record, args.numeric))?
+                print(&policy_verdict(record, args.numeric))?;
             }
             (Format::Table, Message::Drop) => print(&drop_line(record, args.numeric))?,
         }
@@ -135,6 +135,13 @@ mod tests {
         messages(&args, &record)
     }
 
+    /// Arguments, record, and what it makes.
+    type Row = (
+        &'static [&'static str],
+        (Told, Option<u8>),
+        &'static [Message],
+    );
+
     #[test]
     fn which_messages_a_record_makes() {
         use Message::{Drop, PolicyVerdict};
@@ -142,11 +149,6 @@ mod tests {
         let invalid = (Told::Deny, Some(2));
         let audited = (Told::Audit, Some(0));
         let allowed = (Told::Allow, None);
-        type Row = (
-            &'static [&'static str],
-            (Told, Option<u8>),
-            &'static [Message],
-        );
         let table: [Row; 11] = [
             (&[], allowed, &[PolicyVerdict]),
             (&[], denied, &[PolicyVerdict, Drop]),

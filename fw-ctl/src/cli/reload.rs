@@ -31,10 +31,7 @@ pub fn run(args: &Args) -> Outcome {
             for warning in &reloaded.warnings {
                 warn(warning);
             }
-            print(&format!(
-                "generation {} is in force: {} policies, {} rules, {}",
-                reloaded.generation, reloaded.policies, reloaded.rules, reloaded.hash
-            ))?;
+            print(&reloaded.to_string())?;
         }
     }
     Ok(exit::OK)

@@ -10,7 +10,7 @@ use crate::exit;
 use crate::why::why;
 
 /// A reload may compile for a while; silence beyond this is a dead daemon.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A connection on which a request was sent.
 pub struct Replies {

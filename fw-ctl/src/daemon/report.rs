@@ -7,7 +7,7 @@ use super::status::{
     CounterStatus, GenerationStatus, InterfaceStatus, RuleStatus, Rules, SCHEMA, Status,
     UnfilteredStatus, hex,
 };
-use super::{Compiled, Firewall, Kernel, Sources, links};
+use super::{AttachedLink, Compiled, Firewall, Kernel, Sources, links};
 use crate::cli::output::plain;
 use crate::control::protocol::Failure;
 use crate::exit;
@@ -58,6 +58,18 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         Some((compiled, &self.network))
     }
 
+    /// Every link that is filtered.
+    #[must_use]
+    pub fn attached(&self) -> Vec<AttachedLink> {
+        self.kernel.attached()
+    }
+
+    /// What is not as it should be, a line each.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        self.troubles.values().flatten().cloned().collect()
+    }
+
     /// How it goes, in one line.
     #[must_use]
     pub fn headline(&self) -> String {
@@ -81,7 +93,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let active = self.kernel.active()?;
         let wanted = &self.config.interfaces;
         let attached = self.kernel.attached();
-        let mut degraded: Vec<String> = self.troubles.values().flatten().cloned().collect();
+        let mut degraded = self.problems();
         if self.detached {
             degraded
                 .push("nothing is filtered: `fw-ctl detach` was run; try: fw-ctl reload".into());

@@ -9,12 +9,13 @@ use tokio::sync::mpsc;
 use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::status::{Detached, ModeStatus, Reloaded, Rules, Status};
 use super::{Firewall, Kernel, Sources};
 use crate::control::protocol::{Failure, Request};
 use crate::control::server::Call;
 use crate::exit;
 use crate::netlink::Watcher;
-use crate::trace::trace;
+use crate::trace::{Trace, trace};
 use crate::why::why;
 
 /// Between two checks where no watchdog asks for more.
@@ -38,15 +39,10 @@ pub async fn serve<K: Kernel, S: Sources>(
         .await
         .map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
     match block_in_place(|| firewall.start(network)) {
-        Ok(reloaded) => tracing::info!(
-            "generation {} is in force: {} policies, {} rules, {}",
-            reloaded.generation,
-            reloaded.policies,
-            reloaded.rules,
-            reloaded.hash
-        ),
-        Err(failure) => tracing::error!("the policies are refused: {failure}"),
+        Ok(reloaded) => tracing::info!("{reloaded}"),
+        Err(failure) => tracing::error!("{failure}"),
     }
+    log_state(&firewall);
     tell(&firewall, &[NotifyState::Ready]);
     let mut ticks = interval(sd_notify::watchdog_enabled().map_or(CHECK, |limit| limit / 2));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -56,9 +52,11 @@ pub async fn serve<K: Kernel, S: Sources>(
             Some(call) = calls.recv() => {
                 let value = block_in_place(|| answer(&mut firewall, &call.request));
                 if call.request.changes() {
-                    log(&call.request, &value);
+                    log(&value);
+                    log_state(&firewall);
                     tell(&firewall, &[]);
                 }
+                let value = value.and_then(Answer::json);
                 // A client that did not wait for its answer needs none.
                 let _ = call.answer.send(value);
             }
@@ -68,15 +66,19 @@ pub async fn serve<K: Kernel, S: Sources>(
                     tracing::error!("netlink is closed: changes of links and addresses are missed");
                 }
                 match watcher.network().await {
-                    Ok(network) => block_in_place(|| firewall.network_changed(network)),
+                    Ok(network) => {
+                        if block_in_place(|| firewall.network_changed(network)) {
+                            log_state(&firewall);
+                        }
+                    }
                     Err(error) => tracing::warn!("{error}"),
                 }
                 tell(&firewall, &[]);
             }
             _ = hangup.recv() => {
                 reloading();
-                let value = block_in_place(|| answer(&mut firewall, &Request::Reload));
-                log(&Request::Reload, &value);
+                log(&block_in_place(|| answer(&mut firewall, &Request::Reload)));
+                log_state(&firewall);
                 tell(&firewall, &[NotifyState::Ready]);
             }
             _ = ticks.tick() => {
@@ -104,17 +106,41 @@ fn listen(kind: SignalKind) -> Result<Signal, Failure> {
     })
 }
 
+/// What a request is answered with.
+enum Answer {
+    Status(Box<Status>),
+    Reloaded(Reloaded),
+    Mode(ModeStatus),
+    Rules(Rules),
+    Detached(Detached),
+    Trace(Trace),
+}
+
+impl Answer {
+    fn json(self) -> Result<serde_json::Value, Failure> {
+        match self {
+            Self::Status(value) => serde_json::to_value(value),
+            Self::Reloaded(value) => serde_json::to_value(value),
+            Self::Mode(value) => serde_json::to_value(value),
+            Self::Rules(value) => serde_json::to_value(value),
+            Self::Detached(value) => serde_json::to_value(value),
+            Self::Trace(value) => serde_json::to_value(value),
+        }
+        .map_err(|error| Failure::new(exit::UNREACHABLE, format!("cannot write JSON: {error}")))
+    }
+}
+
 fn answer<K: Kernel, S: Sources>(
     firewall: &mut Firewall<K, S>,
     request: &Request,
-) -> Result<serde_json::Value, Failure> {
-    match request {
-        Request::Status => json(firewall.status()?),
-        Request::Reload => json(firewall.reload()?),
-        Request::Mode { set: None } => json(firewall.mode()?),
-        Request::Mode { set: Some(change) } => json(firewall.set_mode(*change)?),
-        Request::Rules => json(firewall.rules()?),
-        Request::Detach => json(firewall.detach()?),
+) -> Result<Answer, Failure> {
+    Ok(match request {
+        Request::Status => Answer::Status(Box::new(firewall.status()?)),
+        Request::Reload => Answer::Reloaded(firewall.reload()?),
+        Request::Mode { set: None } => Answer::Mode(firewall.mode()?),
+        Request::Mode { set: Some(change) } => Answer::Mode(firewall.set_mode(*change)?),
+        Request::Rules => Answer::Rules(firewall.rules()?),
+        Request::Detach => Answer::Detached(firewall.detach()?),
         Request::Trace(flow) => {
             let (compiled, network) = firewall.plan().ok_or_else(|| {
                 Failure::new(
@@ -124,29 +150,37 @@ fn answer<K: Kernel, S: Sources>(
                 .help("fw-ctl status names the errors")
             })?;
             let local = network.local_addresses();
-            json(trace(compiled.context(&local), *flow))
+            Answer::Trace(trace(compiled.context(&local), *flow))
         }
-        Request::Monitor => Err(Failure::new(
-            exit::USAGE,
-            "monitor is answered by the control socket itself",
-        )),
+        Request::Monitor => {
+            return Err(Failure::new(
+                exit::USAGE,
+                "monitor is answered by the control socket itself",
+            ));
+        }
+    })
+}
+
+fn log(result: &Result<Answer, Failure>) {
+    match result {
+        Ok(Answer::Reloaded(reloaded)) => tracing::info!("{reloaded}"),
+        Ok(Answer::Mode(mode)) => tracing::info!("mode {} (by {})", mode.mode, mode.source),
+        Ok(Answer::Detached(detached)) => {
+            tracing::warn!("detached: {}", detached.interfaces.join(", "));
+        }
+        Ok(_) => {}
+        Err(failure) => tracing::error!("{failure}"),
     }
 }
 
-fn json<T: serde::Serialize>(value: T) -> Result<serde_json::Value, Failure> {
-    serde_json::to_value(value)
-        .map_err(|error| Failure::new(exit::UNREACHABLE, format!("cannot write JSON: {error}")))
-}
-
-fn log(request: &Request, result: &Result<serde_json::Value, Failure>) {
-    let what = match request {
-        Request::Reload => "reload",
-        Request::Detach => "detach",
-        _ => "mode",
-    };
-    match result {
-        Ok(value) => tracing::info!("{what}: {value}"),
-        Err(failure) => tracing::error!("{what} refused: {failure}"),
+/// Everything that is not as it should be, and how each link is filtered.
+fn log_state<K: Kernel, S: Sources>(firewall: &Firewall<K, S>) {
+    for link in firewall.attached() {
+        let ingress = link.ingress.name();
+        tracing::info!("{}: ingress {ingress}, egress tc; {}", link.name, link.why);
+    }
+    for problem in firewall.problems() {
+        tracing::error!("{problem}");
     }
 }
 

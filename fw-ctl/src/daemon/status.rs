@@ -147,6 +147,16 @@ pub struct Reloaded {
     pub warnings: Vec<String>,
 }
 
+impl std::fmt::Display for Reloaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "generation {} is in force: {} policies, {} rules, {}",
+            self.generation, self.policies, self.rules, self.hash
+        )
+    }
+}
+
 /// Answer to `mode`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModeStatus {

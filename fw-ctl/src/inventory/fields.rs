@@ -33,15 +33,13 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn error_at(&self, span: Span, message: impl Into<String>) -> Box<Diagnostic> {
-        Box::new(Diagnostic {
-            severity: Severity::Error,
-            source: Arc::clone(self.source),
-            span: Some(span),
-            path: self.path.clone(),
-            message: message.into(),
-            label: None,
-            help: None,
-        })
+        Box::new(Diagnostic::new(
+            Severity::Error,
+            self.source,
+            Some(span),
+            self.path.as_str(),
+            message,
+        ))
     }
 
     fn wrong_type(&self, wanted: &str) -> Box<Diagnostic> {

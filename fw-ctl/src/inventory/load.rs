@@ -47,6 +47,16 @@ fn read(loaded: &mut Loaded, path: &Path) {
     }
 }
 
+/// Like [`load`], with texts that were read already.
+#[must_use]
+pub fn load_sources(sources: impl IntoIterator<Item = Source>) -> Loaded {
+    let mut loaded = Loaded::default();
+    for source in sources {
+        add(&mut loaded, &Arc::new(source));
+    }
+    loaded
+}
+
 /// Takes in all documents of a text.
 fn add(loaded: &mut Loaded, source: &Arc<Source>) {
     let documents = match yaml::parse_within(source, &Limits::DUMPED) {
@@ -71,18 +81,12 @@ fn add(loaded: &mut Loaded, source: &Arc<Source>) {
 fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
     let text = error.to_string();
     let why = text.split(" (os error").next().unwrap_or(&text);
-    Diagnostic {
-        severity: Severity::Error,
-        source: Arc::new(Source {
-            name: path.display().to_string(),
-            text: String::new(),
-        }),
-        span: None,
-        path: String::new(),
-        message: format!("cannot read {}: {why}", path.display()),
-        label: None,
-        help: None,
-    }
+    let source = Arc::new(Source {
+        name: path.display().to_string(),
+        text: String::new(),
+    });
+    let message = format!("cannot read {}: {why}", path.display());
+    Diagnostic::new(Severity::Error, &source, None, "", message)
 }
 
 /// The file itself, or all below a directory that have one of [`EXTENSIONS`].
@@ -119,13 +123,10 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, (PathBuf, std::io::Error)> {
 
 #[cfg(test)]
 pub(super) fn from_text(text: &str) -> Loaded {
-    let mut loaded = Loaded::default();
-    let source = Source {
+    load_sources([Source {
         name: "i.yaml".to_owned(),
         text: text.to_owned(),
-    };
-    add(&mut loaded, &Arc::new(source));
-    loaded
+    }])
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
-
 use super::explicit;
 use super::fields::{Field, Result};
 use super::{Inventory, Pod};
+use crate::diagnostic::Diagnostic;
+use crate::policy::decode;
 use crate::policy::label::{Label, LabelSet};
 use crate::policy::schema::CidrGroup;
 
@@ -176,33 +176,13 @@ fn cilium_endpoint(object: &Field<'_>) -> Result<Option<(Vec<IpAddr>, Arc<LabelS
     Ok(ready.then(|| (addresses, Arc::new(labels))))
 }
 
+/// As in a policy file: strict.
 fn cidr_group(object: &Field<'_>) -> Result<CidrGroup> {
-    object.only(&["apiVersion", "kind", "metadata", "spec"])?;
-    let version = object.text(["apiVersion"])?;
-    if !matches!(version, Some("cilium.io/v2" | "cilium.io/v2alpha1")) {
-        return Err(object
-            .error("`apiVersion` of CiliumCIDRGroup must be cilium.io/v2 or cilium.io/v2alpha1"));
+    let (group, found) = decode::cidr_group(object.source, object.node);
+    if let Some(error) = found.into_iter().find(Diagnostic::is_error) {
+        return Err(Box::new(error));
     }
-    let Some(spec) = object.get("spec")? else {
-        return Err(object.error("`spec` is missing"));
-    };
-    spec.only(&["externalCIDRs"])?;
-    let cidr = |field: &Field<'_>| -> Result<IpNet> {
-        let text = field.str()?;
-        let prefix: IpNet = text
-            .parse()
-            .map_err(|_| field.error(format!("`{text}` is no CIDR")))?;
-        Ok(prefix.trunc())
-    };
-    Ok(CidrGroup {
-        name: name(object)?,
-        labels: object.labels(["metadata", "labels"])?,
-        cidrs: spec
-            .list(["externalCIDRs"])?
-            .iter()
-            .map(cidr)
-            .collect::<Result<_>>()?,
-    })
+    group.ok_or_else(|| object.error("this CiliumCIDRGroup cannot be read"))
 }
 
 /// The API server's are those of the service `default/kubernetes`.

@@ -151,10 +151,9 @@ fn endpoint(endpoint: &Endpoint) -> Value {
     };
     let value = |key: &str| {
         let prefix = format!("k8s:{key}=");
-        let found = endpoint.identity.labels.iter();
+        let mut found = endpoint.identity.labels.iter();
         found
-            .filter_map(|label| label.strip_prefix(&prefix))
-            .next()
+            .find_map(|label| label.strip_prefix(&prefix))
             .unwrap_or_default()
             .to_owned()
     };

@@ -152,15 +152,7 @@ fn warning(
     path: impl Into<String>,
     message: impl Into<String>,
 ) -> Diagnostic {
-    Diagnostic {
-        severity: Severity::Warning,
-        source: Arc::clone(source),
-        span: Some(span),
-        path: path.into(),
-        message: message.into(),
-        label: None,
-        help: None,
-    }
+    Diagnostic::new(Severity::Warning, source, Some(span), path, message)
 }
 
 /// In the order of files and lines; what several nodes gave is said once.

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use fw_common::wire::{Direction, VerdictWord};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::compile::plan::{Mode, Plan, PlanRule};
@@ -202,7 +203,7 @@ impl Tracer<'_> {
             .iter()
             .map(|(prefix, _)| *prefix)
             .filter(|prefix| prefix.contains(&peer))
-            .max_by_key(|prefix| prefix.prefix_len());
+            .max_by_key(IpNet::prefix_len);
         let prefix = prefix.map_or_else(|| "no prefix".into(), |prefix| prefix.to_string());
         self.step(
             "identity",

@@ -112,6 +112,16 @@ fn enforcing() -> Node {
     Node::new(Mode::Enforce, fw_common::wire::Builtin::ALL)
 }
 
+/// Source, destination, protocol, ports; verdict and the last step.
+type Row = (
+    &'static str,
+    &'static str,
+    u8,
+    (u16, u16),
+    &'static str,
+    &'static str,
+);
+
 #[test]
 fn every_way_through() {
     let node = enforcing();
@@ -120,14 +130,6 @@ fn every_way_through() {
     let failsafe = "allowed by a failsafe entry, before any policy";
     let builtin = "allowed by a built-in, before any policy";
     let office = "allowed: ingress[1] of host (host.yaml:14)";
-    type Row = (
-        &'static str,
-        &'static str,
-        u8,
-        (u16, u16),
-        &'static str,
-        &'static str,
-    );
     let table: [Row; 12] = [
         (
             "198.51.100.1",

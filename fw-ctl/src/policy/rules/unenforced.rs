@@ -1,8 +1,6 @@
 //! Fields that Cilium enforces and fw-ctl does not (yet). A policy that uses one
 //! must not be loaded: nobody shall believe in protection that is not there.
 
-use std::sync::Arc;
-
 use super::super::schema::{Item, PolicyDocument, Spec};
 use crate::diagnostic::{Diagnostic, Severity, Span};
 
@@ -18,18 +16,16 @@ pub(super) fn unenforced(document: &PolicyDocument, spec: &Spec) -> Vec<Diagnost
     for (items, twin) in lists {
         for item in items {
             for (span, path, what) in uses(item, twin) {
-                out.push(Diagnostic {
-                    severity: Severity::Error,
-                    source: Arc::clone(&document.source),
-                    span: Some(span),
-                    path: format!("{}.{path}", item.path),
-                    message: format!(
-                        "not enforced by fw-ctl: {what} in `{}`, which selects this node",
-                        document.name
-                    ),
-                    label: None,
-                    help: Some("take the field out, or let another program enforce it".to_owned()),
-                });
+                let message = format!(
+                    "not enforced by fw-ctl: {what} in `{}`, which selects this node",
+                    document.name
+                );
+                let path = format!("{}.{path}", item.path);
+                let severity = Severity::Error;
+                let mut error =
+                    Diagnostic::new(severity, &document.source, Some(span), path, message);
+                error.help("take the field out, or let another program enforce it");
+                out.push(error);
             }
         }
     }

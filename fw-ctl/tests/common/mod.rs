@@ -1,0 +1,70 @@
+//! What several test programs share: the corpora, and everything that an engine
+//! judges by, made from texts.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+pub mod corpus;
+pub mod scenario;
+
+use fw_ctl::compile::plan::Mode;
+use fw_ctl::compile::{Enforcement, Options};
+use fw_ctl::diagnostic::{Diagnostic, Source};
+use fw_ctl::engine::Context;
+use fw_ctl::inventory;
+use fw_ctl::policy::load;
+use fw_ctl::policy::rules::CidrMatchMode;
+
+/// Name of the node under test.
+pub const NODE: &str = "node";
+
+pub fn source(name: &str, text: impl Into<String>) -> Source {
+    Source {
+        name: name.to_owned(),
+        text: text.into(),
+    }
+}
+
+/// Without built-ins and failsafe entries.
+pub fn options(enforcement: Enforcement, cidr_match_mode: CidrMatchMode) -> Options {
+    Options {
+        mode: Mode::Enforce,
+        builtins: 0,
+        enforcement,
+        cidr_match_mode,
+        failsafe: Vec::new(),
+    }
+}
+
+/// Reads policies and inventory as the commands do.
+///
+/// # Errors
+/// What is wrong with them, one finding a line.
+pub fn context(policy: &str, inventory: &str, options: Options) -> Result<Context, String> {
+    let policies = load::load_sources([source("policy.yaml", policy)]);
+    let known = inventory::load_sources([source("inventory.yaml", inventory)]);
+    let view = known
+        .inventory
+        .view(NODE, &inventory::Labels::new(), "default");
+    let mut groups = policies.cidr_groups;
+    groups.extend(known.inventory.cidr_groups);
+    let context = Context {
+        documents: policies.documents,
+        groups,
+        node: view.labels,
+        identities: view.identities,
+        cluster: "default".to_owned(),
+        options,
+    };
+    let mut found = policies.diagnostics;
+    found.extend(known.diagnostics);
+    found.extend(context.flatten().diagnostics);
+    let errors: Vec<String> = found
+        .iter()
+        .filter(|one| one.is_error())
+        .map(Diagnostic::to_string)
+        .collect();
+    if errors.is_empty() {
+        Ok(context)
+    } else {
+        Err(errors.join("\n"))
+    }
+}

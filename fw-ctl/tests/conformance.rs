@@ -1,0 +1,118 @@
+//! Every verdict of Cilium's own policy engine in the conformance corpora, through
+//! the reference engine and through the compiled plan.
+
+mod common;
+
+use common::corpus::{self, describe};
+use fw_ctl::engine::{Engine, Judgement, Table};
+use fw_ctl::policy::label::{Label, LabelKey};
+use fw_ctl::reference::Reference;
+
+/// Judges a whole file with both engines.
+///
+/// With ICMP type 0 read as Cilium reads it (every type), every verdict must be
+/// Cilium's. Read as we read it (echo reply), only verdicts on ICMP may differ.
+fn check(file: &str, least_entries: usize, least_flows: usize) {
+    let Some(place) = corpus::corpora() else {
+        return;
+    };
+    let corpus = corpus::read(&place, file);
+    assert!(
+        corpus.skipped.len() * 20 <= corpus.entries.len(),
+        "too many do not apply: {:?}",
+        corpus.skipped
+    );
+    assert!(
+        corpus.entries.len() >= least_entries,
+        "{}",
+        corpus.entries.len()
+    );
+    let mut judged = 0;
+    let mut by_type_zero = 0;
+    let mut wrong = Vec::new();
+    for mut entry in corpus.entries {
+        let ours = both(&entry.name, &entry.context, &entry.flows);
+        let documents = corpus::with_type_zero_as_wildcard(&entry.context.documents);
+        let cilium = match documents {
+            Some(documents) => {
+                entry.context.documents = documents;
+                both(&entry.name, &entry.context, &entry.flows)
+            }
+            None => ours.clone(),
+        };
+        for ((flow, ours), cilium) in entry.flows.iter().zip(&ours).zip(&cilium) {
+            judged += 1;
+            let expected = flow.expect.expect("every case has a verdict");
+            if cilium.allow != expected {
+                wrong.push(format!("{}: {}: {cilium:?}", entry.name, describe(flow)));
+            }
+            if ours.allow != cilium.allow {
+                by_type_zero += 1;
+                assert!([1, 58].contains(&flow.protocol) && flow.icmp_type != 0);
+            }
+        }
+    }
+    assert!(judged >= least_flows, "only {judged} flows");
+    assert!(
+        wrong.is_empty(),
+        "{} of {judged} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    println!("{file}: {judged} flows, {by_type_zero} decided by ICMP type 0 alone");
+}
+
+/// What both engines say; they must agree on who decided, too.
+fn both(
+    name: &str,
+    context: &fw_ctl::engine::Context,
+    flows: &[fw_ctl::engine::Flow],
+) -> Vec<Judgement> {
+    let reference = Reference::new(context.clone()).judge(flows).unwrap();
+    let plan = context
+        .plan()
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    let table = Table::new(plan).judge(flows).unwrap();
+    for ((flow, reference), table) in flows.iter().zip(&reference).zip(&table) {
+        assert_eq!(reference, table, "{name}: {}", describe(flow));
+    }
+    reference
+}
+
+#[test]
+fn named_cases() {
+    check("policy.yaml", 100, 500);
+}
+
+#[test]
+fn generated_merges() {
+    check("golden-merge.jsonl", 50, 1_000);
+}
+
+#[test]
+fn generated_policies() {
+    check("golden-random.jsonl", 100, 3_000);
+}
+
+#[test]
+fn label_parsing() {
+    let Some(place) = corpus::corpora() else {
+        return;
+    };
+    let text = std::fs::read_to_string(place.join("conformance/golden-tables.json")).unwrap();
+    let tables: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let labels = tables["labels"].as_object().unwrap();
+    assert!(!labels.is_empty());
+    for (text, expected) in labels {
+        let label = Label::parse(text);
+        let key = LabelKey::parse(text.split('=').next().unwrap());
+        let source = &label.source;
+        let (name, value) = (&label.key, &label.value);
+        let seen = format!(
+            "label source={source:?} key={name:?} value={value:?}; \
+             select source={:?} key={:?} value={value:?}",
+            key.source, key.key
+        );
+        assert_eq!(expected.as_str().unwrap(), seen, "{text}");
+    }
+}
