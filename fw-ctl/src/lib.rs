@@ -1,7 +1,19 @@
 //! The library behind the `fw-ctl` binary.
 
+pub mod cli;
 pub mod compile;
+pub mod config;
+pub mod control;
+pub mod daemon;
 pub mod datapath;
 pub mod diagnostic;
+pub mod engine;
+pub mod exit;
+mod glob;
 pub mod inventory;
+pub mod netlink;
+pub mod observe;
 pub mod policy;
+pub mod reference;
+pub mod trace;
+mod why;

@@ -1,3 +1,144 @@
 //! From flat rules and the inventory to a plan.
+//!
+//! Addresses that every rule treats alike form a peer class, services that every
+//! rule treats alike form a service class, and a matrix holds the verdict of each
+//! pair (recursive flow classification, Gupta & McKeown 1999). Deny over allow,
+//! default deny and failsafe are resolved here, so that a packet costs one
+//! longest-prefix match and two array loads, whatever the number of rules.
+//!
+//! Order: [`peers`] and [`services`] number the classes, [`matrix`] fills the
+//! cells and merges equal rows and columns, [`capacity`] refuses what would not
+//! fit the kernel's tables.
 
+mod bits;
+mod capacity;
+mod hash;
+mod index;
+mod lookup;
+mod matrix;
+mod peers;
 pub mod plan;
+mod rules;
+mod services;
+mod summary;
+
+use fw_common::wire::{Direction, MATRIX_WORDS};
+use ipnet::IpNet;
+
+use crate::inventory::Identities;
+use crate::policy::rules::{CidrMatchMode, RuleSet, ServiceRange};
+pub use capacity::CapacityError;
+use matrix::Matrix;
+use plan::{DirectionPlan, Mode, Plan};
+use rules::Numbered;
+
+/// When default deny begins (Cilium's `enable-policy`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Enforcement {
+    /// Where a policy switches it on.
+    #[default]
+    Default,
+    /// Always, in both directions, even without a policy.
+    Always,
+    /// Nothing is enforced, not even deny rules.
+    Never,
+}
+
+/// An allowance before any policy, so that no policy can lock the operator out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failsafe {
+    /// Which way.
+    pub direction: Direction,
+    /// What.
+    pub services: Vec<ServiceRange>,
+    /// With whom; `None`: everybody. Unlike in policies, by the address alone.
+    pub cidr: Option<IpNet>,
+}
+
+/// What shapes a plan beside policies and inventory.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Audit or enforce.
+    pub mode: Mode,
+    /// Bits of the built-ins that are on.
+    pub builtins: u32,
+    /// When default deny begins.
+    pub enforcement: Enforcement,
+    /// Which identities CIDR rules may match.
+    pub cidr_match_mode: CidrMatchMode,
+    /// Allowances before any policy.
+    pub failsafe: Vec<Failsafe>,
+}
+
+/// Cells that compiling may hold at once, before equal columns are merged: far
+/// more than fits the kernel, far less than would exhaust memory.
+const WORKING_WORDS: usize = 128 * MATRIX_WORDS as usize;
+
+/// Compiles the rules of one node.
+///
+/// The same input gives the same plan, bit for bit.
+///
+/// # Errors
+/// When the plan would not fit the kernel's tables; the message names the largest
+/// contributors.
+pub fn compile(
+    rules: &RuleSet,
+    identities: &Identities,
+    options: &Options,
+) -> Result<Plan, CapacityError> {
+    let numbered = Numbered::new(rules, options);
+    capacity::check_rules(&numbered.rules, rules)?;
+    let peers = peers::classify(&numbered.peer_sets, identities, options.cidr_match_mode);
+    let services = [0, 1].map(|i| services::classify(&numbered.directions[i].service_sets));
+    let mut matrices = Vec::with_capacity(2);
+    for (direction, services) in numbered.directions.iter().zip(&services) {
+        matrices.push(Matrix::fill(direction, &peers.classes, services, rules)?);
+    }
+    let rows = matrix::merge_rows(&mut matrices);
+    capacity::check_classes("peer classes", rows.count, rules)?;
+    let peer_classes = peers.regions.iter().map(|(prefix, class)| {
+        let merged = rows.class_of[*class as usize];
+        let class = u16::try_from(merged).expect("check_classes allows no more than 65,536");
+        (*prefix, class)
+    });
+    let peer_table = peers::without_implied(peer_classes.collect());
+    let mut directions = Vec::with_capacity(2);
+    for (matrix, services) in matrices.into_iter().zip(services) {
+        directions.push(direction_plan(matrix, services, rows.count, rules)?);
+    }
+    let directions = directions
+        .try_into()
+        .expect("the loop above runs once for each of the two directions");
+    Ok(Plan {
+        mode: options.mode,
+        builtins: options.builtins,
+        peers: peer_table,
+        rows: u32::try_from(rows.count).expect("check_classes allows no more than 65,536"),
+        directions,
+        rules: numbered.rules,
+    })
+}
+
+/// Merges equal columns and checks that the result fits.
+fn direction_plan(
+    matrix: Matrix,
+    services: services::ServiceClasses,
+    rows: usize,
+    rules: &RuleSet,
+) -> Result<DirectionPlan, CapacityError> {
+    let merged = matrix.merge_columns();
+    capacity::check_classes("service classes", merged.columns, rules)?;
+    capacity::check_words(rows, merged.columns, rules)?;
+    let number = |class: &u32| -> u16 {
+        u16::try_from(merged.column_of[*class as usize])
+            .expect("check_classes allows no more than 65,536")
+    };
+    let table = |classes: &Vec<u32>| classes.iter().map(number).collect::<Vec<u16>>();
+    Ok(DirectionPlan {
+        columns: u32::try_from(merged.columns).expect("check_classes allows no more than 65,536"),
+        ports: services.ports.each_ref().map(table),
+        icmp: services.icmp.each_ref().map(table),
+        protocols: table(&services.protocols),
+        cells: merged.cells,
+    })
+}

@@ -41,11 +41,7 @@ impl Tables {
             let plan = &image.directions[side];
             for (slot, classes) in (0..PORT_PROTOCOLS).zip(&plan.ports) {
                 self.ports
-                    .set(
-                        port_index(index, direction, slot),
-                        &*port_classes(classes),
-                        0,
-                    )
+                    .set(port_index(index, direction, slot), port_classes(classes), 0)
                     .map_err(writing("PORTS"))?;
             }
             self.numbers
@@ -166,8 +162,8 @@ impl Tables {
         cells.truncate(count);
         let read_ports = |slot| {
             let at = port_index(index, direction, slot);
-            let classes = self.ports.get(&at, 0).map_err(reading("PORTS"))?;
-            Ok::<_, DatapathError>(classes.0.to_vec())
+            super::lookup::port_classes(&self.ports, at)
+                .map_err(|error| DatapathError::io("reading the table PORTS", &error))
         };
         let numbers = self
             .numbers

@@ -26,8 +26,8 @@ const NEEDED: [(u8, &str); 3] = [
     (CAP_PERFMON, "CAP_PERFMON"),
 ];
 
-/// Oldest kernel: BPF links for XDP (5.9), LPM tries in sleepable-free programs
-/// and the ring buffer (5.8), `ingress_ifindex` in test runs (5.10).
+/// Oldest kernel that is promised: it has the ring buffer (5.8), links for XDP
+/// (5.9) and `ingress_ifindex` in test runs (5.10).
 const OLDEST_KERNEL: (u32, u32) = (5, 10);
 
 /// Refuses early, and in words, what could not work later.
@@ -58,13 +58,36 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// Whether the kernel has TCX, the link-based TC hook (Linux 6.6).
+/// Whether an XDP program may say that it can handle frames in several buffers
+/// (Linux 5.18).
 #[must_use]
-pub fn has_tcx() -> bool {
-    nix::sys::utsname::uname()
-        .ok()
-        .and_then(|u| kernel_version(&u.release().to_string_lossy()))
-        .is_some_and(|version| version >= (6, 6))
+pub fn has_xdp_frags() -> bool {
+    running_kernel().is_some_and(|version| version >= (5, 18))
+}
+
+fn running_kernel() -> Option<(u32, u32)> {
+    let names = nix::sys::utsname::uname().ok()?;
+    kernel_version(&names.release().to_string_lossy())
+}
+
+/// How programs get onto the TC hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcKind {
+    /// By a link: Linux 6.6 and newer.
+    Tcx,
+    /// By a filter in the `clsact` queueing discipline: any kernel.
+    Clsact,
+}
+
+impl TcKind {
+    /// The best that this kernel has.
+    #[must_use]
+    pub fn of_kernel() -> Self {
+        match running_kernel() {
+            Some(version) if version >= (6, 6) => Self::Tcx,
+            _ => Self::Clsact,
+        }
+    }
 }
 
 /// Names of the capabilities that this process lacks; `None` if it has all.

@@ -13,10 +13,10 @@ use fw_common::wire::{
     Counter, Direction, FlowKey, FlowState, GENERATIONS, Generation, GenerationFlags, Tally,
 };
 
-use super::attach::{self, Attached, LinkRef, XdpWish};
+use super::attach::{self, Attached, Attacher, LinkRef, XdpWish};
 use super::error::DatapathError;
 use super::events::EventReader;
-use super::host;
+use super::host::{self, TcKind};
 use super::image::Image;
 use super::pins::{self, Pins, failed};
 use super::programs::Programs;
@@ -75,6 +75,7 @@ pub struct Datapath {
     programs: Programs,
     tables: Tables,
     attached: Vec<Attached>,
+    tc: TcKind,
     event_limit: u32,
     /// Whether no packet can still see the generation that is not in force.
     settled: bool,
@@ -87,6 +88,14 @@ impl Datapath {
     /// Kernel, capabilities or the BPF file system do not suffice, another
     /// process uses the directory, or what is pinned has another layout.
     pub fn open(pin_dir: &Path) -> Result<Self, DatapathError> {
+        Self::open_with(pin_dir, TcKind::of_kernel())
+    }
+
+    /// [`Self::open`] with a way of attaching to TC that the kernel also has.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_with(pin_dir: &Path, tc: TcKind) -> Result<Self, DatapathError> {
         host::check()?;
         let pins = Pins::open(pin_dir)?;
         let (programs, tables) = if pins.published() {
@@ -102,6 +111,7 @@ impl Datapath {
             programs,
             tables,
             attached,
+            tc,
             event_limit: EVENT_LIMIT,
             settled: false,
         })
@@ -166,7 +176,12 @@ impl Datapath {
     /// # Errors
     /// See [`attach::attach`].
     pub fn attach(&mut self, link: &LinkRef, wish: XdpWish) -> Result<Attached, DatapathError> {
-        let attached = attach::attach(&mut self.programs, &self.pins, link, wish)?;
+        let mut attacher = Attacher {
+            programs: &mut self.programs,
+            pins: &self.pins,
+            tc: self.tc,
+        };
+        let attached = attach::attach(&mut attacher, link, wish)?;
         self.attached.retain(|known| known.link.index != link.index);
         self.attached.push(attached.clone());
         self.attached.sort_by(|a, b| a.link.cmp(&b.link));

@@ -1,5 +1,6 @@
 //! Loading the programs and finding them in the objects.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use aya::programs::{SchedClassifier, Xdp};
@@ -7,7 +8,7 @@ use aya::{Ebpf, EbpfLoader};
 use fw_common::wire::Direction;
 
 use super::error::DatapathError;
-use super::objects;
+use super::{host, objects};
 
 const XDP: &str = "fw_xdp";
 const TC_INGRESS: &str = "fw_tc_ingress";
@@ -37,8 +38,14 @@ impl Programs {
                 .load(object)
                 .map_err(|error| DatapathError::aya("making the tables", &error))
         };
+        let xdp = objects::xdp().map_err(missing)?;
+        let xdp = if host::has_xdp_frags() {
+            Cow::Borrowed(xdp)
+        } else {
+            Cow::Owned(without_frags(xdp))
+        };
         let mut programs = Self {
-            xdp: load(objects::xdp().map_err(missing)?)?,
+            xdp: load(&xdp)?,
             tc: load(objects::tc().map_err(missing)?)?,
         };
         let failed = |name: &'static str| {
@@ -83,4 +90,40 @@ where
         .program_mut(name)
         .and_then(|program| program.try_into().ok())
         .ok_or_else(|| DatapathError::NoPrograms(format!("its object has no program {name}")))
+}
+
+/// The object with its program in the section `xdp` instead of `xdp.frags`:
+/// older kernels do not know the flag that aya derives from the latter. Drivers
+/// then refuse it where frames can have several buffers, and TC serves.
+///
+/// The name is cut by a zero byte wherever it stands, because string tables share
+/// the ends of names (`.relxdp.frags`).
+#[must_use]
+pub fn without_frags(object: &[u8]) -> Vec<u8> {
+    const NAME: &[u8] = b"xdp.frags";
+    const CUT: &[u8] = b"xdp\0frags";
+    let mut object = object.to_vec();
+    let mut from = 0;
+    while let Some(at) = object[from..]
+        .windows(NAME.len())
+        .position(|window| window == NAME)
+    {
+        from += at;
+        object[from..from + CUT.len()].copy_from_slice(CUT);
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_the_section_is_cut_and_nothing_moves() {
+        let object = b"head\0.relxdp.frags\0license\0xdp.frags\0";
+        assert_eq!(
+            without_frags(object),
+            b"head\0.relxdp\0frags\0license\0xdp\0frags\0"
+        );
+    }
 }

@@ -1,1 +1,74 @@
 //! Who is who: addresses, their identities, and CIDR groups.
+//!
+//! The inventory is Kubernetes objects, from `kubectl get … -o yaml` or written
+//! by hand, and our own `AddressIdentities`. [`load`] reads files to an
+//! [`Inventory`]; [`Inventory::view`] is what one node sees of it.
+
+mod addresses;
+mod explicit;
+mod fields;
+mod identities;
+mod load;
+mod object;
+mod view;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+pub use identities::{Identities, longest_prefix};
+pub use load::{Loaded, load};
+pub use view::NodeView;
+
+use crate::policy::label::LabelSet;
+use crate::policy::schema::CidrGroup;
+
+/// Labels of a Kubernetes object.
+pub type Labels = BTreeMap<String, String>;
+
+/// Everything that the objects say.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory {
+    /// `Node` and `CiliumNode` by name.
+    pub nodes: BTreeMap<String, Node>,
+    /// Labels of `Namespace`s by name.
+    pub namespaces: BTreeMap<String, Labels>,
+    /// `Pod`s that have an address of their own.
+    pub pods: Vec<Pod>,
+    /// `CiliumEndpoint`s: addresses and the labels that Cilium itself gave.
+    pub endpoints: Vec<(Vec<IpAddr>, Arc<LabelSet>)>,
+    /// Addresses of the API server, from `default/kubernetes`.
+    pub api_server: Vec<IpAddr>,
+    /// `CiliumCIDRGroup`s.
+    pub cidr_groups: Vec<CidrGroup>,
+    /// Entries of `AddressIdentities`, in order.
+    pub explicit: Vec<(IpNet, Arc<LabelSet>)>,
+}
+
+/// A node of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// `metadata.labels`.
+    pub labels: Labels,
+    /// Every address of it, of any type.
+    pub addresses: Vec<IpAddr>,
+    /// Addresses of its health endpoint (`CiliumNode`).
+    pub health: Vec<IpAddr>,
+    /// Addresses of its ingress proxy (`CiliumNode`).
+    pub ingress: Vec<IpAddr>,
+}
+
+/// A pod with addresses of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.labels`.
+    pub labels: Labels,
+    /// `spec.serviceAccountName`.
+    pub service_account: String,
+    /// `status.podIPs`.
+    pub addresses: Vec<IpAddr>,
+}

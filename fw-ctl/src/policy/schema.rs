@@ -119,7 +119,7 @@ pub struct Item {
 }
 
 /// A Kubernetes label selector with Cilium's key grammar. No requirement: matches everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LabelSelector {
     /// Where it was written.
     pub span: Span,
@@ -128,7 +128,7 @@ pub struct LabelSelector {
 }
 
 /// One requirement of a selector.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Requirement {
     /// Which label.
     pub key: LabelKey,
@@ -139,7 +139,7 @@ pub struct Requirement {
 }
 
 /// The four operators of Kubernetes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Operator {
     /// The label is there with one of the values.
     In(Vec<String>),

@@ -16,8 +16,8 @@ pub trait Target {
     fn begin(&mut self, plan: &Plan, local: &BTreeSet<IpAddr>);
     /// Installs another plan; connections stay.
     fn reload(&mut self, plan: &Plan);
-    /// Judges.
-    fn run(&mut self, hook: Hook, frame: &[u8]) -> Outcome;
+    /// Judges; `None` if the target cannot be given such a frame.
+    fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome>;
 }
 
 impl Target for ModelRun {
@@ -35,8 +35,8 @@ impl Target for ModelRun {
     fn reload(&mut self, plan: &Plan) {
         self.install(plan);
     }
-    fn run(&mut self, hook: Hook, frame: &[u8]) -> Outcome {
-        Self::run(self, hook, frame)
+    fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome> {
+        Some(Self::run(self, hook, frame))
     }
 }
 
@@ -61,8 +61,17 @@ impl Target for Kernel {
     fn reload(&mut self, plan: &Plan) {
         self.run.install(plan).expect("install");
     }
-    fn run(&mut self, hook: Hook, frame: &[u8]) -> Outcome {
-        self.run.run(hook, frame).expect("test run")
+    fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome> {
+        // The kernel makes no test packet for TC whose IP header is cut short.
+        let whole = if frame[12..14] == [0x86, 0xdd] {
+            54
+        } else {
+            34
+        };
+        if hook != Hook::Xdp && frame.len() < whole {
+            return None;
+        }
+        Some(self.run.run(hook, frame).expect("test run"))
     }
 }
 

@@ -13,6 +13,7 @@ mod xdp;
 use fw_common::wire::Direction;
 
 use super::error::DatapathError;
+use super::host::TcKind;
 use super::pins::{Pins, unpin};
 use super::programs::Programs;
 use query::XdpState;
@@ -74,17 +75,27 @@ pub struct Attached {
     pub note: Option<String>,
 }
 
+/// What attaching needs.
+pub struct Attacher<'a> {
+    /// The loaded programs.
+    pub programs: &'a mut Programs,
+    /// Where links are kept.
+    pub pins: &'a Pins,
+    /// How programs get onto the TC hooks.
+    pub tc: TcKind,
+}
+
 /// Attaches to `link`, or puts the present programs into the links that are there.
 ///
 /// # Errors
 /// The interface has gone, a foreign XDP program is on it (only if XDP is
 /// wished), or the forced mode cannot be had. What was attached before stays.
 pub fn attach(
-    programs: &mut Programs,
-    pins: &Pins,
+    attacher: &mut Attacher<'_>,
     link: &LinkRef,
     wish: XdpWish,
 ) -> Result<Attached, DatapathError> {
+    let pins = attacher.pins;
     let state = query::xdp(link)?;
     let own = xdp::own(pins, link, &state)?;
     if let (None, Some(id)) = (&own, state.program())
@@ -93,8 +104,8 @@ pub fn attach(
         return Err(xdp::foreign(link, id));
     }
     // Egress first: it remembers the connections whose replies ingress must know.
-    tc::attach(programs, pins, link, Direction::Egress)?;
-    let (ingress, note) = attach_ingress(programs, pins, link, wish, own, &state)?;
+    attacher.attach_tc(link, Direction::Egress)?;
+    let (ingress, note) = attacher.attach_ingress(link, wish, own, &state)?;
     Ok(Attached {
         link: link.clone(),
         ingress,
@@ -102,49 +113,54 @@ pub fn attach(
     })
 }
 
-fn attach_ingress(
-    programs: &mut Programs,
-    pins: &Pins,
-    link: &LinkRef,
-    wish: XdpWish,
-    own: Option<xdp::Own>,
-    state: &XdpState,
-) -> Result<(Ingress, Option<String>), DatapathError> {
-    let mode = match wish {
-        XdpWish::Auto | XdpWish::Native => Some(xdp::Mode::Native),
-        XdpWish::Generic => Some(xdp::Mode::Generic),
-        XdpWish::Off => None,
-    };
-    if let (Some(mode), Some(own)) = (mode, &own)
-        && state.mode() == Some(mode)
-    {
-        xdp::update(programs, pins, link, own)?;
-        tc::detach(pins, link, Direction::Ingress)?;
-        return Ok((mode.ingress(), None));
+impl Attacher<'_> {
+    fn attach_tc(&mut self, link: &LinkRef, direction: Direction) -> Result<(), DatapathError> {
+        tc::attach(self.programs, self.pins, link, direction, self.tc)
     }
-    let mut note = None;
-    if let Some(mode) = mode {
-        if let Some(own) = &own {
-            // Another mode than before: TC filters while XDP is changed.
-            tc::attach(programs, pins, link, Direction::Ingress)?;
+
+    fn attach_ingress(
+        &mut self,
+        link: &LinkRef,
+        wish: XdpWish,
+        own: Option<xdp::Own>,
+        state: &XdpState,
+    ) -> Result<(Ingress, Option<String>), DatapathError> {
+        let mode = match wish {
+            XdpWish::Auto | XdpWish::Native => Some(xdp::Mode::Native),
+            XdpWish::Generic => Some(xdp::Mode::Generic),
+            XdpWish::Off => None,
+        };
+        if let (Some(mode), Some(own)) = (mode, &own)
+            && state.mode() == Some(mode)
+        {
+            xdp::update(self.programs, self.pins, link, own)?;
+            tc::detach(self.pins, link, Direction::Ingress)?;
+            return Ok((mode.ingress(), None));
+        }
+        let mut note = None;
+        if let Some(mode) = mode {
+            if let Some(own) = &own {
+                // Another mode than before: TC filters while XDP is changed.
+                self.attach_tc(link, Direction::Ingress)?;
+                unpin(&own.path)?;
+            }
+            match xdp::attach(self.programs, self.pins, link, mode) {
+                Ok(()) => {
+                    tc::detach(self.pins, link, Direction::Ingress)?;
+                    return Ok((mode.ingress(), None));
+                }
+                Err(xdp::Failure::Unsupported(why)) if wish == XdpWish::Auto => {
+                    note = Some(format!("no native XDP: {why}"));
+                }
+                Err(failure) => return Err(failure.into_error(link, mode)),
+            }
+        }
+        self.attach_tc(link, Direction::Ingress)?;
+        if let (None, Some(own)) = (mode, &own) {
             unpin(&own.path)?;
         }
-        match xdp::attach(programs, pins, link, mode) {
-            Ok(()) => {
-                tc::detach(pins, link, Direction::Ingress)?;
-                return Ok((mode.ingress(), None));
-            }
-            Err(xdp::Failure::Unsupported(why)) if wish == XdpWish::Auto => {
-                note = Some(format!("no native XDP: {why}"));
-            }
-            Err(failure) => return Err(failure.into_error(link, mode)),
-        }
+        Ok((Ingress::Tc, note))
     }
-    tc::attach(programs, pins, link, Direction::Ingress)?;
-    if let (None, Some(own)) = (mode, &own) {
-        unpin(&own.path)?;
-    }
-    Ok((Ingress::Tc, note))
 }
 
 /// What a former process left attached and still filters. Pins of interfaces

@@ -61,6 +61,8 @@ pub fn name(index: u32) -> Option<String> {
     nix::net::if_::if_indextoname(index)
         .ok()
         .and_then(|name| name.into_string().ok())
+        // nix 0.31 answers with an empty name where there is no interface.
+        .filter(|name| !name.is_empty())
 }
 
 /// What XDP programs are on the interface.
@@ -140,6 +142,7 @@ mod tests {
         };
         assert_eq!(lo.name, "lo");
         xdp(&lo).unwrap();
+        assert_eq!(super::name(2_000_000), None);
         let gone = LinkRef {
             index: 2_000_000,
             name: "gone0".into(),

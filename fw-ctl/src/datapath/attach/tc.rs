@@ -15,7 +15,7 @@ use fw_common::wire::Direction;
 
 use super::LinkRef;
 use crate::datapath::error::{DatapathError, io_cause};
-use crate::datapath::host;
+use crate::datapath::host::TcKind;
 use crate::datapath::pins::{Pins, link_name, unpin};
 use crate::datapath::programs::Programs;
 
@@ -33,12 +33,12 @@ pub fn attach(
     pins: &Pins,
     link: &LinkRef,
     direction: Direction,
+    kind: TcKind,
 ) -> Result<(), DatapathError> {
     let program = programs.tc_mut(direction)?;
-    if host::has_tcx() {
-        attach_link(program, pins, link, direction)
-    } else {
-        attach_filter(program, pins, link, direction)
+    match kind {
+        TcKind::Tcx => attach_link(program, pins, link, direction),
+        TcKind::Clsact => attach_filter(program, pins, link, direction),
     }
 }
 

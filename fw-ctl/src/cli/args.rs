@@ -1,0 +1,123 @@
+//! Flags that several commands share.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::output::{self, Format};
+use crate::config::{self, Loaded, Overrides, Paths};
+use crate::diagnostic::Diagnostic;
+
+/// `-o table|json`
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// How to print
+    #[arg(
+        short,
+        long = "output",
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t
+    )]
+    pub format: Format,
+}
+
+/// How to find the daemon.
+#[derive(Debug, Args)]
+pub struct ClientArgs {
+    /// Configuration file of the daemon
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Directory of the daemon's control socket
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
+}
+
+impl ClientArgs {
+    /// The control socket. A broken configuration is no reason not to reach a
+    /// daemon that runs: then the default is tried.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        if let Some(run_dir) = &self.run_dir {
+            return run_dir.join(config::CONTROL_SOCKET);
+        }
+        self.paths().control_socket()
+    }
+
+    /// The paths of the configuration, else the defaults.
+    #[must_use]
+    pub fn paths(&self) -> Paths {
+        let overrides = Overrides {
+            config: self.config.clone(),
+            run_dir: self.run_dir.clone(),
+            ..Overrides::default()
+        };
+        match load(&overrides) {
+            Ok(loaded) => loaded.config.paths,
+            Err(_) => {
+                output::warn(
+                    "the configuration is invalid; looking for the daemon in its default place",
+                );
+                Paths {
+                    run_dir: self
+                        .run_dir
+                        .clone()
+                        .unwrap_or_else(|| Paths::default().run_dir),
+                    ..Paths::default()
+                }
+            }
+        }
+    }
+}
+
+/// Every path of an instance.
+#[derive(Debug, Args)]
+pub struct PathArgs {
+    /// Configuration file [default: /etc/fw-ctl/fw-ctl.toml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Policies: files and directories, in place of `policy.dirs`
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub policies: Vec<PathBuf>,
+    /// Inventory: files and directories, in place of `policy.inventory`
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub inventory: Vec<PathBuf>,
+    /// Directory of what outlives a reboot, in place of `paths.state_dir`
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Directory of control socket and lock, in place of `paths.run_dir`
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
+    /// Directory of the pins, on a bpffs, in place of `paths.pin_dir`
+    #[arg(long, value_name = "DIR")]
+    pub pin_dir: Option<PathBuf>,
+    /// Name of this node, in place of `node.name`
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+}
+
+impl PathArgs {
+    /// As the highest layer of the configuration.
+    #[must_use]
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            config: self.config.clone(),
+            policies: self.policies.clone(),
+            inventory: self.inventory.clone(),
+            state_dir: self.state_dir.clone(),
+            run_dir: self.run_dir.clone(),
+            pin_dir: self.pin_dir.clone(),
+            node: self.node.clone(),
+        }
+    }
+}
+
+/// Reads the configuration with the environment of this process.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(overrides: &Overrides) -> Result<Loaded, Vec<Diagnostic>> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    config::load(overrides, environment)
+}

@@ -1,0 +1,106 @@
+//! The command line: one tree of commands, from which help, completions and man
+//! pages are made too.
+
+pub(crate) mod args;
+mod completions;
+mod daemon;
+mod detach;
+mod man;
+mod mode;
+mod monitor;
+pub mod output;
+mod policy;
+mod reload;
+mod rules;
+mod status;
+mod trace;
+pub mod validate;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use output::report;
+
+/// What stands below every help.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  fine, allowed, no difference
+  1  a negative answer: denied, differs, degraded, a test failed
+  2  wrong usage
+  3  invalid policy, inventory or configuration
+  4  refused for safety
+  5  daemon or kernel unreachable or unsupported
+  6  applied but reverted";
+
+/// A host firewall in XDP and TC that speaks Cilium's network policies
+#[derive(Debug, Parser)]
+#[command(name = "fw-ctl", version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the firewall (in the foreground; fw-ctl.service runs this)
+    Daemon(daemon::Args),
+    /// Say how it goes: mode, interfaces, plan; exit 1 when degraded
+    Status(status::Args),
+    /// Read configuration, policies and inventory again, and put them in force
+    Reload(reload::Args),
+    /// Say or change what happens to denied packets
+    Mode(mode::Args),
+    /// Print verdicts as they happen, in the format of cilium monitor
+    Monitor(monitor::Args),
+    /// List the rules in force with what they decided
+    Rules(rules::Args),
+    /// Look at policies without a daemon
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Explain what happens to a new connection; exit 0 allowed, 1 denied
+    Trace(trace::Args),
+    /// Take the filter off every interface: the node is open afterwards
+    Detach(detach::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+    /// Write the man pages
+    Man(man::Args),
+    /// Print versions
+    Version(version::Args),
+}
+
+/// Reads the arguments and does what they say.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Daemon(args) => daemon::run(&args),
+        Command::Detach(args) => detach::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Reload(args) => reload::run(&args),
+        Command::Mode(args) => mode::run(&args),
+        Command::Monitor(args) => monitor::run(&args),
+        Command::Rules(args) => rules::run(&args),
+        Command::Policy(command) => policy::run(&command),
+        Command::Trace(args) => trace::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+        Command::Version(args) => version::run(&args),
+    };
+    ExitCode::from(result.unwrap_or_else(|failure| report(&failure)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,179 @@
+//! `fw-ctl monitor`: verdicts as they happen, in the format of `cilium monitor`.
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use super::args::{ClientArgs, OutputArgs};
+use super::output::{Format, Outcome, print, print_json, say, warn};
+use crate::control::client::send;
+use crate::control::protocol::{Reply, Request};
+use crate::exit;
+use crate::observe::json::{Message, flow};
+use crate::observe::text::{drop_line, explanation, policy_verdict};
+use crate::observe::{Record, Told};
+
+/// Arguments of `monitor`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Which messages to print
+    #[arg(short = 't', long = "type", value_enum, default_value_t)]
+    kind: Kind,
+    /// Only verdicts of this kind; may be given several times
+    #[arg(long, value_enum, value_name = "VERDICT")]
+    verdict: Vec<Verdict>,
+    /// Below each verdict, say which rule decided and where it is written
+    #[arg(short, long)]
+    verbose: bool,
+    /// Identify as numbers
+    #[arg(short, long)]
+    numeric: bool,
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Cilium tells a denied packet twice: what policy says, and that it was dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// What policy says
+    PolicyVerdict,
+    /// What was dropped
+    Drop,
+    /// Both
+    #[default]
+    All,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Verdict {
+    /// Passed
+    Allow,
+    /// Dropped
+    Deny,
+    /// Would have been dropped
+    Audit,
+}
+
+/// Prints until one side closes.
+///
+/// # Errors
+/// When the daemon does not answer.
+pub fn run(args: &Args) -> Outcome {
+    for reply in send(&args.client.socket(), &Request::Monitor)? {
+        match reply? {
+            Reply::Done(_) => say("Listening for events\nPress Ctrl-C to quit"),
+            Reply::Record(record) => show(args, &record)?,
+            Reply::Missed(count) => warn(&format!(
+                "{count} verdicts were missed: they came faster than they could be printed"
+            )),
+            Reply::Failed(failure) => return Err(failure),
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn show(args: &Args, record: &Record) -> Result<(), crate::control::protocol::Failure> {
+    for message in messages(args, record) {
+        match (args.output.format, message) {
+            (Format::Json, _) => print_json(&flow(record, message))?,
+            (Format::Table, Message::PolicyVerdict) => {
+                print(&policy_verdict(record, args.numeric))?
+            }
+            (Format::Table, Message::Drop) => print(&drop_line(record, args.numeric))?,
+        }
+        if args.verbose && args.output.format == Format::Table {
+            print(&explanation(record))?;
+        }
+    }
+    Ok(())
+}
+
+fn messages(args: &Args, record: &Record) -> Vec<Message> {
+    let wanted = args.verdict.is_empty()
+        || args.verdict.contains(&match record.told {
+            Told::Allow => Verdict::Allow,
+            Told::Deny => Verdict::Deny,
+            Told::Audit => Verdict::Audit,
+        });
+    if !wanted {
+        return Vec::new();
+    }
+    let mut messages = Vec::new();
+    // A malformed packet is dropped before policy is asked; in audit mode the
+    // verdict line is the only one that can say that it would have been.
+    let has_verdict = record.by_policy() || record.told == Told::Audit;
+    if has_verdict && args.kind != Kind::Drop {
+        messages.push(Message::PolicyVerdict);
+    }
+    if record.told == Told::Deny && args.kind != Kind::PolicyVerdict {
+        messages.push(Message::Drop);
+    }
+    messages
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::observe::text::tests::record;
+
+    #[derive(Parser)]
+    struct Wrapper {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn messages_of(arguments: &[&str], told: Told, reason: Option<u8>) -> Vec<Message> {
+        let arguments = [&["monitor"], arguments].concat();
+        let args = Wrapper::try_parse_from(arguments).unwrap().args;
+        let record = Record {
+            told,
+            reason,
+            ..record()
+        };
+        messages(&args, &record)
+    }
+
+    #[test]
+    fn which_messages_a_record_makes() {
+        use Message::{Drop, PolicyVerdict};
+        let denied = (Told::Deny, Some(0));
+        let invalid = (Told::Deny, Some(2));
+        let audited = (Told::Audit, Some(0));
+        let allowed = (Told::Allow, None);
+        type Row = (
+            &'static [&'static str],
+            (Told, Option<u8>),
+            &'static [Message],
+        );
+        let table: [Row; 11] = [
+            (&[], allowed, &[PolicyVerdict]),
+            (&[], denied, &[PolicyVerdict, Drop]),
+            (&[], audited, &[PolicyVerdict]),
+            (&[], invalid, &[Drop]),
+            (&["-t", "policy-verdict"], denied, &[PolicyVerdict]),
+            (&["-t", "policy-verdict"], invalid, &[]),
+            (&["-t", "drop"], denied, &[Drop]),
+            (&["-t", "drop"], audited, &[]),
+            (&["--verdict", "audit"], denied, &[]),
+            (
+                &["--verdict", "audit", "--verdict", "deny"],
+                denied,
+                &[PolicyVerdict, Drop],
+            ),
+            (
+                &["--verdict", "audit"],
+                (Told::Audit, Some(2)),
+                &[PolicyVerdict],
+            ),
+        ];
+        for (arguments, (told, reason), expected) in table {
+            assert_eq!(
+                messages_of(arguments, told, reason),
+                expected,
+                "{arguments:?} {told:?}"
+            );
+        }
+    }
+}

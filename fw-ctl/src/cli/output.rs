@@ -1,0 +1,140 @@
+//! Data goes to stdout, talk to stderr. Colours only where they are wanted
+//! (a terminal, no `NO_COLOR`).
+
+use std::io::Write;
+
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use crate::control::protocol::Failure;
+use crate::diagnostic::Diagnostic;
+use crate::exit;
+use crate::why::why;
+
+/// What a command ends with: an exit code, or what to tell the operator.
+pub type Outcome = Result<u8, Failure>;
+
+/// `-o`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// For programs: an object with "schema": 1
+    Json,
+}
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const GREEN: Style = AnsiColor::Green.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default();
+
+/// Tells a failure on stderr and returns its exit code.
+#[must_use]
+pub fn report(failure: &Failure) -> u8 {
+    let mut stderr = anstream::stderr().lock();
+    for finding in &failure.findings {
+        let _ = writeln!(stderr, "{finding}\n");
+    }
+    let mut lines = failure.message.lines();
+    // Nothing can be told when stderr is gone; the exit code remains.
+    let _ = writeln!(
+        stderr,
+        "{RED}error{RED:#}: {}",
+        lines.next().unwrap_or_default()
+    );
+    for line in lines {
+        let _ = writeln!(stderr, "       {line}");
+    }
+    if let Some(help) = &failure.help {
+        let _ = writeln!(stderr, "  {CYAN}try{CYAN:#}: {help}");
+    }
+    failure.exit
+}
+
+/// Says something that is not wrong yet.
+pub fn warn(message: &str) {
+    let _ = writeln!(anstream::stderr(), "{YELLOW}warning{YELLOW:#}: {message}");
+}
+
+/// Says something to the one who waits.
+pub fn say(message: &str) {
+    let _ = writeln!(anstream::stderr(), "{message}");
+}
+
+/// Prints data. A reader that has gone away (`| head`) is no failure.
+///
+/// # Errors
+/// When stdout cannot be written, as on a full disk.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = anstream::stdout().lock();
+    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
+            exit::UNREACHABLE,
+            format!("cannot write to stdout: {}", why(&error)),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Prints data as JSON on one line.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| Failure::new(exit::UNREACHABLE, format!("cannot write JSON: {error}")))?;
+    print(&text)
+}
+
+/// A table without lines, as kubectl prints them.
+#[must_use]
+pub fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt()
+}
+
+/// Green.
+#[must_use]
+pub fn good(text: &str) -> String {
+    format!("{GREEN}{text}{GREEN:#}")
+}
+
+/// Red.
+#[must_use]
+pub fn bad(text: &str) -> String {
+    format!("{RED}{text}{RED:#}")
+}
+
+/// Yellow.
+#[must_use]
+pub fn doubtful(text: &str) -> String {
+    format!("{YELLOW}{text}{YELLOW:#}")
+}
+
+/// A finding in one line: `file:line:column: message (help)`.
+#[must_use]
+pub fn plain(finding: &Diagnostic) -> String {
+    let place = match finding.span {
+        Some(span) => format!("{}:{}:{}", finding.source.name, span.line, span.column),
+        None => finding.source.name.clone(),
+    };
+    let help = finding
+        .help
+        .as_ref()
+        .map_or_else(String::new, |help| format!(" ({help})"));
+    format!("{place}: {}{help}", finding.message)
+}

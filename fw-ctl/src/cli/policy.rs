@@ -1,0 +1,38 @@
+//! `fw-ctl policy …`: what needs neither root nor a daemon.
+
+use clap::Subcommand;
+
+use super::output::Outcome;
+use super::validate::{self, ValidateArgs};
+use crate::control::protocol::Failure;
+use crate::exit;
+use crate::why::why;
+
+/// The commands below `policy`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say whether policies are acceptable; exit 3 when one is not
+    Validate(ValidateArgs),
+}
+
+/// Does what the command says.
+///
+/// # Errors
+/// When stdout or stderr cannot be written.
+pub fn run(command: &Command) -> Outcome {
+    match command {
+        Command::Validate(args) => {
+            let mut stderr = anstream::stderr();
+            let colour = stderr.current_choice() != anstream::ColorChoice::Never;
+            let written = validate::run(args, &mut anstream::stdout(), &mut stderr, colour);
+            written.or_else(|error| match error.kind() {
+                // A reader that has gone away (`| head`) is no failure.
+                std::io::ErrorKind::BrokenPipe => Ok(exit::OK),
+                _ => Err(Failure::new(
+                    exit::UNREACHABLE,
+                    format!("cannot write the answer: {}", why(&error)),
+                )),
+            })
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! `fw-ctl status`
+
+use clap::Args as ClapArgs;
+
+use super::args::{ClientArgs, OutputArgs};
+use super::output::{Format, Outcome, bad, doubtful, good, print, print_json, table};
+use crate::control::client::ask;
+use crate::control::protocol::Request;
+use crate::daemon::status::Status;
+use crate::exit;
+
+/// Arguments of `status`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    /// Also list interfaces that are not filtered, addresses and counters
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// Asks and prints.
+///
+/// # Errors
+/// When the daemon does not answer.
+pub fn run(args: &Args) -> Outcome {
+    let status: Status = ask(&args.client.socket(), &Request::Status)?;
+    match args.output.format {
+        Format::Json => print_json(&status)?,
+        Format::Table => print(&text(&status, args.verbose))?,
+    }
+    Ok(if status.degraded.is_empty() {
+        exit::OK
+    } else {
+        exit::NEGATIVE
+    })
+}
+
+fn text(status: &Status, verbose: bool) -> String {
+    let mut lines = Vec::new();
+    let mut line = |name: &str, value: String| lines.push(format!("{name:<12}{value}"));
+    let health = if status.degraded.is_empty() {
+        good("ok")
+    } else {
+        bad("degraded")
+    };
+    line("Node", format!("{}, {health}", status.node));
+    let mode = match status.mode.as_str() {
+        "enforce" => good("enforce"),
+        mode => doubtful(mode),
+    };
+    line("Mode", format!("{mode} (by {})", status.mode_source));
+    line("Plan", plan(status));
+    line(
+        "Policies",
+        format!("{}, {} rules", status.policies, status.rules),
+    );
+    line("Built-ins", status.builtins.join(", "));
+    if status.lost_events > 0 {
+        line("Unreported", format!("{} verdicts", status.lost_events));
+    }
+    for problem in &status.degraded {
+        for (i, part) in problem.lines().enumerate() {
+            line(if i == 0 { "Problem" } else { "" }, bad(part));
+        }
+    }
+    for warning in &status.warnings {
+        line("Warning", doubtful(warning));
+    }
+    let interfaces = status.interfaces.iter();
+    let rows = interfaces.map(|link| {
+        [
+            link.name.clone(),
+            link.ingress.name().to_owned(),
+            link.egress.clone(),
+            link.why.clone(),
+        ]
+    });
+    lines.push(String::new());
+    lines.push(table(["INTERFACE", "INGRESS", "EGRESS", "WHY"], rows));
+    if verbose {
+        let rows = status.unfiltered.iter();
+        let rows = rows.map(|link| [link.name.clone(), link.why.clone()]);
+        lines.push(String::new());
+        lines.push(table(["NOT FILTERED", "WHY"], rows));
+        lines.push(String::new());
+        lines.push("ADDRESSES".into());
+        lines.extend(status.addresses.iter().map(ToString::to_string));
+        let rows = status.counters.iter().map(|counter| {
+            [
+                counter.direction.clone(),
+                counter.name.clone(),
+                counter.packets.to_string(),
+                counter.bytes.to_string(),
+            ]
+        });
+        lines.push(String::new());
+        lines.push(table(["DIRECTION", "COUNTER", "PACKETS", "BYTES"], rows));
+    }
+    lines.join("\n")
+}
+
+/// One hash where all agree, else all of them.
+fn plan(status: &Status) -> String {
+    let generation = &status.generation;
+    let Some(number) = generation.number else {
+        return bad("none");
+    };
+    let hashes = [
+        ("declared", &generation.declared),
+        ("compiled", &generation.compiled),
+        ("kernel", &generation.kernel),
+        ("read back", &generation.read_back),
+    ];
+    if hashes.iter().all(|(_, hash)| *hash == &generation.kernel) {
+        let hash = generation.kernel.as_deref().unwrap_or_default();
+        return format!("generation {number}, {hash} (declared = compiled = kernel)");
+    }
+    let hashes: Vec<_> = hashes
+        .iter()
+        .map(|(name, hash)| format!("{name} {}", hash.as_deref().unwrap_or("none")))
+        .collect();
+    format!("generation {number}, {}", hashes.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::Ingress;
+    use crate::daemon::status::{GenerationStatus, InterfaceStatus, SCHEMA};
+
+    fn status() -> Status {
+        let hash = Some("00ff".to_owned());
+        Status {
+            schema: SCHEMA,
+            version: "0.1.0".into(),
+            node: "node1".into(),
+            mode: "audit".into(),
+            mode_source: "configuration".into(),
+            degraded: vec![],
+            warnings: vec!["wg0: not filtered: no Ethernet header".into()],
+            generation: GenerationStatus {
+                number: Some(3),
+                declared: hash.clone(),
+                compiled: hash.clone(),
+                kernel: hash.clone(),
+                read_back: hash,
+            },
+            interfaces: vec![InterfaceStatus {
+                name: "eth0".into(),
+                index: 2,
+                ingress: Ingress::XdpNative,
+                egress: "tc".into(),
+                why: "the driver can".into(),
+            }],
+            unfiltered: vec![],
+            addresses: vec!["10.0.0.1".parse().unwrap()],
+            policies: 2,
+            rules: 9,
+            builtins: vec!["neighbor-discovery".into()],
+            counters: vec![],
+            lost_events: 0,
+        }
+    }
+
+    fn plain(status: &Status) -> String {
+        anstream::adapter::strip_str(&text(status, false)).to_string()
+    }
+
+    #[test]
+    fn a_healthy_node() {
+        assert_eq!(
+            plain(&status()),
+            "\
+Node        node1, ok
+Mode        audit (by configuration)
+Plan        generation 3, 00ff (declared = compiled = kernel)
+Policies    2, 9 rules
+Built-ins   neighbor-discovery
+Warning     wg0: not filtered: no Ethernet header
+
+INTERFACE  INGRESS     EGRESS  WHY
+eth0       xdp-native  tc      the driver can"
+        );
+    }
+
+    #[test]
+    fn differing_hashes_are_shown() {
+        let mut status = status();
+        status.generation.declared = None;
+        status.degraded = vec!["one\ntwo".into()];
+        let text = plain(&status);
+        assert!(
+            text.contains(
+                "generation 3, declared none, compiled 00ff, kernel 00ff, read back 00ff"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("Node        node1, degraded\n"), "{text}");
+        assert!(
+            text.contains("Problem     one\n            two\n"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! `fw-ctl trace`: asks the daemon, or with `--policies` compiles files and needs
+//! neither root nor daemon.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::args::{ClientArgs, OutputArgs, PathArgs, load};
+use super::output::{Format, Outcome, bad, good, print, print_json};
+use crate::control::client::ask;
+use crate::control::protocol::{Failure, Flow, Request};
+use crate::daemon::sources;
+use crate::exit;
+use crate::trace::{From, To, Trace, trace};
+
+/// Arguments of `trace`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Sender: IP[:PORT]
+    #[arg(long, value_name = "IP[:PORT]")]
+    from: From,
+    /// Receiver: IP:PORT/PROTO; IP[:TYPE]/icmp; IP/PROTO for other protocols
+    #[arg(long, value_name = "IP:PORT/PROTO")]
+    to: To,
+    /// Judge by these policies, not by those of the daemon
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    policies: Vec<PathBuf>,
+    /// With this inventory
+    #[arg(long, value_name = "PATH", num_args = 1.., requires = "policies")]
+    inventory: Vec<PathBuf>,
+    /// As this node of the inventory
+    #[arg(long, value_name = "NAME", requires = "policies")]
+    node: Option<String>,
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Traces and prints.
+///
+/// # Errors
+/// When files are wrong, or the daemon does not answer.
+pub fn run(args: &Args) -> Outcome {
+    if args.from.address.is_ipv4() != args.to.address.is_ipv4() {
+        return Err(Failure::new(
+            exit::USAGE,
+            format!(
+                "{} and {} are of different families",
+                args.from.address, args.to.address
+            ),
+        ));
+    }
+    let flow = Flow {
+        source: args.from.address,
+        destination: args.to.address,
+        protocol: args.to.protocol,
+        source_port: args.from.port,
+        destination_port: args.to.port,
+    };
+    let answer: Trace = if args.policies.is_empty() {
+        ask(&args.client.socket(), &Request::Trace(flow))?
+    } else {
+        offline(args, flow)?
+    };
+    match args.output.format {
+        Format::Json => print_json(&answer)?,
+        Format::Table => print(&text(&answer))?,
+    }
+    Ok(if answer.verdict == "allow" {
+        exit::OK
+    } else {
+        exit::NEGATIVE
+    })
+}
+
+fn offline(args: &Args, flow: Flow) -> Result<Trace, Failure> {
+    let paths = PathArgs {
+        config: args.client.config.clone(),
+        policies: args.policies.clone(),
+        inventory: args.inventory.clone(),
+        state_dir: None,
+        run_dir: args.client.run_dir.clone(),
+        pin_dir: None,
+        node: args.node.clone(),
+    };
+    let loaded = load(&paths.overrides())
+        .map_err(|errors| Failure::refused("the configuration is refused", &errors))?;
+    let compiled = sources::compile(&loaded.config)
+        .map_err(|wrong| wrong.failure("policies and inventory are refused"))?;
+    Ok(trace(compiled.context(&compiled.node_addresses), flow))
+}
+
+fn text(answer: &Trace) -> String {
+    let mut lines: Vec<_> = answer
+        .steps
+        .iter()
+        .map(|step| format!("{:<10} {}", step.name, step.found))
+        .collect();
+    lines.push(if answer.verdict == "allow" {
+        good("allowed")
+    } else {
+        bad("denied")
+    });
+    lines.join("\n")
+}

@@ -1,0 +1,207 @@
+//! `fw-ctl policy validate`: are these policies acceptable? Offline, without root.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::diagnostic::Diagnostic;
+use crate::policy::decode::{Body, Decoded};
+use crate::policy::load::{self, File};
+
+/// Every document is acceptable.
+const FINE: u8 = 0;
+/// At least one is not.
+const INVALID: u8 = 3;
+
+/// Checks policy files against the schema of Cilium's policies.
+#[derive(Args, Debug)]
+pub struct ValidateArgs {
+    /// Files, or directories whose .yaml, .yml and .json files are read; - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// What to print
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// The forms of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people: a line a document; findings with the place in the text on stderr
+    Table,
+    /// For programs: one JSON object a line and document
+    Json,
+}
+
+/// The verdict on one document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Accept,
+    Reject,
+    Skip,
+}
+
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+/// One document, or one file that is no YAML.
+struct Row {
+    file: String,
+    document: usize,
+    line: usize,
+    kind: String,
+    name: String,
+    outcome: Outcome,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// Runs the command; data goes to `stdout`, talk to `stderr`, in colour if `colour`.
+/// Gives the exit code.
+///
+/// # Errors
+/// If `stdout` or `stderr` cannot be written to.
+pub fn run(
+    args: &ValidateArgs,
+    stdout: &mut impl Write,
+    stderr: &mut impl Write,
+    colour: bool,
+) -> io::Result<u8> {
+    let rows = rows(load::files(&args.paths));
+    match args.output {
+        Output::Json => {
+            for row in &rows {
+                writeln!(stdout, "{}", row.to_json())?;
+                for found in row.diagnostics.iter().filter(|found| found.span.is_none()) {
+                    writeln!(stderr, "{}", found.render(colour))?;
+                }
+            }
+        }
+        Output::Table => table(&rows, stdout, stderr, colour)?,
+    }
+    let rejected = rows.iter().any(|row| row.outcome == Outcome::Reject);
+    Ok(if rejected { INVALID } else { FINE })
+}
+
+fn rows(files: Vec<File>) -> Vec<Row> {
+    let mut duplicates = load::duplicates(&files);
+    let mut rows = Vec::new();
+    for (n, file) in files.into_iter().enumerate() {
+        let name = file.source.name.clone();
+        match file.objects {
+            Err(failure) => rows.push(Row {
+                file: name,
+                document: 0,
+                line: failure.span.map_or(1, |span| span.line),
+                kind: String::new(),
+                name: String::new(),
+                outcome: Outcome::Reject,
+                diagnostics: vec![*failure],
+            }),
+            Ok(objects) => {
+                for object in objects {
+                    let here = |d: &(usize, Diagnostic)| d.0 == n && d.1.span == Some(object.span);
+                    let doubled = duplicates
+                        .extract_if(.., |d| here(d))
+                        .map(|(_, found)| found)
+                        .collect();
+                    rows.push(row(name.clone(), object, doubled));
+                }
+            }
+        }
+    }
+    rows
+}
+
+fn row(file: String, object: Decoded, mut diagnostics: Vec<Diagnostic>) -> Row {
+    diagnostics.extend(object.diagnostics);
+    let outcome = match object.body {
+        _ if diagnostics.iter().any(Diagnostic::is_error) => Outcome::Reject,
+        Body::Policy(_) => Outcome::Accept,
+        Body::CidrGroup(_) | Body::Other => Outcome::Skip,
+        Body::Invalid => Outcome::Reject,
+    };
+    Row {
+        file,
+        document: object.index,
+        line: object.span.line,
+        kind: object.kind,
+        name: object.name,
+        outcome,
+        diagnostics,
+    }
+}
+
+impl Row {
+    fn to_json(&self) -> Value {
+        let (errors, warnings): (Vec<&Diagnostic>, Vec<&Diagnostic>) =
+            self.diagnostics.iter().partition(|found| found.is_error());
+        let all = |found: Vec<&Diagnostic>| {
+            found
+                .into_iter()
+                .map(Diagnostic::to_json)
+                .collect::<Value>()
+        };
+        json!({
+            "file": self.file,
+            "document": self.document,
+            "kind": self.kind,
+            "name": self.name,
+            "result": self.outcome.name(),
+            "errors": all(errors),
+            "warnings": all(warnings),
+        })
+    }
+}
+
+fn table(
+    rows: &[Row],
+    stdout: &mut impl Write,
+    stderr: &mut impl Write,
+    colour: bool,
+) -> io::Result<()> {
+    for found in rows.iter().flat_map(|row| &row.diagnostics) {
+        writeln!(stderr, "{}\n", found.render(colour))?;
+    }
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["RESULT", "WARNINGS", "KIND", "NAME", "FILE"]);
+    for row in rows {
+        let warnings = row
+            .diagnostics
+            .iter()
+            .filter(|found| !found.is_error())
+            .count();
+        let place = if row.line > 1 {
+            format!("{}:{}", row.file, row.line)
+        } else {
+            row.file.clone()
+        };
+        table.add_row([
+            row.outcome.name(),
+            &warnings.to_string(),
+            &row.kind,
+            &row.name,
+            &place,
+        ]);
+    }
+    if !rows.is_empty() {
+        writeln!(stdout, "{}", table.trim_fmt())?;
+    }
+    let count = |outcome| rows.iter().filter(|row| row.outcome == outcome).count();
+    writeln!(
+        stdout,
+        "{} accepted, {} rejected, {} skipped",
+        count(Outcome::Accept),
+        count(Outcome::Reject),
+        count(Outcome::Skip)
+    )
+}

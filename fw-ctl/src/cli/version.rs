@@ -1,0 +1,31 @@
+//! `fw-ctl version`
+
+use clap::Args as ClapArgs;
+
+use super::output::{Outcome, print};
+use crate::exit;
+
+/// Arguments of `version`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Also what it was built from and for
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// Prints.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn run(args: &Args) -> Outcome {
+    print(&format!("fw-ctl {}", env!("CARGO_PKG_VERSION")))?;
+    if args.verbose {
+        print(&format!(
+            "pins      v{}\nplatform  {} {}\npolicies  Cilium 1.19 (cilium.io/v2)",
+            fw_common::wire::SCHEMA_VERSION,
+            std::env::consts::ARCH,
+            std::env::consts::OS,
+        ))?;
+    }
+    Ok(exit::OK)
+}

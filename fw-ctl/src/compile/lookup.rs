@@ -1,0 +1,61 @@
+//! Looking things up in a plan, as the datapath does.
+
+use std::net::IpAddr;
+
+use fw_common::wire::{Direction, VerdictWord};
+
+use super::plan::{DirectionPlan, Plan, PlanRule};
+use crate::inventory::longest_prefix;
+use crate::policy::rules::{PORT_PROTOCOLS, Service};
+
+impl Plan {
+    /// Who decides about a new connection, and how. Built-ins are not part of the
+    /// matrix, failsafe entries are.
+    #[must_use]
+    pub fn lookup(&self, direction: Direction, peer: IpAddr, service: Service) -> VerdictWord {
+        let direction = &self.directions[direction as usize];
+        let row = usize::from(self.peer_class(peer));
+        let column = usize::from(direction.service_class(service));
+        direction.cells[row * direction.columns as usize + column]
+    }
+
+    /// Class of a peer's address.
+    #[must_use]
+    pub fn peer_class(&self, peer: IpAddr) -> u16 {
+        longest_prefix(&self.peers, peer)
+            .copied()
+            .expect("every plan holds 0.0.0.0/0 and ::/0")
+    }
+
+    /// What the rule id of a verdict stands for.
+    #[must_use]
+    pub fn rule(&self, word: VerdictWord) -> &PlanRule {
+        &self.rules[usize::from(word.rule())]
+    }
+
+    /// Whether some packet of a direction is denied.
+    #[must_use]
+    pub fn filters(&self, direction: Direction) -> bool {
+        let cells = &self.directions[direction as usize].cells;
+        cells.iter().any(|word| !word.is_allow())
+    }
+}
+
+impl DirectionPlan {
+    /// Class of a service.
+    #[must_use]
+    pub fn service_class(&self, service: Service) -> u16 {
+        match service {
+            Service::Port { protocol, port } => {
+                let slot = PORT_PROTOCOLS
+                    .iter()
+                    .position(|number| *number == protocol)
+                    .expect("a service with a port is TCP, UDP or SCTP");
+                self.ports[slot][usize::from(port)]
+            }
+            Service::Icmp(number) => self.icmp[0][usize::from(number)],
+            Service::Icmpv6(number) => self.icmp[1][usize::from(number)],
+            Service::Protocol(number) => self.protocols[usize::from(number)],
+        }
+    }
+}

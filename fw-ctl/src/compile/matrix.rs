@@ -1,0 +1,170 @@
+//! The verdict of every peer class on every service class, before and after equal
+//! rows and columns are merged.
+
+use std::collections::HashMap;
+
+use fw_common::wire::VerdictWord;
+
+use super::bits::{Bits, Interner};
+use super::rules::{NumberedDirection, Verdict};
+use super::services::ServiceClasses;
+use super::{CapacityError, WORKING_WORDS, capacity};
+use crate::policy::rules::RuleSet;
+
+/// The cells of one direction.
+pub(super) struct Matrix {
+    columns: usize,
+    /// Distinct rows.
+    rows: Vec<Vec<VerdictWord>>,
+    /// Row of each peer class; after [`merge_rows`], of each merged class.
+    row_of: Vec<u32>,
+}
+
+/// Peer classes whose rows are equal in both directions, made one.
+pub(super) struct MergedRows {
+    /// Merged class by class.
+    pub(super) class_of: Vec<u32>,
+    /// How many there are.
+    pub(super) count: usize,
+}
+
+/// One direction with equal columns made one.
+pub(super) struct MergedColumns {
+    /// Merged column by column.
+    pub(super) column_of: Vec<u32>,
+    /// How many there are.
+    pub(super) columns: usize,
+    /// `rows × columns` words.
+    pub(super) cells: Vec<VerdictWord>,
+}
+
+impl Matrix {
+    /// Decides every cell: of the rules that match, the one of highest precedence.
+    pub(super) fn fill(
+        direction: &NumberedDirection,
+        classes: &[Bits],
+        services: &ServiceClasses,
+        rules: &RuleSet,
+    ) -> Result<Self, CapacityError> {
+        let mut wants = Interner::new();
+        let mut best: Vec<Option<Verdict>> = vec![None; direction.service_sets.len()];
+        let row_of: Vec<u32> = classes
+            .iter()
+            .map(|class| wants.number(&want(direction, class, &mut best)))
+            .collect();
+        let wants: Vec<Vec<(u32, Verdict)>> = wants.into_values();
+        let columns = services.classes.len();
+        capacity::check_working(wants.len().saturating_mul(columns), WORKING_WORDS, rules)?;
+        let sets: Vec<Vec<usize>> = services
+            .classes
+            .iter()
+            .map(|c| c.iter().collect())
+            .collect();
+        let mut rows = Interner::new();
+        let row_of_want: Vec<u32> = wants
+            .into_iter()
+            .map(|want| {
+                best.fill(None);
+                for (set, verdict) in want {
+                    best[set as usize] = Some(verdict);
+                }
+                let cell = |sets: &Vec<usize>| {
+                    let decides = sets.iter().filter_map(|set| best[*set]).min();
+                    decides.map_or(direction.base, Verdict::word)
+                };
+                rows.number(&sets.iter().map(cell).collect::<Vec<_>>())
+            })
+            .collect();
+        Ok(Self {
+            columns,
+            rows: rows.into_values(),
+            row_of: row_of
+                .into_iter()
+                .map(|want| row_of_want[want as usize])
+                .collect(),
+        })
+    }
+
+    /// Makes equal columns one.
+    pub(super) fn merge_columns(&self) -> MergedColumns {
+        let mut used: Vec<u32> = self.row_of.clone();
+        used.sort_unstable();
+        used.dedup();
+        let mut columns = Interner::new();
+        let column_of: Vec<u32> = (0..self.columns)
+            .map(|column| {
+                let cells = used.iter().map(|row| self.rows[*row as usize][column]);
+                columns.number(&cells.collect::<Vec<_>>())
+            })
+            .collect();
+        let count = columns.into_values().len();
+        let mut first = vec![0; count];
+        for (column, merged) in column_of.iter().enumerate().rev() {
+            first[*merged as usize] = column;
+        }
+        let cells = self
+            .row_of
+            .iter()
+            .flat_map(|row| {
+                let row = &self.rows[*row as usize];
+                first.iter().map(|column| row[*column])
+            })
+            .collect();
+        MergedColumns {
+            column_of,
+            columns: count,
+            cells,
+        }
+    }
+}
+
+/// What the rules that hold a peer class want, by service set, ascending.
+fn want(
+    direction: &NumberedDirection,
+    class: &Bits,
+    best: &mut [Option<Verdict>],
+) -> Vec<(u32, Verdict)> {
+    let mut touched = Vec::new();
+    for peers in class.iter() {
+        for (set, verdict) in &direction.by_peers[peers] {
+            let slot = &mut best[*set as usize];
+            if slot.is_none() {
+                touched.push(*set);
+            }
+            if slot.is_none_or(|better| *verdict < better) {
+                *slot = Some(*verdict);
+            }
+        }
+    }
+    touched.sort_unstable();
+    touched
+        .into_iter()
+        .filter_map(|set| best[set as usize].take().map(|verdict| (set, verdict)))
+        .collect()
+}
+
+/// Makes those peer classes one whose rows are equal in every direction.
+pub(super) fn merge_rows(matrices: &mut [Matrix]) -> MergedRows {
+    let classes = matrices.first().map_or(0, |matrix| matrix.row_of.len());
+    let mut numbers: HashMap<Vec<u32>, u32> = HashMap::new();
+    let mut representatives = Vec::new();
+    let class_of = (0..classes)
+        .map(|class| {
+            let rows = matrices.iter().map(|matrix| matrix.row_of[class]).collect();
+            *numbers.entry(rows).or_insert_with(|| {
+                representatives.push(class);
+                u32::try_from(representatives.len() - 1).expect("no more than classes, a u32")
+            })
+        })
+        .collect();
+    for matrix in matrices {
+        matrix.row_of = representatives
+            .iter()
+            .map(|class| matrix.row_of[*class])
+            .collect();
+    }
+    MergedRows {
+        class_of,
+        count: representatives.len(),
+    }
+}

@@ -1,0 +1,222 @@
+//! Failsafe entries: what passes before any policy, so that a mistake in a
+//! policy cannot lock the operator out.
+
+use std::ops::RangeInclusive;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+
+const TCP: u8 = 6;
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+const PROTOCOLS: [(&str, u8); 5] = [
+    ("tcp", TCP),
+    ("udp", 17),
+    ("sctp", 132),
+    ("icmp", ICMP),
+    ("icmpv6", ICMPV6),
+];
+
+/// One entry of `failsafe.inbound` or `failsafe.outbound`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct FailsafeEntry {
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Ports of the receiver.
+    pub ports: FailsafePorts,
+    /// The peer; `None`: everybody.
+    pub cidr: Option<IpNet>,
+}
+
+/// The ports of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FailsafePorts {
+    /// ICMP and ICMPv6 have none.
+    None,
+    /// The ports that sshd listens on.
+    Ssh,
+    /// First and last, both meant.
+    Range(RangeInclusive<u16>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    protocol: String,
+    port: Option<Port>,
+    cidr: Option<String>,
+}
+
+struct Port(FailsafePorts);
+
+impl<'de> Deserialize<'de> for Port {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PortVisitor).map(Self)
+    }
+}
+
+struct PortVisitor;
+
+impl Visitor<'_> for PortVisitor {
+    type Value = FailsafePorts;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a port from 1 to 65535, a range as \"8000-8100\", or \"ssh\"")
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<FailsafePorts, E> {
+        match u16::try_from(value) {
+            Ok(port) if port > 0 => Ok(FailsafePorts::Range(port..=port)),
+            _ => Err(E::invalid_value(de::Unexpected::Unsigned(value), &self)),
+        }
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<FailsafePorts, E> {
+        match u64::try_from(value) {
+            Ok(value) => self.visit_u64(value),
+            Err(_) => Err(E::invalid_value(de::Unexpected::Signed(value), &self)),
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<FailsafePorts, E> {
+        if value == "ssh" {
+            return Ok(FailsafePorts::Ssh);
+        }
+        let number = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+        let ends = match value.split_once('-') {
+            Some((first, last)) => number(first).zip(number(last)),
+            None => number(value).map(|port| (port, port)),
+        };
+        match ends {
+            Some((first, last)) if first <= last => Ok(FailsafePorts::Range(first..=last)),
+            Some((first, last)) => Err(E::custom(format!(
+                "the range {first}-{last} is empty: write the smaller port first"
+            ))),
+            None => Err(E::invalid_value(de::Unexpected::Str(value), &self)),
+        }
+    }
+}
+
+impl TryFrom<Written> for FailsafeEntry {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let protocol = PROTOCOLS
+            .iter()
+            .find(|row| row.0.eq_ignore_ascii_case(&written.protocol))
+            .map(|row| row.1)
+            .ok_or_else(|| {
+                let names: Vec<_> = PROTOCOLS.iter().map(|row| row.0).collect();
+                format!(
+                    "unknown protocol `{}`; one of: {}",
+                    written.protocol,
+                    names.join(", ")
+                )
+            })?;
+        let has_ports = protocol != ICMP && protocol != ICMPV6;
+        let ports = match (written.port, has_ports) {
+            (Some(Port(FailsafePorts::Ssh)), _) if protocol != TCP => {
+                return Err("port \"ssh\" goes with protocol \"tcp\" only".into());
+            }
+            (Some(Port(ports)), true) => ports,
+            (None, false) => FailsafePorts::None,
+            (None, true) => {
+                return Err(format!(
+                    "`port` is missing: a failsafe for every {} port would be no firewall",
+                    written.protocol
+                ));
+            }
+            (Some(_), false) => {
+                return Err(format!("protocol `{}` has no ports", written.protocol));
+            }
+        };
+        let cidr = written.cidr.as_deref().map(parse_cidr).transpose()?;
+        match (protocol, cidr) {
+            (ICMP, Some(IpNet::V6(_))) => {
+                return Err("protocol `icmp` is IPv4, but `cidr` is IPv6; use `icmpv6`".into());
+            }
+            (ICMPV6, Some(IpNet::V4(_))) => {
+                return Err("protocol `icmpv6` is IPv6, but `cidr` is IPv4; use `icmp`".into());
+            }
+            _ => {}
+        }
+        Ok(Self {
+            protocol,
+            ports,
+            cidr,
+        })
+    }
+}
+
+fn parse_cidr(text: &str) -> Result<IpNet, String> {
+    let net: IpNet = text
+        .parse()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+        .map_err(|_| {
+            format!("`{text}` is no CIDR; write an address or a prefix as 192.0.2.0/24")
+        })?;
+    if net.trunc() != net {
+        return Err(format!(
+            "`{text}` has bits beyond its prefix length; did you mean {}?",
+            net.trunc()
+        ));
+    }
+    Ok(net)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(toml: &str) -> Result<FailsafeEntry, String> {
+        toml_edit::de::from_str(toml).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn ports_are_numbers_ranges_or_ssh() {
+        let ports =
+            |text: &str| entry(&format!("protocol = \"tcp\"\nport = {text}")).map(|e| e.ports);
+        assert_eq!(ports("22"), Ok(FailsafePorts::Range(22..=22)));
+        assert_eq!(ports("\"22\""), Ok(FailsafePorts::Range(22..=22)));
+        assert_eq!(
+            ports("\"8000-8100\""),
+            Ok(FailsafePorts::Range(8000..=8100))
+        );
+        assert_eq!(ports("\"ssh\""), Ok(FailsafePorts::Ssh));
+        for wrong in ["0", "65536", "-1", "\"sssh\"", "\"9-8\"", "\"0-9\"", "true"] {
+            assert!(ports(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for (text, part) in [
+            ("protocol = \"icmp\"\nport = 8", "has no ports"),
+            ("protocol = \"udp\"\nport = \"ssh\"", "only"),
+            ("protocol = \"tcp\"", "`port` is missing"),
+            ("protocol = \"tpc\"\nport = 1", "unknown protocol `tpc`"),
+            ("protocol = \"icmpv6\"\ncidr = \"10.0.0.0/8\"", "use `icmp`"),
+            ("protocol = \"icmp\"\ncidr = \"fd00::/8\"", "use `icmpv6`"),
+            (
+                "protocol = \"tcp\"\nport = 22\ncidr = \"10.1.0.0/8\"",
+                "did you mean 10.0.0.0/8",
+            ),
+            (
+                "protocol = \"tcp\"\nport = 22\ncidr = \"ten\"",
+                "is no CIDR",
+            ),
+            ("protocol = \"tcp\"\nports = 22", "unknown field `ports`"),
+        ] {
+            let error = entry(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_bare_address_is_a_host_prefix() {
+        let entry = entry("protocol = \"tcp\"\nport = 22\ncidr = \"192.0.2.7\"").unwrap();
+        assert_eq!(entry.cidr, Some("192.0.2.7/32".parse().unwrap()));
+    }
+}

@@ -1,0 +1,419 @@
+//! The layers of the configuration, lowest first: defaults, the package's file,
+//! the operator's file, drop-ins beside it (`conf.d/*.toml`, sorted), the
+//! environment (`FW_CTL_*`, `__` nests), flags. A later layer replaces a key as a
+//! whole, lists too.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use figment::error::Kind;
+use figment::value::{Dict, Map, Value};
+use figment::{Error, Figment, Metadata, Profile, Provider};
+
+use super::place::Places;
+use super::{Config, DEFAULT_FILE, Require, VENDOR_FILE, XdpSetting, keys};
+use crate::diagnostic::{Diagnostic, Severity, Source};
+use crate::why::why;
+
+/// Prefix of the environment variables.
+const PREFIX: &str = "FW_CTL_";
+/// `FW_CTL_LOG` is the filter of the log, not a key.
+const NOT_KEYS: [&str; 1] = ["FW_CTL_LOG"];
+
+/// What flags say.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--config`: must exist if given.
+    pub config: Option<PathBuf>,
+    /// `--policies`.
+    pub policies: Vec<PathBuf>,
+    /// `--inventory`.
+    pub inventory: Vec<PathBuf>,
+    /// `--state-dir`.
+    pub state_dir: Option<PathBuf>,
+    /// `--run-dir`.
+    pub run_dir: Option<PathBuf>,
+    /// `--pin-dir`.
+    pub pin_dir: Option<PathBuf>,
+    /// `--node`.
+    pub node: Option<String>,
+}
+
+/// A configuration and what may be said about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The values.
+    pub config: Config,
+    /// The files that were read, lowest layer first.
+    pub files: Vec<PathBuf>,
+    /// Not wrong, but probably not meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads all layers. `environment` is that of the process
+/// (`std::env::vars_os`), given so that tests need not change theirs.
+///
+/// # Errors
+/// Everything that is wrong in the first stage that finds a fault: unreadable
+/// files and syntax; unknown keys; types; contradictions.
+pub fn load(
+    overrides: &Overrides,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut stack = Stack::default();
+    stack.file(Path::new(VENDOR_FILE), false);
+    let main = overrides.config.as_deref();
+    stack.file(main.unwrap_or(Path::new(DEFAULT_FILE)), main.is_some());
+    let drop_ins = main
+        .unwrap_or(Path::new(DEFAULT_FILE))
+        .parent()
+        .unwrap_or(Path::new("."))
+        .join("conf.d");
+    for path in sorted_toml(&drop_ins) {
+        stack.file(&path, true);
+    }
+    let mut variables: Vec<_> = environment
+        .into_iter()
+        .filter(|(name, _)| name.starts_with(PREFIX) && !NOT_KEYS.contains(&name.as_str()))
+        .collect();
+    variables.sort();
+    for (name, value) in &variables {
+        stack.variable(name, value);
+    }
+    stack.flags(overrides);
+    stack.finish()
+}
+
+fn sorted_toml(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// One layer: its values and the text that they were read from.
+struct Layer {
+    source: Arc<Source>,
+    places: Option<Places>,
+    values: Dict,
+}
+
+impl Provider for &Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.source.name.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, Error> {
+        Ok(Map::from([(Profile::Default, self.values.clone())]))
+    }
+}
+
+#[derive(Default)]
+struct Stack {
+    layers: Vec<Layer>,
+    files: Vec<PathBuf>,
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+}
+
+impl Stack {
+    fn file(&mut self, path: &Path, must_exist: bool) {
+        let name = path.display().to_string();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => return,
+            Err(error) => {
+                let source = Arc::new(Source {
+                    name,
+                    text: String::new(),
+                });
+                self.errors.push(Diagnostic {
+                    help: Some("a configuration file that is named must be there".into()),
+                    ..finding(
+                        &source,
+                        format!("cannot read the configuration: {}", why(&error)),
+                    )
+                });
+                return;
+            }
+        };
+        self.files.push(path.to_owned());
+        let source = Arc::new(Source { name, text });
+        let parsed = Places::parse(&source.text).and_then(|places| {
+            toml_edit::de::from_str::<Dict>(&source.text)
+                .map(|values| (places, values))
+                .map_err(|error| (error.message().to_owned(), None))
+        });
+        match parsed {
+            Ok((places, values)) => {
+                self.unknown_keys(&source, &places);
+                self.layers.push(Layer {
+                    source,
+                    places: Some(places),
+                    values,
+                });
+            }
+            Err((message, span)) => self.errors.push(Diagnostic {
+                span,
+                ..finding(&source, format!("this is not TOML: {message}"))
+            }),
+        }
+    }
+
+    fn unknown_keys(&mut self, source: &Arc<Source>, places: &Places) {
+        places.leaves(&mut |path| {
+            if let Err(unknown) = keys::check(path) {
+                let wrong = &path[..=unknown.known];
+                self.errors.push(Diagnostic {
+                    span: places.find(wrong),
+                    path: wrong.join("."),
+                    help: Some(unknown.help),
+                    ..finding(source, format!("unknown key `{}`", wrong.join(".")))
+                });
+            }
+        });
+    }
+
+    fn variable(&mut self, name: &str, value: &str) {
+        let source = Arc::new(Source {
+            name: format!("environment variable {name}"),
+            text: String::new(),
+        });
+        let key = name[PREFIX.len()..].to_ascii_lowercase();
+        let path: Vec<&str> = key.split("__").collect();
+        if let Err(unknown) = keys::check(&path) {
+            let nested = path.len() > 1;
+            let diagnostic = Diagnostic {
+                severity: if nested {
+                    Severity::Error
+                } else {
+                    Severity::Warning
+                },
+                help: Some(unknown.help),
+                ..finding(&source, format!("unknown key `{}`", path.join(".")))
+            };
+            // Without `__` it cannot be meant as a key: there are none at the top.
+            if nested {
+                self.errors.push(diagnostic);
+            } else {
+                self.warnings.push(diagnostic);
+            }
+            return;
+        }
+        let value: Value = value
+            .parse()
+            .unwrap_or_else(|never: std::convert::Infallible| match never {});
+        let nested = figment::util::nest(&path.join("."), value);
+        self.layers.push(Layer {
+            source,
+            places: None,
+            values: nested.into_dict().unwrap_or_default(),
+        });
+    }
+
+    fn flags(&mut self, overrides: &Overrides) {
+        let text = |path: &PathBuf| Value::from(path.display().to_string());
+        let list = |paths: &Vec<PathBuf>| {
+            (!paths.is_empty()).then(|| paths.iter().map(text).collect::<Vec<_>>().into())
+        };
+        let flags: [(&str, &str, Option<Value>); 6] = [
+            ("--policies", "policy.dirs", list(&overrides.policies)),
+            (
+                "--inventory",
+                "policy.inventory",
+                list(&overrides.inventory),
+            ),
+            (
+                "--state-dir",
+                "paths.state_dir",
+                overrides.state_dir.as_ref().map(text),
+            ),
+            (
+                "--run-dir",
+                "paths.run_dir",
+                overrides.run_dir.as_ref().map(text),
+            ),
+            (
+                "--pin-dir",
+                "paths.pin_dir",
+                overrides.pin_dir.as_ref().map(text),
+            ),
+            (
+                "--node",
+                "node.name",
+                overrides.node.clone().map(Value::from),
+            ),
+        ];
+        for (flag, key, value) in flags {
+            let Some(value) = value else { continue };
+            self.layers.push(Layer {
+                source: Arc::new(Source {
+                    name: format!("flag {flag}"),
+                    text: String::new(),
+                }),
+                places: None,
+                values: figment::util::nest(key, value)
+                    .into_dict()
+                    .unwrap_or_default(),
+            });
+        }
+    }
+
+    fn finish(mut self) -> Result<Loaded, Vec<Diagnostic>> {
+        if !self.errors.is_empty() {
+            return Err(self.errors);
+        }
+        let figment = self
+            .layers
+            .iter()
+            .fold(Figment::new(), |figment, layer| figment.merge(layer));
+        let config: Config = match figment.extract() {
+            Ok(config) => config,
+            Err(error) => return Err(error.into_iter().map(|e| self.type_error(&e)).collect()),
+        };
+        self.contradictions(&config, &figment);
+        if !self.errors.is_empty() {
+            return Err(self.errors);
+        }
+        Ok(Loaded {
+            config,
+            files: self.files,
+            warnings: self.warnings,
+        })
+    }
+
+    fn type_error(&self, error: &Error) -> Diagnostic {
+        let layer = error
+            .metadata
+            .as_ref()
+            .and_then(|metadata| self.layers.iter().find(|l| l.source.name == metadata.name));
+        let message = match &error.kind {
+            Kind::UnknownVariant(written, known) => {
+                let best = known
+                    .iter()
+                    .max_by(|a, b| {
+                        strsim::jaro_winkler(a, written)
+                            .total_cmp(&strsim::jaro_winkler(b, written))
+                    })
+                    .filter(|best| strsim::jaro_winkler(best, written) >= 0.7);
+                let known = known.join("`, `");
+                match best {
+                    Some(best) => {
+                        format!("`{written}` is none of `{known}`: did you mean `{best}`?")
+                    }
+                    None => format!("`{written}` is none of `{known}`"),
+                }
+            }
+            kind => kind.to_string(),
+        };
+        let key = error.path.join(".");
+        let message = if key.is_empty() {
+            message
+        } else {
+            format!("`{key}`: {message}")
+        };
+        match layer {
+            Some(layer) => Diagnostic {
+                span: layer
+                    .places
+                    .as_ref()
+                    .and_then(|places| places.find(&error.path)),
+                path: key,
+                ..finding(&layer.source, message)
+            },
+            None => finding(
+                &Arc::new(Source {
+                    name: "configuration".into(),
+                    text: String::new(),
+                }),
+                message,
+            ),
+        }
+    }
+
+    /// Values that are right one by one but not together.
+    fn contradictions(&mut self, config: &Config, figment: &Figment) {
+        let interfaces = &config.interfaces;
+        let mut wrong: Vec<(&str, String)> = Vec::new();
+        if interfaces.require == Require::Native
+            && matches!(interfaces.xdp, XdpSetting::Off | XdpSetting::Generic)
+        {
+            wrong.push((
+                "interfaces.require",
+                "`require = \"native\"` contradicts `interfaces.xdp`, which rules native XDP out"
+                    .into(),
+            ));
+        }
+        if interfaces.include.is_empty() {
+            wrong.push((
+                "interfaces.include",
+                "no interface is included: nothing would be filtered; write [\"auto\"] or names"
+                    .into(),
+            ));
+        }
+        if interfaces.exclude.iter().any(|name| name == "auto") {
+            wrong.push((
+                "interfaces.exclude",
+                "`auto` cannot be excluded; leave it out of `interfaces.include`".into(),
+            ));
+        }
+        let lists = [
+            ("failsafe.inbound", &config.failsafe.inbound),
+            ("failsafe.outbound", &config.failsafe.outbound),
+        ];
+        for (key, entries) in lists {
+            for (i, entry) in entries.iter().enumerate() {
+                if entries[..i].contains(entry) {
+                    wrong.push((key, format!("entry {i} of `{key}` is there twice")));
+                }
+            }
+        }
+        if config
+            .failsafe
+            .outbound
+            .iter()
+            .any(|e| e.ports == super::FailsafePorts::Ssh)
+        {
+            wrong.push((
+                "failsafe.outbound",
+                "\"ssh\" means the ports that this node's sshd listens on; outbound, write the number".into(),
+            ));
+        }
+        for (key, message) in wrong {
+            let path: Vec<&str> = key.split('.').collect();
+            let layer = figment
+                .find_metadata(key)
+                .and_then(|metadata| self.layers.iter().find(|l| l.source.name == metadata.name));
+            let Some(layer) = layer else { continue };
+            self.errors.push(Diagnostic {
+                span: layer.places.as_ref().and_then(|places| places.find(&path)),
+                path: key.into(),
+                ..finding(&layer.source, message)
+            });
+        }
+    }
+}
+
+fn finding(source: &Arc<Source>, message: String) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        source: Arc::clone(source),
+        span: None,
+        path: String::new(),
+        message,
+        label: None,
+        help: None,
+    }
+}
+
+#[cfg(test)]
+#[path = "layers_tests.rs"]
+mod tests;

@@ -1,0 +1,228 @@
+//! Which layer wins, and what is said about a mistake in one.
+
+use super::*;
+use crate::config::{CidrMatchMode, FailsafePorts, ModeSetting};
+
+struct Dir(tempfile::TempDir);
+
+impl Dir {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        Self(dir)
+    }
+
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            config: Some(self.0.path().join("fw-ctl.toml")),
+            ..Overrides::default()
+        }
+    }
+
+    fn load(&self, environment: &[(&str, &str)]) -> Result<Loaded, Vec<Diagnostic>> {
+        load(
+            &self.overrides(),
+            environment
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
+        )
+    }
+
+    fn errors(&self) -> Vec<String> {
+        self.load(&[])
+            .unwrap_err()
+            .iter()
+            .map(|d| {
+                let place = d.span.map(|s| format!("{}:{}", s.line, s.column));
+                let help = d.help.clone().unwrap_or_default();
+                format!("{} {} | {help}", place.unwrap_or_default(), d.message)
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn later_layers_win() {
+    let dir = Dir::new(&[
+        (
+            "fw-ctl.toml",
+            "[policy]\nmode = \"enforce\"\ncluster_name = \"file\"\ndirs = [\"a\", \"b\"]\n",
+        ),
+        ("conf.d/20.toml", "[policy]\ncluster_name = \"twenty\"\n"),
+        (
+            "conf.d/10.toml",
+            "[policy]\ncluster_name = \"ten\"\ndirs = [\"c\"]\n",
+        ),
+        ("conf.d/30.conf", "not toml"),
+    ]);
+    let loaded = dir
+        .load(&[("FW_CTL_NODE__NAME", "env"), ("HOME", "/root")])
+        .unwrap();
+    assert_eq!(loaded.config.policy.mode, ModeSetting::Enforce);
+    assert_eq!(loaded.config.policy.cluster_name, "twenty");
+    assert_eq!(loaded.config.policy.dirs, [PathBuf::from("c")]);
+    assert_eq!(loaded.config.node_name(), "env");
+
+    let flags = Overrides {
+        node: Some("flag".into()),
+        policies: vec!["/p".into()],
+        ..dir.overrides()
+    };
+    let loaded = load(&flags, [("FW_CTL_NODE__NAME".into(), "env".into())]).unwrap();
+    assert_eq!(loaded.config.node.name, "flag");
+    assert_eq!(loaded.config.policy.dirs, [PathBuf::from("/p")]);
+}
+
+#[test]
+fn the_keys_of_the_interface_are_read() {
+    let dir = Dir::new(&[(
+        "fw-ctl.toml",
+        r#"
+[node]
+name = "node1"
+labels = { "rack" = "r1", "example.com/zone" = "z" }
+[policy]
+mode = "audit"
+dirs = ["/etc/fw-ctl/policies"]
+inventory = ["/etc/fw-ctl/inventory"]
+cluster_name = "default"
+cidr_match_mode = ["nodes"]
+[interfaces]
+include = ["auto"]
+exclude = []
+xdp = "auto"
+require = "any"
+[failsafe]
+inbound = [{ protocol = "tcp", port = "ssh" }]
+outbound = []
+[builtins]
+disable = ["dhcpv4-client"]
+[paths]
+state_dir = "/var/lib/fw-ctl"
+run_dir = "/run/fw-ctl"
+pin_dir = "/sys/fs/bpf/fw-ctl"
+"#,
+    )]);
+    let config = dir.load(&[]).unwrap().config;
+    assert_eq!(config.node.labels["example.com/zone"], "z");
+    assert_eq!(config.policy.cidr_match_mode, [CidrMatchMode::Nodes]);
+    assert_eq!(config.failsafe.inbound[0].ports, FailsafePorts::Ssh);
+    assert_eq!(
+        config.builtins.bits(),
+        fw_common::wire::Builtin::ALL & !fw_common::wire::Builtin::DhcpV4.bit()
+    );
+    let with_defaults = Config {
+        node: config.node.clone(),
+        builtins: config.builtins.clone(),
+        policy: crate::config::Policy {
+            cidr_match_mode: vec![CidrMatchMode::Nodes],
+            ..crate::config::Policy::default()
+        },
+        ..Config::default()
+    };
+    assert_eq!(
+        config, with_defaults,
+        "the documented values are the defaults"
+    );
+}
+
+#[test]
+fn environment_values_nest_and_may_be_lists() {
+    let dir = Dir::new(&[("fw-ctl.toml", "")]);
+    let loaded = dir
+        .load(&[
+            ("FW_CTL_POLICY__MODE", "enforce"),
+            ("FW_CTL_INTERFACES__INCLUDE", "[eth0, \"eth1\"]"),
+            ("FW_CTL_FAILSAFE__INBOUND", "[]"),
+            ("FW_CTL_LOG", "debug"),
+            ("FW_CTL_SOMETHING", "1"),
+        ])
+        .unwrap();
+    assert_eq!(loaded.config.policy.mode, ModeSetting::Enforce);
+    assert_eq!(loaded.config.interfaces.include, ["eth0", "eth1"]);
+    assert!(loaded.config.failsafe.inbound.is_empty());
+    assert_eq!(loaded.warnings.len(), 1, "FW_CTL_SOMETHING");
+
+    let errors = dir.load(&[("FW_CTL_POLICY__MOED", "enforce")]).unwrap_err();
+    assert_eq!(
+        errors[0].source.name,
+        "environment variable FW_CTL_POLICY__MOED"
+    );
+    assert_eq!(errors[0].help.as_deref(), Some("did you mean `mode`?"));
+}
+
+#[test]
+fn mistakes_are_named_with_line_and_key() {
+    let cases: [(&str, &[&str]); 9] = [
+        (
+            "[policy]\nmoed = \"audit\"\n\n[interface]\nxdp = \"auto\"\n",
+            &[
+                "2:1 unknown key `policy.moed` | did you mean `mode`?",
+                "4:2 unknown key `interface` | did you mean `interfaces`?",
+            ],
+        ),
+        (
+            "[policy]\nmode = \"enforced\"\n",
+            &[
+                "2:1 `policy.mode`: `enforced` is none of `audit`, `enforce`: did you mean `enforce`? | ",
+            ],
+        ),
+        (
+            "[policy]\ndirs = \"/etc\"\n",
+            &["2:1 `policy.dirs`: invalid type: found string \"/etc\", expected a sequence | "],
+        ),
+        (
+            "[failsafe]\ninbound = [\n  { protocol = \"icmp\", port = 8 },\n]\n",
+            &["3:3 `failsafe.inbound.0`: protocol `icmp` has no ports | "],
+        ),
+        (
+            "[interfaces]\nxdp = \"off\"\nrequire = \"native\"\n",
+            &[
+                "3:1 `require = \"native\"` contradicts `interfaces.xdp`, which rules native XDP out | ",
+            ],
+        ),
+        (
+            "[interfaces]\ninclude = []\n",
+            &[
+                "2:1 no interface is included: nothing would be filtered; write [\"auto\"] or names | ",
+            ],
+        ),
+        (
+            "[failsafe]\noutbound = [{ protocol = \"tcp\", port = \"ssh\" }]\n",
+            &[
+                "2:1 \"ssh\" means the ports that this node's sshd listens on; outbound, write the number | ",
+            ],
+        ),
+        (
+            "[failsafe]\ninbound = [{ protocol = \"tcp\", port = 22 }, { protocol = \"TCP\", port = \"22\" }]\n",
+            &["2:1 entry 1 of `failsafe.inbound` is there twice | "],
+        ),
+        (
+            "[builtins]\ndisable = [\"dhcp\"]\n",
+            &[
+                "2:12 `builtins.disable.0`: no built-in is called `dhcp`; there are: neighbor-discovery, dhcpv4-client, dhcpv6-client, fragmentation-needed, packet-too-big | ",
+            ],
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(
+            Dir::new(&[("fw-ctl.toml", text)]).errors(),
+            expected,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_named_file_must_be_there() {
+    let dir = Dir::new(&[]);
+    let errors = dir.errors();
+    assert!(
+        errors[0].contains("cannot read the configuration"),
+        "{errors:?}"
+    );
+}

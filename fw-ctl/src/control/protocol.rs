@@ -1,0 +1,189 @@
+//! What client and daemon say to each other.
+//!
+//! A client sends one [`Request`] and gets one [`Reply`]; after [`Request::Monitor`]
+//! and [`Reply::Done`] it gets [`Reply::Record`]s until one side closes.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::Diagnostic;
+use crate::exit;
+use crate::observe::Record;
+
+/// Longest line that either side accepts. A status with thousands of interfaces
+/// and rules fits; what is longer is no message of ours.
+pub const MAX_LINE: usize = 16 * 1024 * 1024;
+/// Longest request.
+pub const MAX_REQUEST: usize = 64 * 1024;
+
+/// What a client wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// How it goes.
+    Status,
+    /// Read everything again.
+    Reload,
+    /// Say or change the mode.
+    Mode {
+        /// The new mode; absent: only say it.
+        set: Option<ModeChange>,
+    },
+    /// Every verdict from now on.
+    Monitor,
+    /// Rules with their counters.
+    Rules,
+    /// Take the filter off every interface.
+    Detach,
+    /// What would happen to a packet.
+    Trace(Flow),
+}
+
+impl Request {
+    /// Whether it changes anything: then only root may ask.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Reload | Self::Detach | Self::Mode { set: Some(_) } => true,
+            Self::Status
+            | Self::Monitor
+            | Self::Rules
+            | Self::Trace(_)
+            | Self::Mode { set: None } => false,
+        }
+    }
+}
+
+/// What `fw-ctl mode` may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ModeChange {
+    /// Report what would be dropped, and let it pass.
+    Audit,
+    /// Drop it.
+    Enforce,
+    /// Forget what was set here: the configuration decides again.
+    Configured,
+}
+
+/// The packet of a trace: the first of a new connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Sender.
+    pub source: IpAddr,
+    /// Receiver.
+    pub destination: IpAddr,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Source port; 0 where it does not matter.
+    pub source_port: u16,
+    /// Destination port; the type for ICMP.
+    pub destination_port: u16,
+}
+
+/// What the daemon answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// It is done; the value depends on the request.
+    Done(serde_json::Value),
+    /// It is not.
+    Failed(Failure),
+    /// A verdict.
+    Record(Box<Record>),
+    /// So many verdicts were not sent, because the client was too slow.
+    Missed(u64),
+}
+
+/// Why a request was refused or failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// Exit code for the client (see [`crate::exit`]).
+    pub exit: u8,
+    /// What failed, on what, and why; may have several lines.
+    pub message: String,
+    /// What is wrong with files, each as a text of several lines.
+    #[serde(default)]
+    pub findings: Vec<String>,
+    /// What to try.
+    pub help: Option<String>,
+}
+
+impl Failure {
+    /// A failure without advice.
+    #[must_use]
+    pub fn new(exit: u8, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            findings: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// Files are refused because of `errors`; `what` is not done.
+    #[must_use]
+    pub fn refused(what: &str, errors: &[Diagnostic]) -> Self {
+        let count = match errors.len() {
+            1 => "1 error".to_owned(),
+            count => format!("{count} errors"),
+        };
+        Self {
+            findings: errors.iter().map(|error| error.render(false)).collect(),
+            ..Self::new(exit::INVALID, format!("{what}: {count}"))
+        }
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub fn help(self, help: impl Into<String>) -> Self {
+        Self {
+            help: Some(help.into()),
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_on_the_wire() {
+        for (text, expected, changes) in [
+            (r#"{"verb":"status"}"#, Request::Status, false),
+            (
+                r#"{"verb":"mode","set":null}"#,
+                Request::Mode { set: None },
+                false,
+            ),
+            (
+                r#"{"verb":"mode","set":"enforce"}"#,
+                Request::Mode {
+                    set: Some(ModeChange::Enforce),
+                },
+                true,
+            ),
+            (r#"{"verb":"detach"}"#, Request::Detach, true),
+            (
+                r#"{"verb":"trace","source":"10.0.0.1","destination":"10.0.0.2","protocol":6,"source_port":0,"destination_port":22}"#,
+                Request::Trace(Flow {
+                    source: "10.0.0.1".parse().unwrap(),
+                    destination: "10.0.0.2".parse().unwrap(),
+                    protocol: 6,
+                    source_port: 0,
+                    destination_port: 22,
+                }),
+                false,
+            ),
+        ] {
+            let request: Request = serde_json::from_str(text).unwrap();
+            assert_eq!(request, expected);
+            assert_eq!(request.changes(), changes);
+            assert_eq!(serde_json::to_string(&request).unwrap(), text);
+        }
+        assert!(serde_json::from_str::<Request>(r#"{"verb":"mode","sett":"audit"}"#).is_err());
+    }
+}

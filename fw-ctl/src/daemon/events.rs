@@ -1,0 +1,75 @@
+//! From the ring buffer to the clients that monitor.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{broadcast, watch};
+
+use super::Names;
+use crate::datapath::EventReader;
+use crate::observe::{Clock, Record};
+use crate::why::why;
+
+/// Events read before other tasks have their turn.
+const BATCH: usize = 1_024;
+/// The real-time clock drifts and is set: it is looked at again after this.
+const CLOCK_AGE: Duration = Duration::from_secs(10);
+/// A reader that fails is asked again after this.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Reads for ever. Events are read whether anybody monitors or not: a full
+/// ring buffer would count them as lost.
+pub async fn pump(
+    reader: EventReader,
+    names: watch::Receiver<Arc<Names>>,
+    records: broadcast::Sender<Arc<Record>>,
+) {
+    // SAFETY: the reader owns its descriptor, returns the same one every time, and
+    // closes it only when it is dropped, which is after the AsyncFd has let go of it.
+    let mut fd = match unsafe { AsyncFd::register(reader) } {
+        Ok(fd) => fd,
+        Err(error) => {
+            tracing::error!("verdicts cannot be read: {}", why(&error.into()));
+            return;
+        }
+    };
+    let (mut clock, mut measured) = (Clock::now(), Instant::now());
+    loop {
+        let mut ready = match fd.readable_mut().await {
+            Ok(ready) => ready,
+            Err(error) => {
+                tracing::warn!("verdicts cannot be waited for: {}", why(&error));
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        if measured.elapsed() > CLOCK_AGE {
+            (clock, measured) = (Clock::now(), Instant::now());
+        }
+        let heard = records.receiver_count() > 0;
+        let mut read = 0;
+        while read < BATCH {
+            match ready.get_inner_mut().next_event() {
+                Ok(Some(event)) => {
+                    read += 1;
+                    if heard {
+                        // Nobody may be left to hear it: that is no failure.
+                        let record = names.borrow().record(&event, clock);
+                        let _ = records.send(Arc::new(record));
+                    }
+                }
+                Ok(None) => {
+                    ready.clear_ready();
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!("a verdict cannot be read: {}", why(&error));
+                    break;
+                }
+            }
+        }
+        drop(ready);
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,569 @@
+//! The daemon's decisions, against a kernel of memory.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use fw_common::wire::{Counter, Direction, Tally, VerdictWord};
+
+use super::*;
+use crate::compile::plan::{DirectionPlan, PlanRule};
+use crate::config::{ModeSetting, Require, XdpSetting};
+use crate::daemon::{AttachedLink, Ingress, Wish};
+use crate::diagnostic::{Severity, Source};
+use crate::inventory::Identities;
+use crate::netlink::{Address, Link};
+
+/// What the kernel keeps; shared by the daemons that come and go.
+#[derive(Default)]
+struct Pins {
+    active: Option<InForce>,
+    tables: [u8; 16],
+    links: Vec<AttachedLink>,
+    addresses: BTreeSet<IpAddr>,
+    /// What was done, in order.
+    log: Vec<String>,
+    full: bool,
+    foreign: Option<&'static str>,
+    no_native: bool,
+}
+
+#[derive(Clone, Default)]
+struct Fake(Rc<RefCell<Pins>>);
+
+fn fake_hash(plan: &Plan) -> [u8; 16] {
+    let mut hash = [0; 16];
+    hash[0] = u8::from(plan.mode == Mode::Enforce) + 1;
+    hash[1] = plan.rules[0].policy.len().try_into().unwrap();
+    hash
+}
+
+impl Kernel for Fake {
+    fn active(&self) -> Result<Option<InForce>, Failure> {
+        Ok(self.0.borrow().active)
+    }
+    fn install(&mut self, plan: &Plan, number: u64) -> Result<InForce, Failure> {
+        let mut pins = self.0.borrow_mut();
+        if pins.full {
+            return Err(Failure::new(exit::REFUSED, "the plan does not fit"));
+        }
+        let in_force = InForce {
+            number,
+            hash: fake_hash(plan),
+            mode: plan.mode,
+        };
+        pins.active = Some(in_force);
+        pins.tables = in_force.hash;
+        pins.log.push(format!("install {number}"));
+        Ok(in_force)
+    }
+    fn read_back(&self) -> Result<[u8; 16], Failure> {
+        Ok(self.0.borrow().tables)
+    }
+    fn hash(&self, plan: &Plan) -> [u8; 16] {
+        fake_hash(plan)
+    }
+    fn set_local_addresses(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), Failure> {
+        let mut pins = self.0.borrow_mut();
+        pins.addresses = addresses.clone();
+        pins.log.push("addresses".into());
+        Ok(())
+    }
+    fn attach(&mut self, link: &Link, wish: &Wish) -> Result<AttachedLink, Failure> {
+        let mut pins = self.0.borrow_mut();
+        if pins.foreign == Some(link.name.as_str()) {
+            return Err(Failure::new(
+                exit::REFUSED,
+                "XDP program 17 is attached already",
+            ));
+        }
+        let (ingress, why) = match wish {
+            Wish::Auto | Wish::Native if pins.no_native => {
+                (Ingress::Tc, "the driver has no XDP".to_owned())
+            }
+            Wish::Auto | Wish::Native => (Ingress::XdpNative, String::new()),
+            Wish::Generic => (Ingress::XdpGeneric, String::new()),
+            Wish::Tc(why) => (Ingress::Tc, why.clone()),
+        };
+        let attached = AttachedLink {
+            index: link.index,
+            name: link.name.clone(),
+            ingress,
+            why,
+        };
+        pins.links.retain(|old| old.index != link.index);
+        pins.links.push(attached.clone());
+        pins.log.push(format!("attach {}", link.name));
+        Ok(attached)
+    }
+    fn attached(&self) -> Vec<AttachedLink> {
+        self.0.borrow().links.clone()
+    }
+    fn detach(&mut self, index: u32) -> Result<(), Failure> {
+        let mut pins = self.0.borrow_mut();
+        pins.links.retain(|link| link.index != index);
+        pins.log.push(format!("detach {index}"));
+        Ok(())
+    }
+    fn counters(&self) -> Result<Vec<(Direction, Counter, Tally)>, Failure> {
+        let tally = Tally {
+            packets: 3,
+            bytes: 180,
+        };
+        Ok(vec![
+            (Direction::Ingress, Counter::Allowed, tally),
+            (Direction::Egress, Counter::Allowed, Tally::default()),
+        ])
+    }
+    fn rule_counters(&self, rules: usize) -> Result<Vec<Tally>, Failure> {
+        Ok(vec![Tally::default(); rules])
+    }
+    fn lost_events(&self) -> Result<u64, Failure> {
+        Ok(0)
+    }
+}
+
+/// Files that a test may change under the daemon.
+#[derive(Default)]
+struct Files {
+    config: Config,
+    policy: String,
+    error: Option<&'static str>,
+}
+
+#[derive(Clone, Default)]
+struct FakeSources(Rc<RefCell<Files>>);
+
+fn finding(message: &str) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        source: Arc::new(Source {
+            name: "a.yaml".into(),
+            text: String::new(),
+        }),
+        span: None,
+        path: String::new(),
+        message: message.into(),
+        label: None,
+        help: None,
+    }
+}
+
+impl Sources for FakeSources {
+    fn config(&self) -> Result<Config, Vec<Diagnostic>> {
+        Ok(self.0.borrow().config.clone())
+    }
+    fn compile(&self, config: &Config) -> Result<Compiled, Wrong> {
+        let files = self.0.borrow();
+        if let Some(error) = files.error {
+            return Err(Wrong::Files(vec![finding(error)]));
+        }
+        let direction = DirectionPlan {
+            columns: 1,
+            ports: [vec![], vec![], vec![]],
+            icmp: [vec![], vec![]],
+            protocols: vec![],
+            cells: vec![VerdictWord::allow(0)],
+        };
+        Ok(Compiled {
+            plan: Plan {
+                mode: config.policy.mode.into(),
+                builtins: 0,
+                peers: vec![],
+                rows: 1,
+                directions: [direction.clone(), direction],
+                rules: vec![PlanRule {
+                    policy: files.policy.clone(),
+                    rule: "ingress[0]".into(),
+                    origin: "a.yaml:1".into(),
+                    direction: None,
+                    allow: true,
+                    match_type: "all",
+                }],
+            },
+            policies: 1,
+            warnings: vec![],
+            rules: RuleSet::default(),
+            cidr_match_mode: CidrMatchMode::World,
+            identities: Arc::new(Numbered::new(Identities::default())),
+            node_addresses: BTreeSet::new(),
+        })
+    }
+}
+
+struct Fixture {
+    kernel: Fake,
+    files: FakeSources,
+    state: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self {
+            kernel: Fake::default(),
+            files: FakeSources::default(),
+            state: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// A daemon that has not started yet; the kernel outlives it.
+    fn daemon(&self) -> Firewall<Fake, FakeSources> {
+        let (names, _) = watch::channel(Arc::new(Names::new("default/n".into())));
+        Firewall::new(
+            self.kernel.clone(),
+            self.files.clone(),
+            self.files.0.borrow().config.clone(),
+            ModeStore::open(self.state.path()).unwrap(),
+            names,
+        )
+    }
+
+    fn break_files(&self, error: Option<&'static str>) {
+        self.files.0.borrow_mut().error = error;
+    }
+
+    fn log(&self) -> Vec<String> {
+        std::mem::take(&mut self.kernel.0.borrow_mut().log)
+    }
+
+    fn links(&self) -> Vec<String> {
+        let pins = self.kernel.0.borrow();
+        pins.links.iter().map(|link| link.name.clone()).collect()
+    }
+}
+
+fn network(names: &[&str]) -> Network {
+    let link = |(index, name): (usize, &&str)| Link {
+        index: u32::try_from(index).unwrap() + 2,
+        name: (*name).into(),
+        ethernet: true,
+        up: true,
+        ..Link::default()
+    };
+    Network {
+        links: names.iter().enumerate().map(link).collect(),
+        addresses: vec![Address {
+            link: 2,
+            address: "10.0.0.1".parse().unwrap(),
+            global: true,
+        }],
+    }
+}
+
+#[test]
+fn the_plan_is_in_force_before_the_first_link() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    let reloaded = daemon.start(network(&["eth0", "eth1"])).unwrap();
+    assert_eq!(reloaded.generation, 1);
+    assert_eq!(
+        fixture.log(),
+        [
+            "addresses",
+            "install 1",
+            "addresses",
+            "attach eth0",
+            "attach eth1"
+        ]
+    );
+    let status = daemon.status().unwrap();
+    assert_eq!(status.degraded, [""; 0]);
+    assert_eq!(
+        (status.mode.as_str(), status.mode_source.as_str()),
+        ("audit", "configuration")
+    );
+    let generation = status.generation;
+    assert_eq!(generation.declared, generation.compiled);
+    assert_eq!(generation.compiled, generation.kernel);
+    assert_eq!(generation.kernel, generation.read_back);
+    assert_eq!(
+        status.counters.len(),
+        1,
+        "counters that never moved are left out"
+    );
+}
+
+#[test]
+fn a_wrong_change_is_refused_whole_and_told() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    fixture.log();
+    fixture.break_files(Some("no such entity"));
+    let failure = daemon.reload().unwrap_err();
+    assert_eq!(
+        (failure.exit, failure.message.as_str()),
+        (
+            exit::INVALID,
+            "the change is refused, generation 1 stays in force: 1 error"
+        )
+    );
+    assert!(failure.findings[0].contains("no such entity"));
+    assert_eq!(fixture.log(), [""; 0], "nothing was touched");
+    let status = daemon.status().unwrap();
+    assert_eq!(status.degraded, ["a.yaml: no such entity"]);
+    assert_eq!(status.generation.number, Some(1));
+    assert_eq!(status.generation.declared, None);
+
+    fixture.break_files(None);
+    assert_eq!(daemon.reload().unwrap().generation, 2);
+    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+}
+
+#[test]
+fn a_plan_that_does_not_fit_leaves_the_old_one() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    fixture.kernel.0.borrow_mut().full = true;
+    fixture.files.0.borrow_mut().config.policy.mode = ModeSetting::Enforce;
+    assert_eq!(daemon.reload().unwrap_err().exit, exit::REFUSED);
+    let status = daemon.status().unwrap();
+    assert_eq!(
+        (status.generation.number, status.mode.as_str()),
+        (Some(1), "audit")
+    );
+    assert_eq!(status.degraded, ["the plan does not fit"]);
+}
+
+#[test]
+fn broken_policies_at_start_never_judge_by_nothing() {
+    let fixture = Fixture::new();
+    fixture.break_files(Some("broken"));
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap_err();
+    assert_eq!(fixture.links(), [""; 0]);
+    let status = daemon.status().unwrap();
+    assert_eq!(
+        status.degraded,
+        ["a.yaml: broken", "nothing is filtered: there is no plan"]
+    );
+    assert_eq!(status.mode, "none");
+    daemon.network_changed(network(&["eth0", "eth1"]));
+    assert_eq!(fixture.links(), [""; 0]);
+    assert_eq!(
+        daemon.set_mode(ModeChange::Enforce).unwrap_err().exit,
+        exit::REFUSED
+    );
+
+    fixture.break_files(None);
+    daemon.reload().unwrap();
+    assert_eq!(fixture.links(), ["eth0", "eth1"]);
+}
+
+#[test]
+fn broken_policies_at_start_keep_what_is_pinned() {
+    let fixture = Fixture::new();
+    fixture.daemon().start(network(&["eth0"])).unwrap();
+    fixture.break_files(Some("broken"));
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0", "eth1"])).unwrap_err();
+    assert_eq!(
+        fixture.links(),
+        ["eth0", "eth1"],
+        "the pinned plan guards new links too"
+    );
+    let status = daemon.status().unwrap();
+    assert_eq!(status.generation.number, Some(1));
+    assert_eq!(status.degraded, ["a.yaml: broken"]);
+    assert!(daemon.check());
+}
+
+#[test]
+fn numbers_go_on_after_a_restart() {
+    let fixture = Fixture::new();
+    fixture.daemon().start(network(&["eth0"])).unwrap();
+    assert_eq!(
+        fixture
+            .daemon()
+            .start(network(&["eth0"]))
+            .unwrap()
+            .generation,
+        2
+    );
+}
+
+#[test]
+fn a_mode_that_was_set_outlives_daemon_and_configuration() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    let mode = daemon.set_mode(ModeChange::Enforce).unwrap();
+    assert_eq!(
+        (mode.mode.as_str(), mode.source.as_str()),
+        ("enforce", "fw-ctl mode")
+    );
+    daemon.reload().unwrap();
+    assert_eq!(daemon.mode().unwrap().mode, "enforce");
+    drop(daemon);
+
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    assert_eq!(daemon.mode().unwrap().mode, "enforce");
+    let mode = daemon.set_mode(ModeChange::Configured).unwrap();
+    assert_eq!(
+        (mode.mode.as_str(), mode.source.as_str()),
+        ("audit", "configuration")
+    );
+}
+
+#[test]
+fn a_mode_that_cannot_be_installed_is_not_remembered() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    fixture.kernel.0.borrow_mut().full = true;
+    daemon.set_mode(ModeChange::Enforce).unwrap_err();
+    assert_eq!(daemon.mode().unwrap().mode, "audit");
+    assert_eq!(ModeStore::open(fixture.state.path()).unwrap().get(), None);
+    assert_eq!(
+        daemon.rules().unwrap().generation,
+        1,
+        "the old plan is known still"
+    );
+    assert!(daemon.check());
+}
+
+#[test]
+fn links_come_and_go() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    fixture.log();
+    daemon.network_changed(network(&["eth0"]));
+    assert_eq!(fixture.log(), [""; 0], "nothing has changed");
+    daemon.network_changed(network(&["eth0", "eth1"]));
+    assert_eq!(fixture.log(), ["addresses", "attach eth1"]);
+    daemon.network_changed(network(&["eth0"]));
+    assert_eq!(fixture.log(), ["addresses", "detach 3"]);
+    daemon.network_changed(network(&["eth0", "lan0"]));
+    daemon.network_changed(network(&["eth0", "lan1"]));
+    assert_eq!(fixture.links(), ["eth0", "lan1"], "a new name is learnt");
+    daemon.network_changed(network(&[]));
+    let degraded = daemon.status().unwrap().degraded;
+    assert!(
+        degraded[0].starts_with("no interface is filtered"),
+        "{degraded:?}"
+    );
+}
+
+#[test]
+fn a_foreign_program_degrades_and_is_tried_again() {
+    let fixture = Fixture::new();
+    fixture.kernel.0.borrow_mut().foreign = Some("eth0");
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0", "eth1"])).unwrap();
+    assert_eq!(fixture.links(), ["eth1"]);
+    let status = daemon.status().unwrap();
+    assert_eq!(
+        status.degraded,
+        ["eth0: XDP program 17 is attached already"]
+    );
+    fixture.kernel.0.borrow_mut().foreign = None;
+    assert!(daemon.check());
+    assert_eq!(fixture.links(), ["eth1", "eth0"]);
+    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+}
+
+#[test]
+fn slower_modes_warn_and_are_refused_when_native_is_required() {
+    let fixture = Fixture::new();
+    fixture.kernel.0.borrow_mut().no_native = true;
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    let status = daemon.status().unwrap();
+    assert_eq!(
+        status.warnings,
+        ["eth0: tc in place of native XDP: the driver has no XDP"]
+    );
+    assert_eq!(status.degraded, [""; 0]);
+
+    fixture.files.0.borrow_mut().config.interfaces.require = Require::Native;
+    daemon.reload().unwrap();
+    assert_eq!(
+        daemon.status().unwrap().degraded,
+        ["eth0: `interfaces.require` = \"native\", but it is tc: the driver has no XDP"]
+    );
+    let mut files = fixture.files.0.borrow_mut();
+    files.config.interfaces.require = Require::Any;
+    files.config.interfaces.xdp = XdpSetting::Off;
+    drop(files);
+    daemon.reload().unwrap();
+    let status = daemon.status().unwrap();
+    assert_eq!(
+        (status.degraded, status.warnings),
+        (vec![], vec![]),
+        "it was asked for"
+    );
+}
+
+#[test]
+fn veth_gets_tc_unless_native_is_asked_for() {
+    let veth = Link {
+        kind: "veth".into(),
+        ..Link::default()
+    };
+    assert!(matches!(links::wish(&veth, XdpSetting::Auto), Wish::Tc(_)));
+    assert_eq!(links::wish(&veth, XdpSetting::Native), Wish::Native);
+    assert_eq!(links::wish(&Link::default(), XdpSetting::Auto), Wish::Auto);
+}
+
+#[test]
+fn detach_opens_until_the_next_reload() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    assert_eq!(daemon.detach().unwrap().interfaces, ["eth0"]);
+    daemon.network_changed(network(&["eth0", "eth1"]));
+    assert!(daemon.check());
+    assert_eq!(fixture.links(), [""; 0]);
+    let degraded = daemon.status().unwrap().degraded;
+    assert!(degraded[0].starts_with("nothing is filtered: `fw-ctl detach` was run"));
+    daemon.reload().unwrap();
+    assert_eq!(fixture.links(), ["eth0", "eth1"]);
+}
+
+#[test]
+fn tables_that_somebody_else_changed_are_noticed() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    assert!(daemon.check());
+    fixture.kernel.0.borrow_mut().tables[3] ^= 1;
+    assert!(!daemon.check());
+    let degraded = daemon.status().unwrap().degraded;
+    assert!(
+        degraded[0].starts_with("the kernel's tables are not those"),
+        "{degraded:?}"
+    );
+    daemon.reload().unwrap();
+    assert!(daemon.check());
+}
+
+#[test]
+fn files_that_changed_since_the_reload_are_mentioned() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    fixture.files.0.borrow_mut().policy = "another".into();
+    let warnings = daemon.status().unwrap().warnings;
+    assert_eq!(
+        warnings,
+        ["the files have changed since the last reload; try: fw-ctl reload"]
+    );
+}
+
+#[test]
+fn events_find_the_names_of_their_plan() {
+    let fixture = Fixture::new();
+    let (names, receiver) = watch::channel(Arc::new(Names::new("default/n".into())));
+    let mut daemon = fixture.daemon();
+    daemon.names = names;
+    fixture.files.0.borrow_mut().policy = "first".into();
+    daemon.start(network(&["eth0"])).unwrap();
+    fixture.files.0.borrow_mut().policy = "second".into();
+    daemon.reload().unwrap();
+    let names = receiver.borrow();
+    assert_eq!(names.rules(1).unwrap()[0].policy, "first");
+    assert_eq!(names.rules(2).unwrap()[0].policy, "second");
+    assert_eq!(names.links[&2], "eth0");
+}

@@ -1,0 +1,125 @@
+//! What the daemon needs of the kernel.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use fw_common::wire::{Counter, Direction, Tally};
+use serde::{Deserialize, Serialize};
+
+use crate::compile::plan::{Mode, Plan};
+use crate::control::protocol::Failure;
+use crate::netlink::Link;
+
+/// The plan that packets see, as the kernel says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// Number given at installation.
+    pub number: u64,
+    /// Hash given at installation.
+    pub hash: [u8; 16],
+    /// Whether what is denied is dropped.
+    pub mode: Mode,
+}
+
+/// How ingress is to be attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Native XDP, else TC.
+    Auto,
+    /// Native XDP, nothing slower.
+    Native,
+    /// Generic XDP, nothing else.
+    Generic,
+    /// TC, for this reason.
+    Tc(String),
+}
+
+/// How ingress is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ingress {
+    /// In the driver.
+    XdpNative,
+    /// XDP behind the driver.
+    XdpGeneric,
+    /// TC.
+    Tc,
+}
+
+impl Ingress {
+    /// As in `status`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::XdpNative => "xdp-native",
+            Self::XdpGeneric => "xdp-generic",
+            Self::Tc => "tc",
+        }
+    }
+}
+
+/// A link that is filtered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedLink {
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// How ingress is attached; egress is always TC.
+    pub ingress: Ingress,
+    /// Why so.
+    pub why: String,
+}
+
+/// The kernel's side of the firewall. Everything outlives the one who calls.
+pub trait Kernel {
+    /// The plan in force; `None` when none was ever installed.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    fn active(&self) -> Result<Option<InForce>, Failure>;
+    /// Puts a plan in force. On error the old one stays.
+    ///
+    /// # Errors
+    /// When it does not fit or cannot be written.
+    fn install(&mut self, plan: &Plan, number: u64) -> Result<InForce, Failure>;
+    /// Hash over the tables in force as they are now.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn read_back(&self) -> Result<[u8; 16], Failure>;
+    /// The hash that `plan` would be installed with.
+    fn hash(&self, plan: &Plan) -> [u8; 16];
+    /// Replaces the addresses that make a packet the node's.
+    ///
+    /// # Errors
+    /// When they do not fit or cannot be written.
+    fn set_local_addresses(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), Failure>;
+    /// Filters a link, or adopts it when it is filtered already.
+    ///
+    /// # Errors
+    /// When the kernel refuses, or a program of somebody else is in the way.
+    fn attach(&mut self, link: &Link, wish: &Wish) -> Result<AttachedLink, Failure>;
+    /// Every link that is filtered.
+    fn attached(&self) -> Vec<AttachedLink>;
+    /// Filters a link no more.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn detach(&mut self, index: u32) -> Result<(), Failure>;
+    /// What became of packets.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    fn counters(&self) -> Result<Vec<(Direction, Counter, Tally)>, Failure>;
+    /// What the first `rules` rules of the plan in force decided.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    fn rule_counters(&self, rules: usize) -> Result<Vec<Tally>, Failure>;
+    /// Verdicts that were not reported.
+    ///
+    /// # Errors
+    /// When the counter cannot be read.
+    fn lost_events(&self) -> Result<u64, Failure>;
+}

@@ -1,0 +1,27 @@
+//! The daemon: keeps the kernel as the operator declared it.
+//!
+//! [`Firewall`] decides, one request after the other; everything around it only
+//! brings it requests: the control socket, netlink, signals, the watchdog. It
+//! reaches the kernel through [`Kernel`], so that its decisions are tested
+//! without one.
+
+mod events;
+mod firewall;
+mod kernel;
+mod links;
+mod lock;
+mod mode;
+mod names;
+mod pinned;
+mod report;
+mod run;
+pub mod service;
+pub mod sources;
+pub mod status;
+
+pub use firewall::{Compiled, Firewall, Sources, Wrong};
+pub use kernel::{AttachedLink, InForce, Ingress, Kernel, Wish};
+pub use lock::Lock;
+pub use mode::ModeStore;
+pub use names::Names;
+pub use run::run;

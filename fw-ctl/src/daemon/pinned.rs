@@ -1,0 +1,137 @@
+//! The [`Kernel`] of a real node: what is pinned on its BPF file system.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use fw_common::wire::{Counter, Direction, Tally};
+
+use super::{AttachedLink, InForce, Ingress, Kernel, Wish};
+use crate::compile::plan::Plan;
+use crate::control::protocol::Failure;
+use crate::datapath::image::plan_hash;
+use crate::datapath::{self, Attached, Datapath, DatapathError, Installed, LinkRef, XdpWish};
+use crate::netlink::Link;
+
+/// The datapath, and why each link is attached as it is.
+pub struct Pinned {
+    datapath: Datapath,
+    reasons: BTreeMap<u32, String>,
+}
+
+impl Pinned {
+    /// Wraps an open datapath.
+    #[must_use]
+    pub fn new(datapath: Datapath) -> Self {
+        Self {
+            datapath,
+            reasons: BTreeMap::new(),
+        }
+    }
+
+    fn describe(&self, attached: &Attached) -> AttachedLink {
+        let index = attached.link.index;
+        let why = self.reasons.get(&index).cloned();
+        AttachedLink {
+            index,
+            name: attached.link.name.clone(),
+            ingress: match attached.ingress {
+                datapath::Ingress::XdpNative => Ingress::XdpNative,
+                datapath::Ingress::XdpGeneric => Ingress::XdpGeneric,
+                datapath::Ingress::Tc => Ingress::Tc,
+            },
+            why: why.or_else(|| attached.note.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Kernel for Pinned {
+    fn active(&self) -> Result<Option<InForce>, Failure> {
+        Ok(self.datapath.active()?.map(InForce::from))
+    }
+
+    fn install(&mut self, plan: &Plan, number: u64) -> Result<InForce, Failure> {
+        Ok(self.datapath.install(plan, number)?.into())
+    }
+
+    fn read_back(&self) -> Result<[u8; 16], Failure> {
+        Ok(self.datapath.read_back()?)
+    }
+
+    fn hash(&self, plan: &Plan) -> [u8; 16] {
+        plan_hash(plan)
+    }
+
+    fn set_local_addresses(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), Failure> {
+        Ok(self.datapath.set_local_addresses(addresses)?)
+    }
+
+    fn attach(&mut self, link: &Link, wish: &Wish) -> Result<AttachedLink, Failure> {
+        let reference = LinkRef {
+            index: link.index,
+            name: link.name.clone(),
+        };
+        let (asked, reason) = match wish {
+            Wish::Auto => (XdpWish::Auto, None),
+            Wish::Native => (XdpWish::Native, None),
+            Wish::Generic => (XdpWish::Generic, None),
+            Wish::Tc(why) => (XdpWish::Off, Some(why.clone())),
+        };
+        let (attached, reason) = match self.datapath.attach(&reference, asked) {
+            // A mode that cannot be had is no reason to leave the link open: TC
+            // filters, and the firewall says that it is not what was asked for.
+            Err(DatapathError::NoXdp { mode, why, .. }) => (
+                self.datapath.attach(&reference, XdpWish::Off)?,
+                Some(format!("no {mode} XDP: {why}")),
+            ),
+            other => (other?, reason),
+        };
+        match reason {
+            Some(reason) => self.reasons.insert(link.index, reason),
+            None => self.reasons.remove(&link.index),
+        };
+        Ok(self.describe(&attached))
+    }
+
+    fn attached(&self) -> Vec<AttachedLink> {
+        let attached = self.datapath.attached().iter();
+        attached.map(|link| self.describe(link)).collect()
+    }
+
+    fn detach(&mut self, index: u32) -> Result<(), Failure> {
+        self.reasons.remove(&index);
+        Ok(self.datapath.detach_link(index)?)
+    }
+
+    fn counters(&self) -> Result<Vec<(Direction, Counter, Tally)>, Failure> {
+        Ok(self.datapath.counters()?)
+    }
+
+    fn rule_counters(&self, rules: usize) -> Result<Vec<Tally>, Failure> {
+        Ok(self.datapath.rule_counters(rules)?)
+    }
+
+    fn lost_events(&self) -> Result<u64, Failure> {
+        Ok(self.datapath.lost_events()?)
+    }
+}
+
+impl From<Installed> for InForce {
+    fn from(installed: Installed) -> Self {
+        Self {
+            number: installed.number,
+            hash: installed.hash,
+            mode: installed.mode,
+        }
+    }
+}
+
+impl From<DatapathError> for Failure {
+    /// The advice stands behind the last `try:` of the datapath's messages.
+    fn from(error: DatapathError) -> Self {
+        let text = error.to_string();
+        match text.rsplit_once("\ntry: ") {
+            Some((message, help)) => Self::new(error.exit_code(), message).help(help),
+            None => Self::new(error.exit_code(), text),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What the daemon tells of itself.
+
+use fw_common::wire::{BUILTINS, Direction};
+
+use super::firewall::Trouble;
+use super::status::{
+    CounterStatus, GenerationStatus, InterfaceStatus, RuleStatus, Rules, SCHEMA, Status,
+    UnfilteredStatus, hex,
+};
+use super::{Compiled, Firewall, Kernel, Sources, links};
+use crate::cli::output::plain;
+use crate::control::protocol::Failure;
+use crate::exit;
+use crate::netlink::{Choice, Network, choose};
+
+impl<K: Kernel, S: Sources> Firewall<K, S> {
+    /// Rules with their counters.
+    ///
+    /// # Errors
+    /// When there is no plan of this daemon's, or the kernel cannot be asked.
+    pub fn rules(&self) -> Result<Rules, Failure> {
+        let Some((in_force, compiled)) = &self.installed else {
+            return Err(Failure::new(
+                exit::NEGATIVE,
+                "no policy was accepted since the daemon started: the rules in force have no names",
+            )
+            .help("fw-ctl status names the errors"));
+        };
+        let rules = &compiled.plan.rules;
+        let tallies = self.kernel.rule_counters(rules.len())?;
+        let rules = rules.iter().zip(tallies).enumerate();
+        let rules = rules.map(|(id, (rule, tally))| RuleStatus {
+            id,
+            direction: match rule.direction {
+                Some(Direction::Ingress) => "ingress",
+                Some(Direction::Egress) => "egress",
+                None => "both",
+            }
+            .into(),
+            verdict: if rule.allow { "allow" } else { "deny" }.into(),
+            policy: rule.policy.clone(),
+            rule: rule.rule.clone(),
+            origin: rule.origin.clone(),
+            packets: tally.packets,
+            bytes: tally.bytes,
+        });
+        Ok(Rules {
+            schema: SCHEMA,
+            generation: in_force.number,
+            rules: rules.collect(),
+        })
+    }
+
+    /// The plan in force and the configuration, for a trace.
+    #[must_use]
+    pub fn plan(&self) -> Option<(&Compiled, &Network)> {
+        let (_, compiled) = self.installed.as_ref()?;
+        Some((compiled, &self.network))
+    }
+
+    /// How it goes, in one line.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let mode = self
+            .mode()
+            .map_or_else(|_| "unknown".into(), |mode| mode.mode);
+        let state = match self.troubles.values().flatten().next() {
+            None if self.detached => "detached: nothing is filtered".to_owned(),
+            None => format!("{} interfaces filtered", self.kernel.attached().len()),
+            Some(trouble) => format!("degraded: {}", trouble.lines().next().unwrap_or_default()),
+        };
+        format!("mode {mode}, {state}")
+    }
+
+    /// How it goes.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn status(&self) -> Result<Status, Failure> {
+        let mode = self.mode()?;
+        let active = self.kernel.active()?;
+        let wanted = &self.config.interfaces;
+        let attached = self.kernel.attached();
+        let mut degraded: Vec<String> = self.troubles.values().flatten().cloned().collect();
+        if self.detached {
+            degraded
+                .push("nothing is filtered: `fw-ctl detach` was run; try: fw-ctl reload".into());
+        } else if active.is_none() {
+            degraded.push("nothing is filtered: there is no plan".into());
+        }
+        let declared = self.declared();
+        let compiled = self
+            .installed
+            .as_ref()
+            .map(|(in_force, _)| hex(in_force.hash));
+        let mut warnings = links::slow(&attached, wanted);
+        if let Some((_, compiled)) = &self.installed {
+            warnings.extend(compiled.warnings.iter().map(plain));
+        }
+        if compiled.is_some()
+            && declared != compiled
+            && !self.troubles.contains_key(&Trouble::Change)
+        {
+            warnings.push(match declared {
+                Some(_) => {
+                    "the files have changed since the last reload; try: fw-ctl reload".into()
+                }
+                None => {
+                    "the files have changed since the last reload, and a reload would refuse them"
+                        .into()
+                }
+            });
+        }
+        let choices = choose(&self.network, wanted);
+        let unfiltered: Vec<_> = choices
+            .into_iter()
+            .filter_map(|(link, choice)| match choice {
+                Choice::Filter => None,
+                Choice::Leave { why, gap } => Some(UnfilteredStatus {
+                    name: link.name.clone(),
+                    why,
+                    gap,
+                }),
+            })
+            .collect();
+        warnings.extend(
+            unfiltered
+                .iter()
+                .filter(|link| link.gap)
+                .map(|link| format!("{}: {}", link.name, link.why)),
+        );
+        Ok(Status {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").into(),
+            node: self.config.node_name(),
+            mode: mode.mode,
+            mode_source: mode.source,
+            degraded,
+            warnings,
+            generation: GenerationStatus {
+                number: active.map(|active| active.number),
+                declared,
+                compiled,
+                kernel: active.map(|active| hex(active.hash)),
+                read_back: match active {
+                    Some(_) => Some(hex(self.kernel.read_back()?)),
+                    None => None,
+                },
+            },
+            interfaces: attached
+                .into_iter()
+                .map(|link| InterfaceStatus {
+                    name: link.name,
+                    index: link.index,
+                    ingress: link.ingress,
+                    egress: "tc".into(),
+                    why: link.why,
+                })
+                .collect(),
+            unfiltered,
+            addresses: self.network.local_addresses().into_iter().collect(),
+            policies: self.installed.as_ref().map_or(0, |(_, c)| c.policies),
+            rules: self
+                .installed
+                .as_ref()
+                .map_or(0, |(_, c)| c.plan.rules.len()),
+            builtins: self.builtins(),
+            counters: self.counters()?,
+            lost_events: self.kernel.lost_events()?,
+        })
+    }
+
+    /// Hash of what the files of this moment compile to.
+    fn declared(&self) -> Option<String> {
+        let config = self.sources.config().ok()?;
+        let mut plan = self.sources.compile(&config).ok()?.plan;
+        plan.mode = self.effective_mode(&config);
+        Some(hex(self.kernel.hash(&plan)))
+    }
+
+    fn builtins(&self) -> Vec<String> {
+        let bits = self.config.builtins.bits();
+        BUILTINS
+            .iter()
+            .filter(|row| bits & row.0.bit() != 0)
+            .map(|row| row.1.to_owned())
+            .collect()
+    }
+
+    fn counters(&self) -> Result<Vec<CounterStatus>, Failure> {
+        let counters = self.kernel.counters()?.into_iter();
+        let moved = counters.filter(|(_, _, tally)| tally.packets > 0);
+        let counters = moved.map(|(direction, counter, tally)| CounterStatus {
+            direction: match direction {
+                Direction::Ingress => "ingress",
+                Direction::Egress => "egress",
+            }
+            .into(),
+            name: counter.name(),
+            packets: tally.packets,
+            bytes: tally.bytes,
+        });
+        Ok(counters.collect())
+    }
+}

@@ -1,0 +1,173 @@
+//! Brings the [`Firewall`] its requests: control socket, netlink, signals,
+//! watchdog. One at a time, so that there is never more than one reload.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::block_in_place;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Firewall, Kernel, Sources};
+use crate::control::protocol::{Failure, Request};
+use crate::control::server::Call;
+use crate::exit;
+use crate::netlink::Watcher;
+use crate::trace::trace;
+use crate::why::why;
+
+/// Between two checks where no watchdog asks for more.
+const CHECK: Duration = Duration::from_secs(30);
+
+/// Starts the firewall and serves until a signal ends it.
+///
+/// # Errors
+/// When the links cannot be listed at the start, or signals cannot be had. A
+/// refused plan is no error: the daemon goes on, degraded.
+pub async fn serve<K: Kernel, S: Sources>(
+    mut firewall: Firewall<K, S>,
+    mut watcher: Watcher,
+    mut calls: mpsc::Receiver<Call>,
+) -> Result<(), Failure> {
+    let mut hangup = listen(SignalKind::hangup())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let network = watcher
+        .network()
+        .await
+        .map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
+    match block_in_place(|| firewall.start(network)) {
+        Ok(reloaded) => tracing::info!(
+            "generation {} is in force: {} policies, {} rules, {}",
+            reloaded.generation,
+            reloaded.policies,
+            reloaded.rules,
+            reloaded.hash
+        ),
+        Err(failure) => tracing::error!("the policies are refused: {failure}"),
+    }
+    tell(&firewall, &[NotifyState::Ready]);
+    let mut ticks = interval(sd_notify::watchdog_enabled().map_or(CHECK, |limit| limit / 2));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut listening = true;
+    loop {
+        tokio::select! {
+            Some(call) = calls.recv() => {
+                let value = block_in_place(|| answer(&mut firewall, &call.request));
+                if call.request.changes() {
+                    log(&call.request, &value);
+                    tell(&firewall, &[]);
+                }
+                // A client that did not wait for its answer needs none.
+                let _ = call.answer.send(value);
+            }
+            more = watcher.changed(), if listening => {
+                listening = more;
+                if !more {
+                    tracing::error!("netlink is closed: changes of links and addresses are missed");
+                }
+                match watcher.network().await {
+                    Ok(network) => block_in_place(|| firewall.network_changed(network)),
+                    Err(error) => tracing::warn!("{error}"),
+                }
+                tell(&firewall, &[]);
+            }
+            _ = hangup.recv() => {
+                reloading();
+                let value = block_in_place(|| answer(&mut firewall, &Request::Reload));
+                log(&Request::Reload, &value);
+                tell(&firewall, &[NotifyState::Ready]);
+            }
+            _ = ticks.tick() => {
+                if block_in_place(|| firewall.check()) {
+                    tell(&firewall, &[NotifyState::Watchdog]);
+                } else {
+                    tell(&firewall, &[]);
+                }
+            }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    notify(&[NotifyState::Stopping]);
+    tracing::info!("stopping; the node stays filtered (`fw-ctl detach` opens it)");
+    Ok(())
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| {
+        Failure::new(
+            exit::UNREACHABLE,
+            format!("cannot listen for signals: {}", why(&error)),
+        )
+    })
+}
+
+fn answer<K: Kernel, S: Sources>(
+    firewall: &mut Firewall<K, S>,
+    request: &Request,
+) -> Result<serde_json::Value, Failure> {
+    match request {
+        Request::Status => json(firewall.status()?),
+        Request::Reload => json(firewall.reload()?),
+        Request::Mode { set: None } => json(firewall.mode()?),
+        Request::Mode { set: Some(change) } => json(firewall.set_mode(*change)?),
+        Request::Rules => json(firewall.rules()?),
+        Request::Detach => json(firewall.detach()?),
+        Request::Trace(flow) => {
+            let (compiled, network) = firewall.plan().ok_or_else(|| {
+                Failure::new(
+                    exit::UNREACHABLE,
+                    "no policy was accepted since the daemon started: there is nothing to trace",
+                )
+                .help("fw-ctl status names the errors")
+            })?;
+            let local = network.local_addresses();
+            json(trace(compiled.context(&local), *flow))
+        }
+        Request::Monitor => Err(Failure::new(
+            exit::USAGE,
+            "monitor is answered by the control socket itself",
+        )),
+    }
+}
+
+fn json<T: serde::Serialize>(value: T) -> Result<serde_json::Value, Failure> {
+    serde_json::to_value(value)
+        .map_err(|error| Failure::new(exit::UNREACHABLE, format!("cannot write JSON: {error}")))
+}
+
+fn log(request: &Request, result: &Result<serde_json::Value, Failure>) {
+    let what = match request {
+        Request::Reload => "reload",
+        Request::Detach => "detach",
+        _ => "mode",
+    };
+    match result {
+        Ok(value) => tracing::info!("{what}: {value}"),
+        Err(failure) => tracing::error!("{what} refused: {failure}"),
+    }
+}
+
+/// Tells systemd what comes first in `systemctl status`.
+fn tell<K: Kernel, S: Sources>(firewall: &Firewall<K, S>, states: &[NotifyState<'_>]) {
+    let line = firewall.headline();
+    let mut all = vec![NotifyState::Status(&line)];
+    all.extend_from_slice(states);
+    notify(&all);
+}
+
+/// Both in one message: systemd takes a RELOADING without its time for a fault.
+fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!("cannot tell systemd of the reload: {}", why(&error)),
+    }
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!("cannot tell systemd: {}", why(&error));
+    }
+}

@@ -1,0 +1,286 @@
+//! From the operator's files to a plan.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fw_common::wire::Direction;
+
+use super::{Compiled, Sources, Wrong};
+use crate::cli::args;
+use crate::compile::{Enforcement, Failsafe, Options, compile as compile_plan};
+use crate::config::{self, Config, FailsafeEntry, FailsafePorts, Overrides, listening_ports};
+use crate::diagnostic::{Diagnostic, Severity, Source};
+use crate::engine::Context;
+use crate::inventory;
+use crate::observe::Numbered;
+use crate::policy::load;
+use crate::policy::rules::{CidrMatchMode, ICMP, ServiceRange};
+
+/// The files that the command line and the configuration name.
+pub struct Files {
+    /// The highest layer of the configuration.
+    pub overrides: Overrides,
+}
+
+impl Sources for Files {
+    fn config(&self) -> Result<Config, Vec<Diagnostic>> {
+        args::load(&self.overrides).map(|loaded| loaded.config)
+    }
+
+    fn compile(&self, config: &Config) -> Result<Compiled, Wrong> {
+        compile(config)
+    }
+}
+
+/// Reads the policies and the inventory of `config`, and compiles them.
+///
+/// # Errors
+/// Everything that is wrong with them, or that they do not fit.
+pub fn compile(config: &Config) -> Result<Compiled, Wrong> {
+    let policies = load::load(&config.policy.dirs);
+    let inventory = inventory::load(&inventory_paths(config));
+    let mut findings = policies.diagnostics;
+    findings.extend(inventory.diagnostics);
+    let mut warnings = without_errors(findings)?;
+    let name = config.node_name();
+    let view = inventory
+        .inventory
+        .view(&name, &config.node.labels, &config.policy.cluster_name);
+    if !inventory.inventory.nodes.contains_key(&name) && config.node.labels.is_empty() {
+        warnings.push(nameless(&name));
+    }
+    let mut groups = policies.cidr_groups;
+    groups.extend(inventory.inventory.cidr_groups);
+    let context = Context {
+        documents: policies.documents,
+        groups,
+        node: view.labels,
+        identities: view.identities,
+        cluster: config.policy.cluster_name.clone(),
+        options: options(config),
+    };
+    let flattened = context.flatten();
+    warnings.extend(without_errors(flattened.diagnostics)?);
+    let plan = compile_plan(&flattened.rules, &context.identities, &context.options)
+        .map_err(|error| Wrong::TooLarge(Box::new(error)))?;
+    Ok(Compiled {
+        plan,
+        policies: context.documents.len(),
+        warnings,
+        rules: flattened.rules,
+        cidr_match_mode: context.options.cidr_match_mode,
+        identities: Arc::new(Numbered::new(context.identities)),
+        node_addresses: view.addresses,
+    })
+}
+
+/// The warnings among `findings`, if they are no more than that.
+fn without_errors(findings: Vec<Diagnostic>) -> Result<Vec<Diagnostic>, Wrong> {
+    if findings.iter().any(Diagnostic::is_error) {
+        let errors = findings.into_iter().filter(Diagnostic::is_error);
+        return Err(Wrong::Files(errors.collect()));
+    }
+    Ok(findings)
+}
+
+/// A host without an inventory needs no empty directory for it. A policy
+/// directory must be there: one that has vanished must not open the node.
+fn inventory_paths(config: &Config) -> Vec<PathBuf> {
+    let default = config::Policy::default().inventory;
+    let paths = config.policy.inventory.iter();
+    paths
+        .filter(|path| path.exists() || !default.contains(path))
+        .cloned()
+        .collect()
+}
+
+fn nameless(name: &str) -> Diagnostic {
+    let source = Arc::new(Source {
+        name: "inventory".into(),
+        text: String::new(),
+    });
+    let message = format!(
+        "no Node is called `{name}`, and `node.labels` is empty: no label selects this node"
+    );
+    let mut warning = Diagnostic::new(Severity::Warning, &source, None, "", message);
+    warning.help("set `node.name` or `node.labels`, or add the Node");
+    warning
+}
+
+/// What shapes a plan beside policies and inventory.
+#[must_use]
+pub fn options(config: &Config) -> Options {
+    let failsafe = &config.failsafe;
+    let inbound = failsafe
+        .inbound
+        .iter()
+        .map(|e| allowance(e, Direction::Ingress));
+    let outbound = failsafe
+        .outbound
+        .iter()
+        .map(|e| allowance(e, Direction::Egress));
+    Options {
+        mode: config.policy.mode.into(),
+        builtins: config.builtins.bits(),
+        enforcement: Enforcement::Default,
+        cidr_match_mode: if config.policy.cidr_match_mode.is_empty() {
+            CidrMatchMode::World
+        } else {
+            CidrMatchMode::Nodes
+        },
+        failsafe: inbound.chain(outbound).collect(),
+    }
+}
+
+fn allowance(entry: &FailsafeEntry, direction: Direction) -> Failsafe {
+    let protocol = entry.protocol;
+    let services = match &entry.ports {
+        FailsafePorts::None if protocol == ICMP => (0..=u8::MAX).map(ServiceRange::Icmp).collect(),
+        FailsafePorts::None => (0..=u8::MAX).map(ServiceRange::Icmpv6).collect(),
+        FailsafePorts::Ssh => listening_ports()
+            .into_iter()
+            .map(|port| ServiceRange::Ports {
+                protocol,
+                first: port,
+                last: port,
+            })
+            .collect(),
+        FailsafePorts::Range(ports) => vec![ServiceRange::Ports {
+            protocol,
+            first: *ports.start(),
+            last: *ports.end(),
+        }],
+    };
+    Failsafe {
+        direction,
+        services,
+        cidr: entry.cidr,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: &str = "
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: host}
+spec:
+  nodeSelector: {matchLabels: {role: cp}}
+  ingress:
+  - fromCIDR: [192.0.2.0/24]
+    toPorts: [{ports: [{port: '443', protocol: TCP}]}]
+";
+    const NODE: &str = "
+apiVersion: v1
+kind: Node
+metadata: {name: n1, labels: {role: cp}}
+status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}
+";
+
+    fn config(policy: &str, inventory: &str) -> (tempfile::TempDir, Config) {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let mut config = Config::default();
+        config.node.name = "n1".into();
+        config.policy.dirs = vec![write("p.yaml", policy)];
+        config.policy.inventory = vec![write("i.yaml", inventory)];
+        (dir, config)
+    }
+
+    #[test]
+    fn files_become_a_plan() {
+        let (_dir, config) = config(POLICY, NODE);
+        let compiled = compile(&config).unwrap_or_else(|_| panic!("it is right"));
+        assert_eq!(compiled.policies, 1);
+        assert!(compiled.warnings.is_empty());
+        assert!(compiled.plan.filters(Direction::Ingress));
+        assert!(!compiled.plan.filters(Direction::Egress));
+        let failsafe = compiled
+            .plan
+            .rules
+            .iter()
+            .filter(|r| r.rule.starts_with("failsafe"));
+        assert_eq!(failsafe.count(), 1);
+    }
+
+    #[test]
+    fn errors_of_policy_and_inventory_are_told_together() {
+        let (_dir, config) = config(
+            "kind: CiliumClusterwideNetworkPolicy\nspec: 1\n",
+            "kind: Node\nmetadata: 7\n",
+        );
+        let Err(Wrong::Files(errors)) = compile(&config) else {
+            panic!("it is wrong");
+        };
+        let files: std::collections::BTreeSet<_> = errors
+            .iter()
+            .filter_map(|error| error.source.name.rsplit('/').next())
+            .collect();
+        assert_eq!(files.into_iter().collect::<Vec<_>>(), ["i.yaml", "p.yaml"]);
+    }
+
+    #[test]
+    fn what_is_not_enforced_refuses_the_change() {
+        let policy = POLICY.replace(
+            "fromCIDR: [192.0.2.0/24]",
+            "authentication: {mode: required}",
+        );
+        let (_dir, config) = config(&policy, NODE);
+        let Err(Wrong::Files(errors)) = compile(&config) else {
+            panic!("it is not enforced");
+        };
+        assert!(
+            errors[0].message.contains("not enforced"),
+            "{}",
+            errors[0].message
+        );
+    }
+
+    #[test]
+    fn a_node_without_labels_is_mentioned() {
+        let (_dir, mut config) = config(POLICY, NODE);
+        config.node.name = "other".into();
+        let compiled = compile(&config).unwrap_or_else(|_| panic!("it is right"));
+        assert!(compiled.warnings[0].message.contains("`other`"));
+        config.node.labels.insert("role".into(), "cp".into());
+        let compiled = compile(&config).unwrap_or_else(|_| panic!("it is right"));
+        assert!(compiled.warnings.is_empty());
+        assert!(compiled.plan.filters(Direction::Ingress));
+    }
+
+    #[test]
+    fn failsafe_entries_keep_direction_and_ports() {
+        let mut config = Config::default();
+        config.failsafe.inbound = vec![FailsafeEntry {
+            protocol: 6,
+            ports: FailsafePorts::Range(8000..=8100),
+            cidr: Some("192.0.2.0/24".parse().unwrap()),
+        }];
+        config.failsafe.outbound = vec![FailsafeEntry {
+            protocol: 1,
+            ports: FailsafePorts::None,
+            cidr: None,
+        }];
+        let failsafe = options(&config).failsafe;
+        let ports = ServiceRange::Ports {
+            protocol: 6,
+            first: 8000,
+            last: 8100,
+        };
+        assert_eq!(
+            (failsafe[0].direction, &failsafe[0].services),
+            (Direction::Ingress, &vec![ports])
+        );
+        assert_eq!(failsafe[0].cidr, Some("192.0.2.0/24".parse().unwrap()));
+        assert_eq!(
+            (failsafe[1].direction, failsafe[1].services.len()),
+            (Direction::Egress, 256)
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! What `fw-ctl status` and `fw-ctl rules` tell, as the daemon sends it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Ingress;
+
+/// Version of the JSON of this file.
+pub const SCHEMA: u32 = 1;
+
+/// Answer to `status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Version of the daemon.
+    pub version: String,
+    /// Name of the node.
+    pub node: String,
+    /// `audit`, `enforce`; `none` when no plan is in force. Read from the kernel.
+    pub mode: String,
+    /// Who decided the mode: `configuration` or `fw-ctl mode`.
+    pub mode_source: String,
+    /// What is not as it should be; empty when all is well.
+    pub degraded: Vec<String>,
+    /// What should be looked at some day.
+    pub warnings: Vec<String>,
+    /// The plan.
+    pub generation: GenerationStatus,
+    /// Every interface that is filtered.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// Every interface that is not.
+    pub unfiltered: Vec<UnfilteredStatus>,
+    /// Addresses that are the node's.
+    pub addresses: Vec<std::net::IpAddr>,
+    /// Policies that were read.
+    pub policies: usize,
+    /// Rules of the plan.
+    pub rules: usize,
+    /// Allowances that come with the program and are on.
+    pub builtins: Vec<String>,
+    /// What became of packets; counters that never moved are left out.
+    pub counters: Vec<CounterStatus>,
+    /// Verdicts that were not reported: too many at once.
+    pub lost_events: u64,
+}
+
+/// The plan as declared, compiled, installed and read back. Hashes are in hex.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GenerationStatus {
+    /// Number of the plan in force.
+    pub number: Option<u64>,
+    /// What the files of this moment compile to; `None`: they are refused.
+    pub declared: Option<String>,
+    /// What the daemon compiled last and put in force.
+    pub compiled: Option<String>,
+    /// What the kernel says is in force.
+    pub kernel: Option<String>,
+    /// What the kernel's tables hash to now.
+    pub read_back: Option<String>,
+}
+
+/// An interface that is filtered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub index: u32,
+    /// How ingress is attached.
+    pub ingress: Ingress,
+    /// How egress is: always `tc`.
+    pub egress: String,
+    /// Why ingress is attached so.
+    pub why: String,
+}
+
+/// An interface that is not filtered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnfilteredStatus {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub why: String,
+    /// Traffic of the node may pass here unfiltered.
+    pub gap: bool,
+}
+
+/// One counter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterStatus {
+    /// `ingress` or `egress`.
+    pub direction: String,
+    /// `allowed`, `dropped/default-deny`, …
+    pub name: String,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of their frames.
+    pub bytes: u64,
+}
+
+/// Answer to `rules`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Number of the plan in force.
+    pub generation: u64,
+    /// By rule id.
+    pub rules: Vec<RuleStatus>,
+}
+
+/// One rule with what it decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleStatus {
+    /// Rule id.
+    pub id: usize,
+    /// `ingress`, `egress`; `both` for the rule of having no policy.
+    pub direction: String,
+    /// `allow` or `deny`.
+    pub verdict: String,
+    /// Name of the policy.
+    pub policy: String,
+    /// `ingress[0]`, `default-deny`, …
+    pub rule: String,
+    /// `path:line`.
+    pub origin: String,
+    /// Packets that it decided.
+    pub packets: u64,
+    /// Bytes of their frames.
+    pub bytes: u64,
+}
+
+/// Answer to `reload`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Number of the plan in force.
+    pub generation: u64,
+    /// Its hash.
+    pub hash: String,
+    /// Policies that were read.
+    pub policies: usize,
+    /// Rules of the plan.
+    pub rules: usize,
+    /// What was said about the files.
+    pub warnings: Vec<String>,
+}
+
+/// Answer to `mode`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModeStatus {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// As [`Status::mode`].
+    pub mode: String,
+    /// As [`Status::mode_source`].
+    pub source: String,
+}
+
+/// Answer to `detach`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detached {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Interfaces that are not filtered any more.
+    pub interfaces: Vec<String>,
+}
+
+/// A hash in hex.
+#[must_use]
+pub fn hex(hash: [u8; 16]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}

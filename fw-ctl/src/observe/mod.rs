@@ -1,0 +1,16 @@
+//! From what the datapath reports to what people and tools read.
+//!
+//! The daemon turns an event into a [`Record`]: names in place of numbers, looked
+//! up in the plan that judged. Records travel over the control socket; the client
+//! renders them as `cilium monitor` does ([`text`]) or as Hubble's JSON ([`json`]).
+
+mod clock;
+mod icmp;
+mod identity;
+pub mod json;
+mod record;
+pub mod text;
+
+pub use clock::Clock;
+pub use identity::{HOST, Identify, Identity, Numbered, WORLD};
+pub use record::{Endpoint, Record, RuleName, Told, resolve};

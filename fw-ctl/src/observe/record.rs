@@ -1,0 +1,185 @@
+//! One report of the datapath with names in place of numbers.
+
+use std::net::IpAddr;
+
+use fw_common::wire::{Action, Direction, DropReason, Event};
+use serde::{Deserialize, Serialize};
+
+use super::{Clock, HOST, Identify, Identity};
+use crate::compile::plan::PlanRule;
+
+/// What a [`Record`] tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Told {
+    /// The packet passed.
+    Allow,
+    /// It was dropped.
+    Deny,
+    /// It would have been dropped.
+    Audit,
+}
+
+/// One side of a flow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Its address; unspecified when the packet could not be parsed that far.
+    pub address: IpAddr,
+    /// Its port, 0 where there is none.
+    pub port: u16,
+    /// Who it is.
+    pub identity: Identity,
+}
+
+/// The rule that decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleName {
+    /// Name of the policy.
+    pub policy: String,
+    /// `ingress[0]`, `default-deny`, `failsafe[0]`, …
+    pub rule: String,
+    /// `path:line`; empty where nothing was written.
+    pub origin: String,
+    /// Cilium's name of the match: `none`, `L3-Only`, `L3-L4`, `L4-Only`, `all`.
+    pub match_type: String,
+}
+
+impl From<&PlanRule> for RuleName {
+    fn from(rule: &PlanRule) -> Self {
+        Self {
+            policy: rule.policy.clone(),
+            rule: rule.rule.clone(),
+            origin: rule.origin.clone(),
+            match_type: rule.match_type.to_owned(),
+        }
+    }
+}
+
+/// One verdict, as the daemon sends it to its clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Nanoseconds since 1970.
+    pub time: u64,
+    /// `cluster/node`, as Hubble names nodes.
+    pub node: String,
+    /// Passed, dropped, or would have been.
+    pub told: Told,
+    /// [`DropReason`] slot; `None` when allowed.
+    pub reason: Option<u8>,
+    /// Towards the node.
+    pub ingress: bool,
+    /// Sender.
+    pub source: Endpoint,
+    /// Receiver.
+    pub destination: Endpoint,
+    /// 4 or 6; 0 when the packet could not be parsed that far.
+    pub family: u8,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// TCP flags.
+    pub tcp_flags: u8,
+    /// ICMP type.
+    pub icmp_type: u8,
+    /// ICMP code.
+    pub icmp_code: u8,
+    /// Outermost VLAN id, 0 for none.
+    pub vlan: u16,
+    /// Length of the frame.
+    pub length: u32,
+    /// Index of the interface.
+    pub ifindex: u32,
+    /// Its name; empty when it is gone.
+    pub interface: String,
+    /// Number of the plan that judged.
+    pub plan: u64,
+    /// The rule; `None` when that plan is not known any more.
+    pub rule: Option<RuleName>,
+}
+
+impl Record {
+    /// Why it was or would have been dropped.
+    #[must_use]
+    pub fn drop_reason(&self) -> Option<DropReason> {
+        self.reason.and_then(DropReason::from_slot)
+    }
+
+    /// Whether a policy decided, rather than a malformed packet.
+    #[must_use]
+    pub fn by_policy(&self) -> bool {
+        matches!(
+            self.drop_reason(),
+            None | Some(DropReason::DefaultDeny | DropReason::DenyRule)
+        )
+    }
+
+    /// Cilium's name of the match.
+    #[must_use]
+    pub fn match_type(&self) -> &str {
+        match &self.rule {
+            Some(rule) if self.by_policy() => &rule.match_type,
+            _ => "none",
+        }
+    }
+
+    /// The side that is not the node.
+    #[must_use]
+    pub fn remote(&self) -> &Endpoint {
+        if self.ingress {
+            &self.source
+        } else {
+            &self.destination
+        }
+    }
+}
+
+/// Gives an event its names. `interface` and `rule` are what the caller knows of
+/// `event.ifindex` and of rule `event.rule` in plan `event.plan`.
+#[must_use]
+pub fn resolve(
+    event: &Event,
+    node: &str,
+    clock: Clock,
+    identities: &dyn Identify,
+    interface: Option<&str>,
+    rule: Option<&PlanRule>,
+) -> Record {
+    let told = match event.action {
+        action if action == Action::Allow as u8 => Told::Allow,
+        action if action == Action::Audit as u8 => Told::Audit,
+        _ => Told::Deny,
+    };
+    let ingress = event.direction == Direction::Ingress as u8;
+    let endpoint = |address: fw_common::wire::Address, port, local| {
+        let address = IpAddr::from(address);
+        let mut identity = identities.identity(address);
+        // The kernel knows addresses of the node that no inventory lists.
+        if local && identity.number != HOST {
+            identity = Identity::host();
+        }
+        Endpoint {
+            address,
+            port,
+            identity,
+        }
+    };
+    Record {
+        time: clock.real(event.time),
+        node: node.to_owned(),
+        told,
+        reason: (told != Told::Allow).then_some(event.reason),
+        ingress,
+        source: endpoint(event.source, event.source_port, !ingress),
+        destination: endpoint(event.destination, event.destination_port, ingress),
+        family: event.family,
+        protocol: event.protocol,
+        tcp_flags: event.tcp_flags,
+        icmp_type: event.icmp_type,
+        icmp_code: event.icmp_code,
+        vlan: event.vlan,
+        length: event.length,
+        ifindex: event.ifindex,
+        interface: interface.unwrap_or_default().to_owned(),
+        plan: event.plan,
+        rule: rule.map(RuleName::from),
+    }
+}

@@ -1,0 +1,262 @@
+//! From a tree of values to policy documents, or everything that is wrong with them.
+//!
+//! What is accepted is what a Kubernetes API server with strict field validation
+//! (the schema of Cilium's CRDs) and Cilium's agent (`Sanitize`) accept together;
+//! the differences are listed in the documentation. Each module below reads one
+//! part of the schema, and names its source.
+
+mod cidr;
+mod cursor;
+mod hints;
+mod icmp;
+mod item;
+mod l7;
+mod metadata;
+mod names;
+mod peer;
+mod port;
+mod selector;
+mod spec;
+
+use std::sync::Arc;
+
+use self::cursor::{Decoder, Field, Object};
+use super::schema::{CidrGroup, PolicyDocument, PolicyKind};
+use super::yaml::Node;
+use crate::diagnostic::{Diagnostic, Source, Span};
+
+/// One object of a text, decoded.
+#[derive(Debug)]
+pub struct Decoded {
+    /// Number of the document in its text, from 0; the same for all items of a `List`.
+    pub index: usize,
+    /// Where the object begins.
+    pub span: Span,
+    /// Its `kind`, empty if it has none.
+    pub kind: String,
+    /// Its `metadata.name`, empty if it has none.
+    pub name: String,
+    /// What it is.
+    pub body: Body,
+    /// Errors and warnings, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What an object turned out to be.
+#[derive(Debug)]
+pub enum Body {
+    /// A policy without errors.
+    Policy(Box<PolicyDocument>),
+    /// A group of address prefixes without errors.
+    CidrGroup(CidrGroup),
+    /// A kind that is no policy.
+    Other,
+    /// It has errors.
+    Invalid,
+}
+
+/// Decodes the document number `index` of `source`. A `List` gives its items.
+#[must_use]
+pub fn decode(source: &Arc<Source>, index: usize, node: &Node) -> Vec<Decoded> {
+    let mut decoded = Vec::new();
+    decode_into(&mut decoded, source, index, node, "", None);
+    decoded
+}
+
+/// Decodes a `CiliumCIDRGroup`; `None` if it has errors.
+#[must_use]
+pub fn cidr_group(source: &Arc<Source>, node: &Node) -> (Option<CidrGroup>, Vec<Diagnostic>) {
+    let mut cx = Decoder::new(source, "");
+    let at = Field {
+        node,
+        path: String::new(),
+    };
+    let group = cidr::group(&mut cx, &at).filter(|_| !cx.has_errors());
+    (group, cx.finish())
+}
+
+/// `default_kind`: of an item of a typed list, which may leave its kind out.
+fn decode_into(
+    decoded: &mut Vec<Decoded>,
+    source: &Arc<Source>,
+    index: usize,
+    node: &Node,
+    prefix: &str,
+    default_kind: Option<&str>,
+) {
+    let mut cx = Decoder::new(source, prefix);
+    let at = Field {
+        node,
+        path: String::new(),
+    };
+    let text = |node: Option<&Node>| node.and_then(Node::as_str).unwrap_or_default().to_owned();
+    let mut kind = text(node.get("kind"));
+    if kind.is_empty() {
+        kind = default_kind.unwrap_or_default().to_owned();
+    }
+    let name = text(
+        node.get("metadata")
+            .and_then(|metadata| metadata.get("name")),
+    );
+
+    if let (Some(item_kind), Some(items)) = (
+        kind.strip_suffix("List"),
+        node.get("items").and_then(Node::items),
+    ) {
+        let item_kind = (!item_kind.is_empty()).then_some(item_kind);
+        for (i, item) in items.iter().enumerate() {
+            decode_into(
+                decoded,
+                source,
+                index,
+                item,
+                &format!("{prefix}items[{i}]."),
+                item_kind,
+            );
+        }
+        return;
+    }
+
+    let is_item = default_kind.is_some();
+    let body = body(&mut cx, source, index, &at, &kind, is_item);
+    let body = body.filter(|_| !cx.has_errors()).unwrap_or(Body::Invalid);
+    decoded.push(Decoded {
+        index,
+        span: node.span,
+        kind,
+        name,
+        body,
+        diagnostics: cx.finish(),
+    });
+}
+
+fn body(
+    cx: &mut Decoder,
+    source: &Arc<Source>,
+    index: usize,
+    at: &Field<'_>,
+    kind: &str,
+    is_item: bool,
+) -> Option<Body> {
+    let kinds: [(&str, Option<PolicyKind>, &[&str]); 3] = [
+        (
+            "CiliumNetworkPolicy",
+            Some(PolicyKind::Namespaced),
+            &["cilium.io/v2"],
+        ),
+        (
+            "CiliumClusterwideNetworkPolicy",
+            Some(PolicyKind::Clusterwide),
+            &["cilium.io/v2"],
+        ),
+        (
+            "CiliumCIDRGroup",
+            None,
+            &["cilium.io/v2", "cilium.io/v2alpha1"],
+        ),
+    ];
+    let object = cx.open_object(at)?;
+    if kind.is_empty() {
+        if let Some(kind_at) = cx.required(&object, "kind") {
+            cx.text(&kind_at);
+        }
+        return None;
+    }
+    let Some((_, policy, versions)) = kinds.iter().find(|(known, _, _)| *known == kind) else {
+        return other(cx, &object, kind, kinds.map(|(known, _, _)| known));
+    };
+    api_version(cx, &object, kind, versions, is_item);
+    match policy {
+        Some(policy) => policy_document(cx, source, index, at, kind, *policy)
+            .map(|document| Body::Policy(Box::new(document))),
+        None => cidr::group(cx, at).map(Body::CidrGroup),
+    }
+}
+
+/// A kind that is not ours, unless it looks like one of ours misspelt.
+fn other(cx: &mut Decoder, object: &Object<'_>, kind: &str, known: [&str; 3]) -> Option<Body> {
+    let version = object.get("apiVersion");
+    let ours = version
+        .as_ref()
+        .and_then(|at| at.node.as_str())
+        .is_some_and(|v| v.starts_with("cilium.io/"));
+    if ours && let Some(near) = hints::nearest(kind, known.into_iter()) {
+        cx.error_at_value(object, "kind", format!("{kind:?} is not a kind of Cilium"))
+            .label(format!("did you mean {near}?"));
+        return None;
+    }
+    Some(Body::Other)
+}
+
+fn api_version(
+    cx: &mut Decoder,
+    object: &Object<'_>,
+    kind: &str,
+    versions: &[&str],
+    is_item: bool,
+) {
+    if is_item && object.get("apiVersion").is_none() {
+        return;
+    }
+    let Some(at) = cx.required(object, "apiVersion") else {
+        return;
+    };
+    let Some(text) = cx.text(&at) else { return };
+    if !versions.contains(&text) {
+        let wanted = versions[0];
+        cx.error(&at, format!("there is no {kind} in {text:?}"))
+            .label(format!("write {wanted}"));
+    }
+}
+
+fn policy_document(
+    cx: &mut Decoder,
+    source: &Arc<Source>,
+    index: usize,
+    at: &Field<'_>,
+    kind: &str,
+    policy: PolicyKind,
+) -> Option<PolicyDocument> {
+    let object = cx.object(
+        at,
+        &["apiVersion", "kind", "metadata", "spec", "specs", "status"],
+    )?;
+    let metadata = metadata::metadata(cx, &object, kind, policy == PolicyKind::Namespaced);
+    if let Some(status) = object.get("status") {
+        cx.open_object(&status);
+    }
+    let mut specs = Vec::new();
+    if let Some(one) = object.get("spec") {
+        specs.extend(spec::spec(cx, &one, policy));
+    }
+    if let Some(many) = object.get("specs") {
+        let entries = cx.list(&many).unwrap_or_default();
+        if entries.is_empty() && object.get("spec").is_none() {
+            cx.warn_at_key(&object, "specs", "the policy has no rule: it does nothing");
+        }
+        specs.extend(
+            entries
+                .iter()
+                .filter_map(|entry| spec::spec(cx, entry, policy)),
+        );
+    }
+    if object.get("spec").is_none() && object.get("specs").is_none() {
+        cx.error(at, "the policy has neither `spec` nor `specs`")
+            .help("add `spec:` with a `nodeSelector` and the rules");
+    }
+    let metadata = metadata?;
+    Some(PolicyDocument {
+        source: Arc::clone(source),
+        index,
+        kind: policy,
+        name: metadata.name,
+        namespace: metadata.namespace,
+        labels: metadata.labels,
+        annotations: metadata.annotations,
+        span: at.span(),
+        specs,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,309 @@
+//! Why a new connection passes or not: the path of a packet, step by step.
+//!
+//! The order is that of the datapath: is it for this node, built-ins, failsafe,
+//! peer, service, verdict. The verdict is looked up in the plan, as the kernel
+//! does; the rules that were candidates come from the rules behind it.
+
+mod builtin;
+mod flow;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use fw_common::wire::{Direction, VerdictWord};
+use serde::{Deserialize, Serialize};
+
+use crate::compile::plan::{Mode, Plan, PlanRule};
+use crate::control::protocol::Flow;
+use crate::observe::{Identify, Numbered};
+use crate::policy::rules::{CidrMatchMode, ICMP, ICMPV6, PORT_PROTOCOLS, Rule, RuleSet, Service};
+pub use flow::{From, To};
+
+/// Version of the JSON.
+pub const SCHEMA: u32 = 1;
+
+/// Candidates that are named; more are counted.
+const NAMED: usize = 5;
+
+/// What a trace looks things up in.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The rules that it was compiled from.
+    pub rules: &'a RuleSet,
+    /// Which identities CIDR rules may match.
+    pub cidr_match_mode: CidrMatchMode,
+    /// Unicast addresses of the node.
+    pub local: &'a BTreeSet<IpAddr>,
+    /// Who addresses are.
+    pub identities: &'a Numbered,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The flow, as asked.
+    pub flow: Flow,
+    /// `ingress` or `egress`; `None` when it is not judged.
+    pub direction: Option<String>,
+    /// What was looked at, in order.
+    pub steps: Vec<Step>,
+    /// `allow` or `deny`, whatever the mode.
+    pub verdict: String,
+    /// `audit` or `enforce`: in audit mode what is denied passes, and is reported.
+    pub mode: String,
+    /// The rule that decided, where one did.
+    pub rule: Option<DecidingRule>,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// `local`, `built-in`, `failsafe`, `identity`, `service`, `rules`, `verdict`.
+    pub name: String,
+    /// What was found.
+    pub found: String,
+}
+
+/// The rule that decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecidingRule {
+    /// Name of the policy.
+    pub policy: String,
+    /// `ingress[0]`, `default-deny`, …
+    pub rule: String,
+    /// `path:line`.
+    pub origin: String,
+}
+
+/// Traces the first packet of a connection.
+#[must_use]
+pub fn trace(context: Context<'_>, flow: Flow) -> Trace {
+    let mut tracer = Tracer {
+        context,
+        flow,
+        steps: Vec::new(),
+        rule: None,
+        direction: None,
+    };
+    let allowed = tracer.run();
+    Trace {
+        schema: SCHEMA,
+        flow,
+        direction: tracer.direction.map(|direction| {
+            match direction {
+                Direction::Ingress => "ingress",
+                Direction::Egress => "egress",
+            }
+            .to_owned()
+        }),
+        steps: tracer.steps,
+        verdict: if allowed { "allow" } else { "deny" }.into(),
+        mode: match context.plan.mode {
+            Mode::Audit => "audit",
+            Mode::Enforce => "enforce",
+        }
+        .into(),
+        rule: tracer.rule,
+    }
+}
+
+struct Tracer<'a> {
+    context: Context<'a>,
+    flow: Flow,
+    steps: Vec<Step>,
+    rule: Option<DecidingRule>,
+    direction: Option<Direction>,
+}
+
+impl Tracer<'_> {
+    fn step(&mut self, name: &str, found: impl Into<String>) {
+        self.steps.push(Step {
+            name: name.into(),
+            found: found.into(),
+        });
+    }
+
+    /// Whether it may pass.
+    fn run(&mut self) -> bool {
+        let Some(direction) = self.local() else {
+            self.step("verdict", "passes: not judged");
+            return true;
+        };
+        self.direction = Some(direction);
+        let plan = self.context.plan;
+        if let Some(found) = builtin::matching(&self.flow, direction, plan.builtins) {
+            self.step("built-in", found);
+            self.step("verdict", "allowed by a built-in, before any policy");
+            return true;
+        }
+        self.step("built-in", "none fits");
+        let peer = match direction {
+            Direction::Ingress => self.flow.source,
+            Direction::Egress => self.flow.destination,
+        };
+        let service = service(&self.flow);
+        let word = plan.lookup(direction, peer, service);
+        let rule = plan.rule(word);
+        self.rule = Some(DecidingRule {
+            policy: rule.policy.clone(),
+            rule: rule.rule.clone(),
+            origin: rule.origin.clone(),
+        });
+        if word.is_failsafe() {
+            self.step("failsafe", describe(rule));
+            self.step("verdict", "allowed by a failsafe entry, before any policy");
+            return true;
+        }
+        self.step("failsafe", "none fits");
+        self.identity(peer);
+        self.candidates(direction, peer, service);
+        self.step("verdict", verdict(word, rule, plan.mode));
+        word.is_allow()
+    }
+
+    fn local(&mut self) -> Option<Direction> {
+        let Flow {
+            source,
+            destination,
+            ..
+        } = self.flow;
+        let local = self.context.local;
+        let (found, direction) = match (local.contains(&source), local.contains(&destination)) {
+            (true, true) => (
+                "both addresses are the node's: the packet never leaves it".to_owned(),
+                None,
+            ),
+            (false, true) => (
+                format!("{destination} is the node's: ingress"),
+                Some(Direction::Ingress),
+            ),
+            (true, false) if destination.is_multicast() => {
+                (format!("{destination} is a multicast address"), None)
+            }
+            (true, false) => (
+                format!("{source} is the node's: egress"),
+                Some(Direction::Egress),
+            ),
+            (false, false) => ("neither address is the node's".to_owned(), None),
+        };
+        self.step("local", found);
+        direction
+    }
+
+    fn identity(&mut self, peer: IpAddr) {
+        let plan = self.context.plan;
+        let identity = self.context.identities.identity(peer);
+        let prefix = plan
+            .peers
+            .iter()
+            .map(|(prefix, _)| *prefix)
+            .filter(|prefix| prefix.contains(&peer))
+            .max_by_key(|prefix| prefix.prefix_len());
+        let prefix = prefix.map_or_else(|| "no prefix".into(), |prefix| prefix.to_string());
+        self.step(
+            "identity",
+            format!(
+                "{peer} is {} [{}]; looked up by {prefix}, peer class {}",
+                identity.name(),
+                identity.labels.join(" "),
+                plan.peer_class(peer)
+            ),
+        );
+    }
+
+    /// The rules that mean this peer and this service, and those that come close.
+    fn candidates(&mut self, direction: Direction, peer: IpAddr, service: Service) {
+        let context = self.context;
+        let labels = context.identities.labels(peer);
+        let rules = &context.rules.direction(direction).rules;
+        let means_peer = |rule: &&Rule| rule.peers.matches(peer, labels, context.cidr_match_mode);
+        let means_service = |rule: &&Rule| rule.services.contains(service);
+        let matching = named(rules.iter().filter(means_peer).filter(means_service));
+        let other_services = rules.iter().filter(means_peer);
+        let other_services = named(other_services.filter(|rule| !means_service(rule)));
+        let other_peers = rules.iter().filter(means_service);
+        let other_peers = named(other_peers.filter(|rule| !means_peer(rule)));
+        self.step(
+            "rules",
+            matching.unwrap_or_else(|| "none means this peer and this service".into()),
+        );
+        let service = flow::service_name(self.flow.protocol, self.flow.destination_port);
+        if let Some(rules) = other_services {
+            self.step("", format!("this peer, but not {service}: {rules}"));
+        }
+        if let Some(rules) = other_peers {
+            self.step("", format!("{service}, but not this peer: {rules}"));
+        }
+    }
+}
+
+fn service(flow: &Flow) -> Service {
+    // A type is checked to be below 256 where it is read.
+    let icmp_type = u8::try_from(flow.destination_port).unwrap_or(u8::MAX);
+    match flow.protocol {
+        ICMP => Service::Icmp(icmp_type),
+        ICMPV6 => Service::Icmpv6(icmp_type),
+        protocol if PORT_PROTOCOLS.contains(&protocol) => Service::Port {
+            protocol,
+            port: flow.destination_port,
+        },
+        protocol => Service::Protocol(protocol),
+    }
+}
+
+fn verdict(word: VerdictWord, rule: &PlanRule, mode: Mode) -> String {
+    let rule = describe(rule);
+    let verdict = match (word.is_allow(), word.is_explicit_deny()) {
+        (true, _) => format!("allowed: {rule}"),
+        (false, true) => format!("denied by a deny rule: {rule}"),
+        (false, false) => {
+            format!("denied: nothing allows it, and {rule} switches default deny on")
+        }
+    };
+    let audit = if !word.is_allow() && mode == Mode::Audit {
+        "; the mode is audit: it is reported, and passes"
+    } else {
+        ""
+    };
+    format!("{verdict}{audit}")
+}
+
+fn describe(rule: &PlanRule) -> String {
+    place(&rule.rule, &rule.policy, &rule.origin)
+}
+
+fn place(rule: &str, policy: &str, origin: &str) -> String {
+    let mut text = rule.to_owned();
+    if !policy.is_empty() {
+        text.push_str(&format!(" of {policy}"));
+    }
+    if !origin.is_empty() {
+        text.push_str(&format!(" ({origin})"));
+    }
+    text
+}
+
+/// `allow ingress[0] of host (host.yaml:8), …`; `None` of none.
+fn named<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<String> {
+    let mut names: Vec<_> = rules
+        .map(|rule| {
+            let verdict = if rule.deny { "deny" } else { "allow" };
+            let origin = &rule.origin;
+            let place = place(&origin.rule, &origin.policy, &origin.place());
+            format!("{verdict} {place}")
+        })
+        .collect();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    if more > 0 {
+        names.push(format!("and {more} more"));
+    }
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! A small set of rules, compiled, and flows through each step.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::compile::{Enforcement, Failsafe, Options, compile};
+use crate::diagnostic::{Source, Span};
+use crate::inventory::Identities;
+use crate::policy::label::{Label, LabelSet};
+use crate::policy::rules::{
+    CidrBlock, DirectionRules, Origin, PeerSelector, Peers, ServiceRange, Services,
+};
+
+fn origin(rule: &str, line: usize) -> Origin {
+    Origin {
+        policy: "host".into(),
+        rule: rule.into(),
+        source: Arc::new(Source {
+            name: "host.yaml".into(),
+            text: String::new(),
+        }),
+        span: Span {
+            line,
+            ..Span::default()
+        },
+    }
+}
+
+fn tcp(port: u16) -> Services {
+    Services::Only(vec![port_range(port)])
+}
+
+fn port_range(port: u16) -> ServiceRange {
+    ServiceRange::Ports {
+        protocol: 6,
+        first: port,
+        last: port,
+    }
+}
+
+/// Ingress: 22/tcp failsafe for all; 80/tcp for everybody; 81/tcp denied; the rest
+/// for 192.0.2.0/24 only. Egress: no policy.
+struct Node {
+    plan: Plan,
+    rules: RuleSet,
+    identities: Numbered,
+    local: BTreeSet<IpAddr>,
+}
+
+impl Node {
+    fn new(mode: Mode, builtins: u32) -> Self {
+        let rule = |deny, peers, services, name: &str, line| Rule {
+            deny,
+            peers,
+            services,
+            origin: origin(name, line),
+        };
+        let office = Peers::Only(vec![PeerSelector::Cidr(CidrBlock {
+            cidr: "192.0.2.0/24".parse().unwrap(),
+            except: vec![],
+        })]);
+        let mut rules = RuleSet::default();
+        rules.directions[0] = DirectionRules {
+            default_deny: Some(origin("ingress[0]", 3)),
+            rules: vec![
+                rule(false, Peers::Any, tcp(80), "ingress[0]", 8),
+                rule(false, office, Services::All, "ingress[1]", 14),
+                rule(true, Peers::Any, tcp(81), "ingressDeny[0]", 20),
+            ],
+        };
+        let node = LabelSet::from_iter([Label::reserved("remote-node")]);
+        let identities = Identities::new([("10.0.0.2/32".parse().unwrap(), Arc::new(node))]);
+        let options = Options {
+            mode,
+            builtins,
+            enforcement: Enforcement::Default,
+            cidr_match_mode: CidrMatchMode::World,
+            failsafe: vec![Failsafe {
+                direction: Direction::Ingress,
+                services: vec![port_range(22)],
+                cidr: None,
+            }],
+        };
+        Self {
+            plan: compile(&rules, &identities, &options).unwrap(),
+            rules,
+            identities: Numbered::new(identities),
+            local: BTreeSet::from(["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()]),
+        }
+    }
+
+    fn ask(&self, source: &str, destination: &str, protocol: u8, ports: (u16, u16)) -> Trace {
+        let context = Context {
+            plan: &self.plan,
+            rules: &self.rules,
+            cidr_match_mode: CidrMatchMode::World,
+            local: &self.local,
+            identities: &self.identities,
+        };
+        let flow = Flow {
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+            protocol,
+            source_port: ports.0,
+            destination_port: ports.1,
+        };
+        trace(context, flow)
+    }
+}
+
+fn enforcing() -> Node {
+    Node::new(Mode::Enforce, fw_common::wire::Builtin::ALL)
+}
+
+#[test]
+fn every_way_through() {
+    let node = enforcing();
+    let denied =
+        "denied: nothing allows it, and ingress[0] of host (host.yaml:3) switches default deny on";
+    let failsafe = "allowed by a failsafe entry, before any policy";
+    let builtin = "allowed by a built-in, before any policy";
+    let office = "allowed: ingress[1] of host (host.yaml:14)";
+    type Row = (
+        &'static str,
+        &'static str,
+        u8,
+        (u16, u16),
+        &'static str,
+        &'static str,
+    );
+    let table: [Row; 12] = [
+        (
+            "198.51.100.1",
+            "10.0.0.1",
+            6,
+            (0, 80),
+            "allow",
+            "allowed: ingress[0] of host (host.yaml:8)",
+        ),
+        ("198.51.100.1", "10.0.0.1", 6, (0, 443), "deny", denied),
+        (
+            "198.51.100.1",
+            "10.0.0.1",
+            6,
+            (0, 81),
+            "deny",
+            "denied by a deny rule: ingressDeny[0] of host (host.yaml:20)",
+        ),
+        ("192.0.2.1", "10.0.0.1", 6, (0, 443), "allow", office),
+        ("198.51.100.1", "10.0.0.1", 6, (0, 22), "allow", failsafe),
+        ("198.51.100.1", "10.0.0.1", 17, (67, 68), "allow", builtin),
+        ("fd00::2", "fd00::1", 58, (0, 135), "allow", builtin),
+        ("fd00::2", "fd00::1", 58, (0, 128), "deny", denied),
+        (
+            "10.0.0.1",
+            "192.0.2.1",
+            6,
+            (0, 443),
+            "allow",
+            "allowed: no-policy",
+        ),
+        (
+            "10.0.0.1",
+            "224.0.0.251",
+            17,
+            (5353, 5353),
+            "allow",
+            "passes: not judged",
+        ),
+        (
+            "192.0.2.1",
+            "192.0.2.2",
+            6,
+            (0, 443),
+            "allow",
+            "passes: not judged",
+        ),
+        (
+            "10.0.0.1",
+            "10.0.0.1",
+            6,
+            (0, 443),
+            "allow",
+            "passes: not judged",
+        ),
+    ];
+    for (source, destination, protocol, ports, verdict, last) in table {
+        let trace = node.ask(source, destination, protocol, ports);
+        let found = trace.steps.last().unwrap();
+        assert_eq!(
+            (trace.verdict.as_str(), found.found.as_str()),
+            (verdict, last),
+            "{source} {destination} {ports:?}"
+        );
+    }
+}
+
+#[test]
+fn the_steps_name_prefix_identity_and_near_misses() {
+    let trace = enforcing().ask("10.0.0.2", "10.0.0.1", 6, (40_000, 443));
+    let steps: Vec<_> = trace
+        .steps
+        .iter()
+        .map(|step| (step.name.as_str(), step.found.as_str()))
+        .collect();
+    assert_eq!(steps[0], ("local", "10.0.0.1 is the node's: ingress"));
+    assert_eq!(steps[1], ("built-in", "none fits"));
+    assert_eq!(steps[2], ("failsafe", "none fits"));
+    assert_eq!(steps[3].0, "identity");
+    let identity = "10.0.0.2 is remote-node [reserved:remote-node]; looked up by ";
+    assert!(steps[3].1.starts_with(identity), "{}", steps[3].1);
+    assert_eq!(
+        steps[4..],
+        [
+            ("rules", "none means this peer and this service"),
+            (
+                "",
+                "this peer, but not 443/tcp: allow ingress[0] of host (host.yaml:8), deny ingressDeny[0] of host (host.yaml:20)"
+            ),
+            (
+                "",
+                "443/tcp, but not this peer: allow ingress[1] of host (host.yaml:14)"
+            ),
+            (
+                "verdict",
+                "denied: nothing allows it, and ingress[0] of host (host.yaml:3) switches default deny on"
+            ),
+        ]
+    );
+    assert_eq!(trace.direction.as_deref(), Some("ingress"));
+    assert_eq!(trace.rule.unwrap().origin, "host.yaml:3");
+}
+
+#[test]
+fn a_built_in_that_is_off_does_not_help() {
+    let node = Node::new(Mode::Enforce, 0);
+    let trace = node.ask("198.51.100.1", "10.0.0.1", 17, (67, 68));
+    assert_eq!(trace.verdict, "deny");
+}
+
+#[test]
+fn audit_says_that_it_passes() {
+    let node = Node::new(Mode::Audit, 0);
+    let trace = node.ask("198.51.100.1", "10.0.0.1", 6, (0, 443));
+    assert_eq!(trace.verdict, "deny");
+    let last = &trace.steps.last().unwrap().found;
+    assert!(
+        last.ends_with("the mode is audit: it is reported, and passes"),
+        "{last}"
+    );
+}

@@ -1,0 +1,237 @@
+//! The binary as a user meets it: help, exit codes, and what it says when
+//! something is missing. Nothing here needs root or a daemon.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+struct Sandbox(tempfile::TempDir);
+
+impl Sandbox {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.path().join(name);
+        std::fs::write(&path, text).expect("the file can be written");
+        path.display().to_string()
+    }
+
+    /// Runs fw-ctl with no configuration but its own.
+    fn run(&self, arguments: &[&str]) -> Answer {
+        Answer::from(self.command(arguments).output().expect("fw-ctl starts"))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fw-ctl"));
+        command.args(arguments).env_clear().current_dir(self.path());
+        command
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl From<Output> for Answer {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+        }
+    }
+}
+
+const COMMANDS: [&str; 12] = [
+    "daemon",
+    "status",
+    "reload",
+    "mode",
+    "monitor",
+    "rules",
+    "policy",
+    "trace",
+    "detach",
+    "completions",
+    "man",
+    "version",
+];
+
+#[test]
+fn help_names_every_command_and_the_exit_codes() {
+    let sandbox = Sandbox::new();
+    let help = sandbox.run(&["--help"]);
+    assert_eq!(help.code, Some(0));
+    for command in COMMANDS {
+        let line = help
+            .stdout
+            .lines()
+            .find(|line| line.trim().starts_with(command));
+        assert!(line.is_some(), "{command}");
+        let own = sandbox.run(&[command, "--help"]);
+        assert_eq!((own.code, own.stderr.as_str()), (Some(0), ""), "{command}");
+    }
+    assert!(
+        help.stdout.contains("4  refused for safety"),
+        "{}",
+        help.stdout
+    );
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    let sandbox = Sandbox::new();
+    for arguments in [
+        &[][..],
+        &["nonsense"],
+        &["mode", "off"],
+        &["trace", "--from", "10.0.0.1"],
+        &["trace", "--from", "ten", "--to", "10.0.0.1:22"],
+        &["trace", "--from", "10.0.0.1", "--to", "[fd00::1]:22/tcp"],
+        &["status", "-o", "yaml"],
+        &["monitor", "-t", "nothing"],
+    ] {
+        let answer = sandbox.run(arguments);
+        assert_eq!(answer.code, Some(2), "{arguments:?} {answer:?}");
+        assert_eq!(answer.stdout, "", "{arguments:?}");
+        assert_ne!(answer.stderr, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn without_a_daemon_every_client_says_so_and_exits_with_5() {
+    let sandbox = Sandbox::new();
+    let run_dir = sandbox.path().display().to_string();
+    for arguments in [
+        &["status"][..],
+        &["reload"],
+        &["mode"],
+        &["mode", "enforce"],
+        &["monitor"],
+        &["rules"],
+        &["trace", "--from", "10.0.0.1", "--to", "10.0.0.2:22/tcp"],
+    ] {
+        let answer = sandbox.run(&[arguments, &["--run-dir", &run_dir]].concat());
+        assert_eq!(answer.code, Some(5), "{arguments:?} {answer:?}");
+        assert_eq!(
+            answer.stderr,
+            format!(
+                "error: fw-ctl's daemon is not running: nobody listens on {run_dir}/control.sock\n  try: systemctl start fw-ctl\n"
+            )
+        );
+        assert_eq!(answer.stdout, "");
+    }
+}
+
+#[test]
+fn a_wrong_configuration_exits_with_3_and_names_line_and_key() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.write("fw-ctl.toml", "[policy]\nmoed = \"enforce\"\n");
+    let answer = sandbox.run(&["daemon", "--config", &config]);
+    assert_eq!(answer.code, Some(3), "{answer:?}");
+    let expected = format!(
+        "error: unknown key `policy.moed`
+ --> {config}:2:1
+  |
+2 | moed = \"enforce\"
+  | ^^^^
+  |
+  = field: policy.moed
+  = help: did you mean `mode`?
+
+error: the configuration is refused: 1 error
+"
+    );
+    assert_eq!(answer.stderr, expected);
+    let absent = sandbox.path().join("absent.toml").display().to_string();
+    let answer = sandbox.run(&["daemon", "--config", &absent]);
+    assert_eq!(answer.code, Some(3), "{answer:?}");
+    assert!(
+        answer.stderr.contains("No such file or directory"),
+        "{answer:?}"
+    );
+    assert!(!answer.stderr.contains("os error"), "{answer:?}");
+
+    let config = sandbox.write("fw-ctl.toml", "");
+    let mut command = sandbox.command(&["daemon", "--config", &config]);
+    command.env("FW_CTL_POLICY__MODE", "on");
+    let answer = Answer::from(command.output().expect("fw-ctl starts"));
+    assert_eq!(answer.code, Some(3), "{answer:?}");
+    assert!(
+        answer
+            .stderr
+            .contains("environment variable FW_CTL_POLICY__MODE"),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_broken_configuration_does_not_keep_a_client_from_its_daemon() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.write("fw-ctl.toml", "nonsense");
+    let answer = sandbox.run(&["status", "--config", &config]);
+    assert_eq!(answer.code, Some(5), "{answer:?}");
+    assert!(
+        answer
+            .stderr
+            .starts_with("warning: the configuration is invalid"),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn completions_and_man_pages_cover_the_commands() {
+    let sandbox = Sandbox::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = sandbox.run(&["completions", shell]);
+        assert_eq!(script.code, Some(0));
+        for command in COMMANDS {
+            assert!(script.stdout.contains(command), "{shell}: {command}");
+        }
+    }
+    let out = sandbox.path().join("man").display().to_string();
+    assert_eq!(sandbox.run(&["man", "--out", &out]).code, Some(0));
+    for command in COMMANDS {
+        let page = Path::new(&out).join(format!("fw-ctl-{command}.1"));
+        assert!(page.exists(), "{}", page.display());
+    }
+    assert!(Path::new(&out).join("fw-ctl.1").exists());
+}
+
+#[test]
+fn version_goes_to_stdout() {
+    let sandbox = Sandbox::new();
+    let short = sandbox.run(&["version"]);
+    assert_eq!(
+        (short.code, short.stdout.as_str()),
+        (Some(0), concat!("fw-ctl ", env!("CARGO_PKG_VERSION"), "\n"))
+    );
+    let long = sandbox.run(&["version", "--verbose"]);
+    assert!(long.stdout.starts_with(&short.stdout));
+    assert!(
+        long.stdout
+            .contains(&format!("pins      v{}", fw_common::wire::SCHEMA_VERSION))
+    );
+}
+
+#[test]
+fn colours_are_for_terminals_only() {
+    let sandbox = Sandbox::new();
+    let answer = sandbox.run(&["status", "--run-dir", "/nonexistent"]);
+    assert!(!answer.stderr.contains('\u{1b}'), "{answer:?}");
+    let mut command = sandbox.command(&["status", "--run-dir", "/nonexistent"]);
+    command.env("CLICOLOR_FORCE", "1");
+    let forced = Answer::from(command.output().expect("fw-ctl starts"));
+    assert!(forced.stderr.contains('\u{1b}'), "{forced:?}");
+    command.env("NO_COLOR", "1");
+    let none = Answer::from(command.output().expect("fw-ctl starts"));
+    assert!(!none.stderr.contains('\u{1b}'), "NO_COLOR wins: {none:?}");
+}

@@ -1,0 +1,190 @@
+//! Plans in the kernel's tables: installing, reading back, adopting, removing.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+
+use crate::support::{ALLOW, PIN_DIR, in_sandbox, plan};
+use aya::maps::lpm_trie::Key;
+use aya::maps::{Array, LpmTrie, Map, MapData};
+use fw_common::wire::{
+    Direction, MATRIX_BLOCK_WORDS, MatrixBlock, PeerKeyV4, SCHEMA_VERSION, VerdictWord,
+    matrix_index,
+};
+use fw_ctl::compile::plan::{Mode, Plan};
+use fw_ctl::datapath::tables::Tables;
+use fw_ctl::datapath::{Datapath, DatapathError, plan_hash};
+
+fn open() -> Datapath {
+    Datapath::open(Path::new(PIN_DIR)).expect("the datapath opens")
+}
+
+/// Makes a plan one that must be refused.
+type Spoil = fn(&mut Plan);
+
+fn version_dir() -> String {
+    format!("{PIN_DIR}/v{SCHEMA_VERSION}")
+}
+
+fn pinned(name: &str) -> Map {
+    let data = MapData::from_pin(format!("{}/maps/{name}", version_dir())).expect("the pin");
+    Map::from_map_data(data).expect("a known type")
+}
+
+/// Prefixes of one generation, as the kernel lists them.
+fn prefixes(generation: u32) -> usize {
+    let peers: LpmTrie<_, PeerKeyV4, u32> = pinned("PEERS_V4").try_into().unwrap();
+    let of_generation =
+        |key: &Key<PeerKeyV4>| u32::from(key.data().generation == generation) as usize;
+    peers.keys().map(|key| of_generation(&key.unwrap())).sum()
+}
+
+#[test]
+fn a_plan_is_in_force_once_it_is_installed_and_reads_back_the_same() {
+    in_sandbox(|| {
+        let mut datapath = open();
+        assert_eq!(datapath.active().unwrap(), None);
+
+        let first = plan(&["10.0.0.0/8", "2001:db8::/32"], &[22, 443]);
+        let installed = datapath.install(&first, 7).unwrap();
+        assert_eq!((installed.number, installed.index), (7, 1));
+        assert_eq!(installed.hash, plan_hash(&first));
+        assert_eq!(datapath.active().unwrap(), Some(installed));
+        assert_eq!(datapath.read_back().unwrap(), plan_hash(&first));
+
+        let mut second = plan(&["192.0.2.0/24"], &[80]);
+        second.mode = Mode::Audit;
+        second.builtins = 3;
+        let installed = datapath.install(&second, 8).unwrap();
+        assert_eq!((installed.number, installed.index), (8, 0));
+        assert_eq!(installed.mode, Mode::Audit);
+        assert_eq!(datapath.read_back().unwrap(), plan_hash(&second));
+        assert_ne!(plan_hash(&first), plan_hash(&second));
+    });
+}
+
+#[test]
+fn nothing_of_an_older_plan_stays_in_its_generation() {
+    in_sandbox(|| {
+        let mut datapath = open();
+        let mut large = plan(&["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"], &[22]);
+        // 3,000 peer classes × 2 service classes: two blocks of the matrix.
+        large.rows = 3_000;
+        large.directions[0].cells = vec![VerdictWord::allow(ALLOW); 6_000];
+        large.directions[1].cells = vec![VerdictWord::allow(0); 3_000];
+        let small = plan(&["10.2.0.0/16"], &[80]);
+        let other = plan(&["172.16.0.0/12"], &[22]);
+
+        assert_eq!(datapath.install(&large, 1).unwrap().index, 1);
+        assert_eq!(datapath.install(&other, 2).unwrap().index, 0);
+        assert_eq!((prefixes(0), prefixes(1)), (2, 4));
+        assert_eq!(datapath.install(&small, 3).unwrap().index, 1);
+        assert_eq!((prefixes(0), prefixes(1)), (2, 2));
+        assert_eq!(datapath.read_back().unwrap(), plan_hash(&small));
+
+        let matrix: Array<_, MatrixBlock> = pinned("MATRIX").try_into().unwrap();
+        let second_block = matrix_index(1, Direction::Ingress, 1);
+        let words = matrix.get(&second_block, 0).unwrap().0;
+        assert_eq!(words, [0; MATRIX_BLOCK_WORDS as usize]);
+    });
+}
+
+#[test]
+fn a_refused_plan_leaves_the_old_one_in_force() {
+    in_sandbox(|| {
+        let mut datapath = open();
+        let good = plan(&["10.0.0.0/8"], &[22]);
+        let installed = datapath.install(&good, 1).unwrap();
+        let refused: [(Spoil, &str); 3] = [
+            (|p| p.peers[1].1 = 9, "has the peer class 9 of 2"),
+            (|p| p.rules.truncate(1), "names a rule"),
+            (
+                |p| {
+                    p.rules = vec![p.rules[0].clone(); 16_385];
+                },
+                "16385 entries and has room for 16384",
+            ),
+        ];
+        for (spoil, says) in refused {
+            let mut bad = good.clone();
+            spoil(&mut bad);
+            let error = datapath.install(&bad, 2).unwrap_err();
+            assert!(error.to_string().contains(says), "{error}");
+            assert_eq!(error.exit_code(), 4);
+        }
+        assert!(datapath.install(&good, 0).is_err(), "number 0");
+        assert_eq!(datapath.active().unwrap(), Some(installed));
+        assert_eq!(datapath.read_back().unwrap(), plan_hash(&good));
+    });
+}
+
+#[test]
+fn local_addresses_are_replaced() {
+    in_sandbox(|| {
+        let addresses = |texts: &[&str]| -> BTreeSet<IpAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let mut datapath = open();
+        let first = addresses(&["10.0.0.1", "fe80::1"]);
+        datapath.set_local_addresses(&first).unwrap();
+        let tables = Tables::open(Path::new(&format!("{}/maps", version_dir()))).unwrap();
+        assert_eq!(tables.local_addresses().unwrap(), first);
+        let second = addresses(&["10.0.0.2", "fe80::1"]);
+        datapath.set_local_addresses(&second).unwrap();
+        assert_eq!(tables.local_addresses().unwrap(), second);
+    });
+}
+
+#[test]
+fn the_plan_outlives_the_process_and_is_adopted() {
+    in_sandbox(|| {
+        let kept = plan(&["10.0.0.0/8"], &[22]);
+        let mut datapath = open();
+        let installed = datapath.install(&kept, 41).unwrap();
+        let busy = Datapath::open(Path::new(PIN_DIR)).map(drop).unwrap_err();
+        assert!(matches!(busy, DatapathError::Busy { .. }), "{busy}");
+        drop(datapath);
+
+        let mut datapath = open();
+        assert_eq!(datapath.active().unwrap(), Some(installed));
+        assert_eq!(datapath.read_back().unwrap(), plan_hash(&kept));
+        let next = datapath.install(&kept, 42).unwrap();
+        assert_eq!((next.number, next.index), (42, 1 - installed.index));
+    });
+}
+
+#[test]
+fn leftovers_of_a_process_that_died_while_publishing_are_removed() {
+    in_sandbox(|| {
+        drop(open());
+        let leftover = format!("{PIN_DIR}/new-4711");
+        fs::create_dir_all(format!("{leftover}/maps")).unwrap();
+        fs::rename(
+            format!("{}/maps/ACTIVE", version_dir()),
+            format!("{leftover}/maps/ACTIVE"),
+        )
+        .unwrap();
+        // The published tables now miss one: they are not completed silently.
+        let error = Datapath::open(Path::new(PIN_DIR)).map(drop).unwrap_err();
+        assert!(error.to_string().contains("ACTIVE is missing"), "{error}");
+        assert!(error.to_string().contains("fw-ctl detach"), "{error}");
+        assert!(!Path::new(&leftover).exists());
+    });
+}
+
+#[test]
+fn detaching_removes_everything_and_may_be_repeated() {
+    in_sandbox(|| {
+        let mut datapath = open();
+        datapath.install(&plan(&[], &[]), 1).unwrap();
+        let busy = Datapath::detach_all(Path::new(PIN_DIR)).unwrap_err();
+        assert!(matches!(busy, DatapathError::Busy { .. }), "{busy}");
+        let report = datapath.close().unwrap();
+        assert_eq!((report.links, report.maps), (0, 14));
+        assert!(!Path::new(PIN_DIR).exists());
+        let report = Datapath::detach_all(Path::new(PIN_DIR)).unwrap();
+        assert_eq!(report.maps, 0);
+        assert_eq!(open().active().unwrap(), None, "made anew");
+    });
+}
