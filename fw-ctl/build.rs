@@ -113,7 +113,9 @@ fn build_objects(workspace: &Path) -> Result<Result<Objects, Missing>, String> {
         Err(missing) => return Ok(Err(missing)),
     };
     command::rerun_if_changed(&compiler.rustc());
-    command::rerun_if_changed(&linker.path);
+    if !linker.fresh {
+        command::rerun_if_changed(&linker.path);
+    }
 
     let built = compile::run(&compiler, &linker, workspace, &target_dir.join("bpf"))?;
     Ok(Ok(Objects {
