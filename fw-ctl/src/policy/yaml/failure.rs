@@ -57,8 +57,9 @@ pub(super) fn diagnostic(
     error: &Error,
     first_key: Option<(Span, String)>,
 ) -> Box<Diagnostic> {
-    let error = innermost(error);
+    // Of an alias, the place where it is used: the wrapper knows it.
     let span = error.location().map(|at| place(at, &source.text));
+    let error = innermost(error);
     let (message, help) = words(error, limits);
     let mut diagnostic = Diagnostic {
         severity: Severity::Error,
@@ -170,6 +171,8 @@ fn words(error: &Error, limits: &Limits) -> (String, Option<String>) {
             "`<<` takes a map or a list of maps".to_owned(),
             help("use an alias of a map: `<<: *name`"),
         ),
+        // The scanner's own limit, which is set to that of the budget.
+        Error::ExternalMessage { msg, .. } if msg.contains("recursion limit") => too_deep(limits),
         Error::ExternalMessage { msg, .. } => syntax_words(msg),
         Error::Eof { .. } => ("the text ends too early".to_owned(), None),
         other => {
@@ -187,18 +190,19 @@ fn words(error: &Error, limits: &Limits) -> (String, Option<String>) {
     }
 }
 
+fn too_deep(limits: &Limits) -> (String, Option<String>) {
+    (
+        format!(
+            "lists and maps are nested more than {} levels deep",
+            limits.depth
+        ),
+        Some("no Kubernetes object is nested that deep: is a bracket not closed?".to_owned()),
+    )
+}
+
 fn budget_words(breach: &BudgetBreach, limits: &Limits) -> (String, Option<String>) {
     match breach {
-        BudgetBreach::Depth { .. } => (
-            format!(
-                "lists and maps are nested more than {} levels deep",
-                limits.depth
-            ),
-            Some(
-                "no Kubernetes object is nested that deep: look for brackets that are not closed"
-                    .to_owned(),
-            ),
-        ),
+        BudgetBreach::Depth { .. } => too_deep(limits),
         BudgetBreach::Documents { .. } => (
             format!("the file has more than {} documents", limits.documents),
             Some("split it into several files".to_owned()),
