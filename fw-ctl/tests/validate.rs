@@ -77,7 +77,7 @@ fn json_is_one_object_a_document() {
     let text =
         format!("{GOOD}---\n{BAD}---\napiVersion: v1\nkind: Service\nmetadata: {{name: s}}\n");
     let (_directory, path) = one_file(&text);
-    let ran = validate(&[path.clone()], Output::Json);
+    let ran = validate(std::slice::from_ref(&path), Output::Json);
     let file = path.display().to_string();
     let expected = [
         json!({"file": file, "document": 0, "kind": "CiliumClusterwideNetworkPolicy", "name": "good",
@@ -108,7 +108,7 @@ fn exit_codes() {
 
 #[test]
 fn a_text_that_is_no_yaml_is_one_object() {
-    let (_directory, path) = one_file(&format!("{GOOD}---\n\tkind: x\n"));
+    let (_directory, path) = one_file(&format!("{GOOD}---\nkind: x: y\n"));
     let ran = validate(&[path], Output::Json);
     let found = lines(&ran);
     assert_eq!(found.len(), 1);

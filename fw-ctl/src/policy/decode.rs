@@ -1,9 +1,19 @@
 //! From a tree of values to policy documents, or everything that is wrong with them.
 //!
 //! What is accepted is what a Kubernetes API server with strict field validation
-//! (the schema of Cilium's CRDs) and Cilium's agent (`Sanitize`) accept together;
-//! the differences are listed in the documentation. Each module below reads one
-//! part of the schema, and names its source.
+//! (the schema of Cilium's CRDs) and Cilium's agent (`Sanitize`) accept together.
+//! Each module below reads one part of the schema, and names its source.
+//!
+//! Where the two disagree, or we differ from both:
+//! - The protocols GRE, IPIP, IPV6, ESP and AH, and the entities `world-ipv4`,
+//!   `world-ipv6` and `cluster-mesh`, are in Cilium's code but not in its CRDs: accepted.
+//! - Extended protocols are a flag in Cilium and always on here: `port` may be absent.
+//! - An ICMP type beyond 255 is accepted by both, as a number; it matches nothing.
+//! - A null value of a label, which one of them prunes and the other reads as empty,
+//!   is an error: the selector would match more than was meant.
+//! - An unknown field of a label selector is an error in policies for nodes, a
+//!   warning in those for pods.
+//! - `apiVersion` in another case is a warning: one of Cilium's examples has it.
 
 mod cidr;
 mod cursor;
@@ -287,6 +297,3 @@ fn policy_document(
         specs,
     })
 }
-
-#[cfg(test)]
-mod tests;

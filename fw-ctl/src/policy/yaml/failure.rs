@@ -12,22 +12,12 @@ use super::raw::span_of;
 use crate::diagnostic::{Diagnostic, Severity, Source, Span};
 
 /// The name and the place of a repeated key, if that is what is wrong.
-pub(super) fn duplicate_key(error: &Error) -> Option<(String, Span)> {
+pub(super) fn duplicate_key(error: &Error, text: &str) -> Option<(String, Span)> {
     match innermost(error) {
         Error::DuplicateMappingKey {
             key: Some(key),
             location,
-        } => {
-            let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-            let start = number(location.span().byte_offset()?);
-            let span = Span {
-                start,
-                end: start + key.len(),
-                line: number(location.line()),
-                column: number(location.column()),
-            };
-            Some((key.clone(), span))
-        }
+        } => Some((key.clone(), span_of(*location, text))),
         _ => None,
     }
 }
@@ -78,7 +68,7 @@ pub(super) fn diagnostic(
         diagnostic.span = Some(tab);
         diagnostic.message = "a tab in the indentation".to_owned();
         diagnostic.help = Some("YAML is indented with spaces only: replace the tab".to_owned());
-    } else if let Some((key, second)) = duplicate_key(error) {
+    } else if let Some((key, second)) = duplicate_key(error, &source.text) {
         diagnostic.span = Some(second);
         diagnostic.message = format!("the field `{key}` is given twice");
         diagnostic.label = Some("given again here".to_owned());
