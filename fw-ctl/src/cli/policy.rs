@@ -4,9 +4,6 @@ use clap::Subcommand;
 
 use super::output::Outcome;
 use super::validate::{self, ValidateArgs};
-use crate::control::protocol::Failure;
-use crate::exit;
-use crate::why::why;
 
 /// The commands below `policy`.
 #[derive(Debug, Subcommand)]
@@ -21,18 +18,6 @@ pub enum Command {
 /// When stdout or stderr cannot be written.
 pub fn run(command: &Command) -> Outcome {
     match command {
-        Command::Validate(args) => {
-            let mut stderr = anstream::stderr();
-            let colour = stderr.current_choice() != anstream::ColorChoice::Never;
-            let written = validate::run(args, &mut anstream::stdout(), &mut stderr, colour);
-            written.or_else(|error| match error.kind() {
-                // A reader that has gone away (`| head`) is no failure.
-                std::io::ErrorKind::BrokenPipe => Ok(exit::OK),
-                _ => Err(Failure::new(
-                    exit::UNREACHABLE,
-                    format!("cannot write the answer: {}", why(&error)),
-                )),
-            })
-        }
+        Command::Validate(args) => Ok(validate::run(args)),
     }
 }
