@@ -296,10 +296,12 @@ fn checksum(parts: &[&[u8]]) -> u16 {
     for pair in parts.iter().flat_map(|part| part.chunks(2)) {
         sum += u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0));
     }
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
+    loop {
+        match u16::try_from(sum) {
+            Ok(sum) => return !sum,
+            Err(_) => sum = (sum & 0xffff) + (sum >> 16),
+        }
     }
-    !(sum as u16)
 }
 
 /// CRC32c (RFC 9260 appendix A), bit by bit: frames are short.
