@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use super::output::Outcome;
 use super::validate::{self, ValidateArgs};
+use super::{policy_lint, policy_list, policy_test};
 use crate::control::protocol::Failure;
 use crate::exit;
 use crate::why::why;
@@ -13,6 +14,12 @@ use crate::why::why;
 pub enum Command {
     /// Say whether policies are acceptable; exit 3 when one is not
     Validate(ValidateArgs),
+    /// Judge flows; exit 1 when an expectation is not met
+    Test(policy_test::Args),
+    /// List policies and whom they protect, or the built-ins
+    List(policy_list::Args),
+    /// Name probable mistakes; exit 1 when there are any
+    Lint(policy_lint::Args),
 }
 
 /// Does what the command says.
@@ -21,6 +28,9 @@ pub enum Command {
 /// When stdout or stderr cannot be written.
 pub fn run(command: &Command) -> Outcome {
     match command {
+        Command::Test(args) => policy_test::run(args),
+        Command::List(args) => policy_list::run(args),
+        Command::Lint(args) => policy_lint::run(args),
         Command::Validate(args) => {
             let mut stderr = anstream::stderr();
             let colour = stderr.current_choice() != anstream::ColorChoice::Never;
