@@ -4,12 +4,19 @@ use clap::Subcommand;
 
 use super::output::Outcome;
 use super::validate::{self, ValidateArgs};
+use super::{policy_lint, policy_list, policy_test};
 
 /// The commands below `policy`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Say whether policies are acceptable; exit 3 when one is not
     Validate(ValidateArgs),
+    /// Judge flows; exit 1 when an expectation is not met
+    Test(policy_test::Args),
+    /// List policies and whom they protect, or the built-ins
+    List(policy_list::Args),
+    /// Name probable mistakes; exit 1 when there are any
+    Lint(policy_lint::Args),
 }
 
 /// Does what the command says.
@@ -18,6 +25,9 @@ pub enum Command {
 /// When stdout or stderr cannot be written.
 pub fn run(command: &Command) -> Outcome {
     match command {
+        Command::Test(args) => policy_test::run(args),
+        Command::List(args) => policy_list::run(args),
+        Command::Lint(args) => policy_lint::run(args),
         Command::Validate(args) => Ok(validate::run(args)),
     }
 }

@@ -3,6 +3,8 @@
 //! Sources: Cilium `pkg/policy/api/{selector,entity}.go` and
 //! `pkg/k8s/apis/cilium.io/utils/utils.go` (`getEndpointSelector`).
 
+use std::fmt;
+
 use super::label::{ANY, CLUSTER, K8S, LabelKey, LabelSet, NAMESPACE, RESERVED};
 use super::schema::{Entity, LabelSelector, Operator, Requirement};
 use crate::diagnostic::Span;
@@ -87,6 +89,30 @@ impl Requirement {
             Operator::NotIn(values) => !selected.any(|label| values.contains(&label.value)),
             Operator::Exists => selected.next().is_some(),
             Operator::DoesNotExist => selected.next().is_none(),
+        }
+    }
+}
+
+/// `role=cp, rack in (a, b), !spare`, as kubectl writes selectors.
+impl fmt::Display for LabelSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, requirement) in self.requirements.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}{requirement}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = &self.key;
+        match &self.operator {
+            Operator::In(values) if values.len() == 1 => write!(f, "{key}={}", values[0]),
+            Operator::In(values) => write!(f, "{key} in ({})", values.join(", ")),
+            Operator::NotIn(values) => write!(f, "{key} notin ({})", values.join(", ")),
+            Operator::Exists => write!(f, "{key}"),
+            Operator::DoesNotExist => write!(f, "!{key}"),
         }
     }
 }
