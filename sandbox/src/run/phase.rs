@@ -112,7 +112,8 @@ pub fn run(
     monitor: &Monitor,
 ) -> Vec<RowResult> {
     let mut outcomes = Vec::new();
-    for group in rows.chunks(AT_ONCE) {
+    let together = rows.chunk_by(|one, next| !one.needs_the_port() && !next.needs_the_port());
+    for group in together.flat_map(|group| group.chunks(AT_ONCE)) {
         thread::scope(|scope| {
             let running: Vec<_> = group
                 .iter()

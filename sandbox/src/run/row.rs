@@ -50,6 +50,13 @@ pub struct Row {
 }
 
 impl Row {
+    /// Whether it takes a port that a server of its host listens on, and so must
+    /// not run while others talk to that server.
+    #[must_use]
+    pub fn needs_the_port(&self) -> bool {
+        self.fixed_source.is_some()
+    }
+
     /// Source port (or identifier of the ping) in a phase: no two rows or phases share one.
     #[must_use]
     pub fn source_port(&self, phase: u16) -> u16 {
