@@ -9,6 +9,9 @@ use crate::control::protocol::Request;
 use crate::daemon::status::Status;
 use crate::exit;
 
+/// Warnings that are shown without `-v`.
+const WARNINGS: usize = 5;
+
 /// Arguments of `status`.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -16,7 +19,7 @@ pub struct Args {
     client: ClientArgs,
     #[command(flatten)]
     output: OutputArgs,
-    /// Also list interfaces that are not filtered, addresses and counters
+    /// Also list every warning, interfaces that are not filtered, addresses and counters
     #[arg(short, long)]
     verbose: bool,
 }
@@ -66,8 +69,16 @@ fn text(status: &Status, verbose: bool) -> String {
             line(if i == 0 { "Problem" } else { "" }, bad(part));
         }
     }
-    for warning in &status.warnings {
+    let shown = if verbose { usize::MAX } else { WARNINGS };
+    for warning in status.warnings.iter().take(shown) {
         line("Warning", doubtful(warning));
+    }
+    let more = status.warnings.len().saturating_sub(shown);
+    if more > 0 {
+        line(
+            "",
+            doubtful(&format!("and {more} more; try: fw-ctl status -v")),
+        );
     }
     let interfaces = status.interfaces.iter();
     let rows = interfaces.map(|link| {
@@ -184,6 +195,20 @@ Warning     wg0: not filtered: no Ethernet header
 INTERFACE  INGRESS     EGRESS  WHY
 eth0       xdp-native  tc      the driver can"
         );
+    }
+
+    #[test]
+    fn many_warnings_are_cut() {
+        let mut status = status();
+        status.warnings = (0..7).map(|i| format!("warning {i}")).collect();
+        let text = plain(&status);
+        assert!(
+            text.contains("Warning     warning 4\n            and 2 more; try: fw-ctl status -v"),
+            "{text}"
+        );
+        assert!(!text.contains("warning 5"), "{text}");
+        let text = super::text(&status, true);
+        assert!(text.contains("warning 6"), "{text}");
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub async fn serve<K: Kernel, S: Sources>(
         .await
         .map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
     match block_in_place(|| firewall.start(network)) {
-        Ok(reloaded) => tracing::info!("{reloaded}"),
+        Ok(reloaded) => log_reloaded(&reloaded),
         Err(failure) => tracing::error!("{failure}"),
     }
     log_state(&firewall);
@@ -163,7 +163,7 @@ fn answer<K: Kernel, S: Sources>(
 
 fn log(result: &Result<Answer, Failure>) {
     match result {
-        Ok(Answer::Reloaded(reloaded)) => tracing::info!("{reloaded}"),
+        Ok(Answer::Reloaded(reloaded)) => log_reloaded(reloaded),
         Ok(Answer::Mode(mode)) => tracing::info!("mode {} (by {})", mode.mode, mode.source),
         Ok(Answer::Detached(detached)) => {
             tracing::warn!("detached: {}", detached.interfaces.join(", "));
@@ -171,6 +171,13 @@ fn log(result: &Result<Answer, Failure>) {
         Ok(_) => {}
         Err(failure) => tracing::error!("{failure}"),
     }
+}
+
+fn log_reloaded(reloaded: &Reloaded) {
+    for warning in &reloaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    tracing::info!("{reloaded}");
 }
 
 /// Everything that is not as it should be, and how each link is filtered.

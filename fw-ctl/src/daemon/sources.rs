@@ -11,8 +11,9 @@ use crate::compile::{Enforcement, Failsafe, Options, compile as compile_plan};
 use crate::config::{self, Config, FailsafeEntry, FailsafePorts, Overrides, listening_ports};
 use crate::diagnostic::{Diagnostic, Severity, Source};
 use crate::engine::Context;
-use crate::inventory;
+use crate::inventory::{self, Labels};
 use crate::observe::Numbered;
+use crate::policy::lint::{Input, lint};
 use crate::policy::load;
 use crate::policy::rules::{CidrMatchMode, ICMP, ServiceRange};
 
@@ -42,22 +43,33 @@ pub fn compile(config: &Config) -> Result<Compiled, Wrong> {
     let mut findings = policies.diagnostics;
     findings.extend(inventory.diagnostics);
     let mut warnings = without_errors(findings)?;
+    let mut inventory = inventory.inventory;
     let name = config.node_name();
-    let view = inventory
-        .inventory
-        .view(&name, &config.node.labels, &config.policy.cluster_name);
-    if !inventory.inventory.nodes.contains_key(&name) && config.node.labels.is_empty() {
+    if !inventory.nodes.contains_key(&name) && config.node.labels.is_empty() {
         warnings.push(nameless(&name));
     }
+    let own = inventory.nodes.entry(name.clone()).or_default();
+    own.labels.extend(config.node.labels.clone());
+    let cluster = &config.policy.cluster_name;
+    let view = inventory.view(&name, &Labels::new(), cluster);
     let mut groups = policies.cidr_groups;
-    groups.extend(inventory.inventory.cidr_groups);
+    groups.extend(inventory.cidr_groups.iter().cloned());
+    let options = options(config);
+    warnings.extend(lint(&Input {
+        documents: &policies.documents,
+        groups: &groups,
+        inventory: Some(&inventory),
+        node: Some(&name),
+        cluster,
+        cidr_match_mode: options.cidr_match_mode,
+    }));
     let context = Context {
         documents: policies.documents,
         groups,
         node: view.labels,
         identities: view.identities,
-        cluster: config.policy.cluster_name.clone(),
-        options: options(config),
+        cluster: cluster.clone(),
+        options,
     };
     let flattened = context.flatten();
     warnings.extend(without_errors(flattened.diagnostics)?);
