@@ -151,8 +151,8 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
                 }
                 let lines: Vec<String> = flows.iter().map(Value::to_string).collect();
                 Scenario {
-                    policies: list(policies),
-                    inventory: list(inventory),
+                    policies: list(&policies),
+                    inventory: list(&inventory),
                     flows: lines.join("\n"),
                     enforcement,
                     cidr_match_mode,
@@ -162,7 +162,7 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
         )
 }
 
-fn list(items: Vec<Value>) -> String {
+fn list(items: &[Value]) -> String {
     json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
 }
 
