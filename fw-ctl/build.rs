@@ -92,6 +92,7 @@ fn build_step() -> Result<(), String> {
                 println!("cargo::warning={line}");
             }
             println!("cargo::warning=fw-ctl is built without its eBPF objects");
+            watch_for_toolchain();
             without_objects("no eBPF toolchain was found when it was built");
             Ok(())
         }
@@ -112,7 +113,9 @@ fn build_objects(workspace: &Path) -> Result<Result<Objects, Missing>, String> {
         Err(missing) => return Ok(Err(missing)),
     };
     command::rerun_if_changed(&compiler.rustc());
-    command::rerun_if_changed(&linker.path);
+    if !linker.fresh {
+        command::rerun_if_changed(&linker.path);
+    }
 
     let built = compile::run(&compiler, &linker, workspace, &target_dir.join("bpf"))?;
     Ok(Ok(Objects {
@@ -168,7 +171,7 @@ fn without_objects(why: &str) {
 /// Tells cargo what the objects depend on; without this it would look at
 /// `fw-ctl` alone and miss a change of the eBPF sources.
 fn declare_inputs(workspace: &Path) {
-    for variable in ["FW_BPF", "FW_BPF_OBJECTS", "LLVM_PREFIX", "PATH"] {
+    for variable in ["FW_BPF", "FW_BPF_OBJECTS"] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
     for path in [
@@ -182,13 +185,21 @@ fn declare_inputs(workspace: &Path) {
     ] {
         command::rerun_if_changed(&workspace.join(path));
     }
-    // A toolchain that is installed later changes one of these. Only those that
-    // exist: cargo takes a missing file for one that changes all the time.
+}
+
+/// Tells cargo where a toolchain shows that is installed later. Not said when
+/// there is one: neither another search path nor another package is then a
+/// reason to build again.
+fn watch_for_toolchain() {
+    for variable in ["LLVM_PREFIX", "PATH"] {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
     let rustup = env::var_os("RUSTUP_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".rustup")))
         .map(|home| home.join("update-hashes"));
     let dpkg = PathBuf::from("/var/lib/dpkg/status");
+    // Only what exists: cargo takes a missing file for one that always changes.
     for path in rustup
         .into_iter()
         .chain([dpkg])

@@ -68,6 +68,10 @@ done
 if ! have cc || ! links_c; then
     packages+=(libc6-dev)
 fi
+# cargo speaks to its registry over TLS.
+if [[ ! -e /etc/ssl/certs/ca-certificates.crt && -d /etc/apt ]]; then
+    packages+=(ca-certificates)
+fi
 if ! scripts/cargo.sh --which >/dev/null 2>&1; then
     packages+=(rustc-web cargo-web)
 fi

@@ -5,9 +5,14 @@
 #
 # A test that cannot run here passes and prints one line `skipped: WHY`: the
 # runner knows no such thing. It shows what a passing test printed when asked
-# to, below a heading that names the test, so these are counted as skipped.
+# to, below a heading that names the test, so these are counted as skipped. A
+# test program that was killed, or did not compile, counts as one failed test.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+
+# The namespace tests run the binary that this very run builds, not whatever an
+# earlier release build left behind.
+export FW_CTL=${FW_CTL:-$PWD/target/debug/fw-ctl}
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -15,7 +20,7 @@ scripts/cargo.sh test --locked --workspace --exclude fw-xdp --exclude fw-tc --no
     -- --show-output 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 
-awk '
+awk -v status="$status" '
     /^test result: / {
         for (i = 2; i <= NF; i++) {
             if ($i == "passed;") passed += $(i - 1)
@@ -23,8 +28,12 @@ awk '
             if ($i == "ignored;") skipped += $(i - 1)
         }
     }
+    /^  process didn.t exit successfully: .* \(signal: / { failed++ }
     /^---- .* stdout ----$/ { new = 1 }
     /^skipped: / && new { skipped++; passed--; new = 0 }
-    END { printf "\n%d passed, %d failed, %d skipped\n", passed, failed, skipped }
+    END {
+        if (status != 0 && failed == 0) failed = 1
+        printf "\n%d passed, %d failed, %d skipped\n", passed, failed, skipped
+    }
 ' "$log"
 exit "$status"

@@ -26,6 +26,9 @@ pub struct Linker {
     pub path: PathBuf,
     /// As it introduces itself: `bpf-linker 0.13.0`.
     pub description: String,
+    /// Built by this very run: cargo would take a file that is newer than the
+    /// start of the build step for a reason to run it again.
+    pub fresh: bool,
 }
 
 /// An LLVM to build a linker with.
@@ -46,13 +49,17 @@ pub fn find_or_build(
     }
     let llvm = find_llvm(compiler)?;
     build(compiler, &llvm, workspace, target_dir)?;
-    find(compiler, workspace, scratch).map_err(|tried| Missing {
+    let linker = find(compiler, workspace, scratch).map_err(|tried| Missing {
         what: format!(
             "the bpf-linker built with LLVM {} does not work",
             llvm.major
         ),
         tried,
         ..missing_llvm(compiler)
+    })?;
+    Ok(Linker {
+        fresh: true,
+        ..linker
     })
 }
 
@@ -67,7 +74,11 @@ pub fn find(compiler: &Compiler, workspace: &Path, scratch: &Path) -> Result<Lin
             Ok(()) => {
                 let description = command::stdout_of(command::clean(&path).arg("--version"))
                     .unwrap_or_else(|| "bpf-linker".to_owned());
-                return Ok(Linker { path, description });
+                return Ok(Linker {
+                    path,
+                    description,
+                    fresh: false,
+                });
             }
             Err(reason) => tried.push(format!("{}: {reason}", path.display())),
         }

@@ -175,14 +175,14 @@ impl fmt::Display for Diagnostic {
 /// The line in which `span` begins, and the span within it, cut at its end: what
 /// goes on over several lines is underlined in the first one only.
 fn first_line(text: &str, span: Span) -> (&str, std::ops::Range<usize>) {
-    let start = span.start.min(text.len());
+    let start = text.floor_char_boundary(span.start);
     let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let line_end = text[start..]
         .find('\n')
         .map_or(text.len(), |newline| start + newline);
     let end = span.end.clamp(start, line_end);
     let line = text[line_start..line_end].trim_end_matches('\r');
-    let within = |at: usize| (at - line_start).min(line.len());
+    let within = |at: usize| line.floor_char_boundary(at - line_start);
     (line, within(start)..within(end))
 }
 

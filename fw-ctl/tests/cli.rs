@@ -235,3 +235,93 @@ fn colours_are_for_terminals_only() {
     let none = Answer::from(command.output().expect("fw-ctl starts"));
     assert!(!none.stderr.contains('\u{1b}'), "NO_COLOR wins: {none:?}");
 }
+
+const POLICY: &str = "\
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: host}
+spec:
+  nodeSelector: {matchLabels: {role: cp}}
+  ingress:
+  - fromCIDR: [192.0.2.0/24]
+    toPorts: [{ports: [{port: '443', protocol: TCP}]}]
+";
+const NODE: &str = "\
+kind: Node
+apiVersion: v1
+metadata: {name: n1, labels: {role: cp}}
+status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}
+";
+
+fn trace(sandbox: &Sandbox, from: &str, to: &str, more: &[&str]) -> Answer {
+    let policy = sandbox.write("p.yaml", POLICY);
+    let inventory = sandbox.write("i.yaml", NODE);
+    let arguments = [
+        "trace",
+        "--from",
+        from,
+        "--to",
+        to,
+        "--policies",
+        &policy,
+        "--inventory",
+        &inventory,
+        "--node",
+        "n1",
+    ];
+    sandbox.run(&[&arguments, more].concat())
+}
+
+#[test]
+fn a_trace_of_files_exits_with_0_allowed_and_1_denied() {
+    let sandbox = Sandbox::new();
+    let allowed = trace(&sandbox, "192.0.2.7", "10.0.0.1:443/tcp", &[]);
+    assert_eq!(allowed.code, Some(0), "{allowed:?}");
+    assert!(allowed.stdout.ends_with("\nallowed\n"), "{allowed:?}");
+    let denied = trace(
+        &sandbox,
+        "198.51.100.7",
+        "10.0.0.1:443/tcp",
+        &["-o", "json"],
+    );
+    assert_eq!(denied.code, Some(1), "{denied:?}");
+    let json: serde_json::Value = serde_json::from_str(&denied.stdout).expect("JSON");
+    assert_eq!(json["schema"], 1);
+    assert_eq!(json["verdict"], "deny");
+    assert_eq!(json["direction"], "ingress");
+    assert_eq!(json["rule"]["policy"], "host");
+    let origin = json["rule"]["origin"].as_str().expect("a place");
+    assert!(origin.ends_with("p.yaml:7"), "{origin}");
+}
+
+#[test]
+fn a_trace_of_wrong_files_exits_with_3() {
+    let sandbox = Sandbox::new();
+    let policy = sandbox.write("wrong.yaml", &POLICY.replace("/24", "/40"));
+    let answer = sandbox.run(&[
+        "trace",
+        "--from",
+        "192.0.2.7",
+        "--to",
+        "10.0.0.1:443/tcp",
+        "--policies",
+        &policy,
+    ]);
+    assert_eq!(answer.code, Some(3), "{answer:?}");
+    assert!(answer.stderr.contains("wrong.yaml:7:"), "{answer:?}");
+    assert_eq!(answer.stdout, "");
+}
+
+#[test]
+fn policy_validate_exits_with_0_or_3() {
+    let sandbox = Sandbox::new();
+    let right = sandbox.write("right.yaml", POLICY);
+    let wrong = sandbox.write("wrong.yaml", &POLICY.replace("fromCIDR", "fromCdir"));
+    assert_eq!(sandbox.run(&["policy", "validate", &right]).code, Some(0));
+    let answer = sandbox.run(&["policy", "validate", &wrong]);
+    assert_eq!(answer.code, Some(3), "{answer:?}");
+    assert!(
+        answer.stderr.contains("fromCIDR"),
+        "it says what was meant: {answer:?}"
+    );
+}

@@ -13,7 +13,7 @@ use crate::diagnostic::Diagnostic;
 pub struct OutputArgs {
     /// How to print
     #[arg(
-        short,
+        short = 'o',
         long = "output",
         value_enum,
         value_name = "FORMAT",

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::policy::decode::{Body, Decoded};
 use crate::policy::load::{self, File};
 
@@ -64,31 +64,41 @@ struct Row {
     diagnostics: Vec<Diagnostic>,
 }
 
-/// Runs the command; data goes to `stdout`, talk to `stderr`, in colour if `colour`.
-/// Gives the exit code.
-///
-/// # Errors
-/// If `stdout` or `stderr` cannot be written to.
-pub fn run(
+/// Runs the command and gives the exit code. Colours only where they are wanted.
+#[must_use]
+pub fn run(args: &ValidateArgs) -> u8 {
+    let mut stdout = anstream::stdout().lock();
+    let mut stderr = anstream::stderr().lock();
+    // Who closes the pipe has read enough; the verdict stands either way.
+    let (code, _) = run_to(args, &mut stdout, &mut stderr);
+    code
+}
+
+/// Like [`run`], with data to `stdout` and talk, in colour, to `stderr`. Gives the
+/// exit code, and whether everything could be written.
+pub fn run_to(
     args: &ValidateArgs,
     stdout: &mut impl Write,
     stderr: &mut impl Write,
-    colour: bool,
-) -> io::Result<u8> {
+) -> (u8, io::Result<()>) {
     let rows = rows(load::files(&args.paths));
-    match args.output {
-        Output::Json => {
-            for row in &rows {
-                writeln!(stdout, "{}", row.to_json())?;
-                for found in row.diagnostics.iter().filter(|found| found.span.is_none()) {
-                    writeln!(stderr, "{}", found.render(colour))?;
-                }
-            }
-        }
-        Output::Table => table(&rows, stdout, stderr, colour)?,
-    }
     let rejected = rows.iter().any(|row| row.outcome == Outcome::Reject);
-    Ok(if rejected { INVALID } else { FINE })
+    let written = match args.output {
+        Output::Json => json_lines(&rows, stdout, stderr),
+        Output::Table => table(&rows, stdout, stderr),
+    };
+    (if rejected { INVALID } else { FINE }, written)
+}
+
+/// What is about no place in a text is told on `stderr` as well.
+fn json_lines(rows: &[Row], stdout: &mut impl Write, stderr: &mut impl Write) -> io::Result<()> {
+    for row in rows {
+        writeln!(stdout, "{}", row.to_json())?;
+        for found in row.diagnostics.iter().filter(|found| found.span.is_none()) {
+            writeln!(stderr, "{}", found.render(true))?;
+        }
+    }
+    Ok(())
 }
 
 fn rows(files: Vec<File>) -> Vec<Row> {
@@ -122,6 +132,11 @@ fn rows(files: Vec<File>) -> Vec<Row> {
 }
 
 fn row(file: String, object: Decoded, mut diagnostics: Vec<Diagnostic>) -> Row {
+    // Each document is judged alone; that they exclude each other shows on loading.
+    for found in &mut diagnostics {
+        found.severity = Severity::Warning;
+        found.message.push_str(": loading both is refused");
+    }
     diagnostics.extend(object.diagnostics);
     let outcome = match object.body {
         _ if diagnostics.iter().any(Diagnostic::is_error) => Outcome::Reject,
@@ -162,14 +177,9 @@ impl Row {
     }
 }
 
-fn table(
-    rows: &[Row],
-    stdout: &mut impl Write,
-    stderr: &mut impl Write,
-    colour: bool,
-) -> io::Result<()> {
+fn table(rows: &[Row], stdout: &mut impl Write, stderr: &mut impl Write) -> io::Result<()> {
     for found in rows.iter().flat_map(|row| &row.diagnostics) {
-        writeln!(stderr, "{}\n", found.render(colour))?;
+        writeln!(stderr, "{}\n", found.render(true))?;
     }
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);

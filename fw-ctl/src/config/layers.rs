@@ -10,8 +10,9 @@ use figment::error::Kind;
 use figment::value::{Dict, Map, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 
+use super::contradictions::contradictions;
 use super::place::Places;
-use super::{Config, DEFAULT_FILE, Require, VENDOR_FILE, XdpSetting, keys};
+use super::{Config, DEFAULT_FILE, VENDOR_FILE, keys};
 use crate::diagnostic::{Diagnostic, Severity, Source};
 use crate::why::why;
 
@@ -279,7 +280,10 @@ impl Stack {
             Ok(config) => config,
             Err(error) => return Err(error.into_iter().map(|e| self.type_error(&e)).collect()),
         };
-        self.contradictions(&config, &figment);
+        for (key, message) in contradictions(&config) {
+            let error = self.contradiction(key, message, &figment);
+            self.errors.push(error);
+        }
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
@@ -329,77 +333,33 @@ impl Stack {
                 path: key,
                 ..finding(&layer.source, message)
             },
-            None => finding(
-                &Arc::new(Source {
-                    name: "configuration".into(),
-                    text: String::new(),
-                }),
-                message,
-            ),
+            None => finding(&nowhere(), message),
         }
     }
 
-    /// Values that are right one by one but not together.
-    fn contradictions(&mut self, config: &Config, figment: &Figment) {
-        let interfaces = &config.interfaces;
-        let mut wrong: Vec<(&str, String)> = Vec::new();
-        if interfaces.require == Require::Native
-            && matches!(interfaces.xdp, XdpSetting::Off | XdpSetting::Generic)
-        {
-            wrong.push((
-                "interfaces.require",
-                "`require = \"native\"` contradicts `interfaces.xdp`, which rules native XDP out"
-                    .into(),
-            ));
-        }
-        if interfaces.include.is_empty() {
-            wrong.push((
-                "interfaces.include",
-                "no interface is included: nothing would be filtered; write [\"auto\"] or names"
-                    .into(),
-            ));
-        }
-        if interfaces.exclude.iter().any(|name| name == "auto") {
-            wrong.push((
-                "interfaces.exclude",
-                "`auto` cannot be excluded; leave it out of `interfaces.include`".into(),
-            ));
-        }
-        let lists = [
-            ("failsafe.inbound", &config.failsafe.inbound),
-            ("failsafe.outbound", &config.failsafe.outbound),
-        ];
-        for (key, entries) in lists {
-            for (i, entry) in entries.iter().enumerate() {
-                if entries[..i].contains(entry) {
-                    wrong.push((key, format!("entry {i} of `{key}` is there twice")));
-                }
-            }
-        }
-        if config
-            .failsafe
-            .outbound
-            .iter()
-            .any(|e| e.ports == super::FailsafePorts::Ssh)
-        {
-            wrong.push((
-                "failsafe.outbound",
-                "\"ssh\" means the ports that this node's sshd listens on; outbound, write the number".into(),
-            ));
-        }
-        for (key, message) in wrong {
-            let path: Vec<&str> = key.split('.').collect();
-            let layer = figment
-                .find_metadata(key)
-                .and_then(|metadata| self.layers.iter().find(|l| l.source.name == metadata.name));
-            let Some(layer) = layer else { continue };
-            self.errors.push(Diagnostic {
+    /// Points at the layer that had the last word on `key`.
+    fn contradiction(&self, key: &str, message: String, figment: &Figment) -> Diagnostic {
+        let path: Vec<&str> = key.split('.').collect();
+        let layer = figment
+            .find_metadata(key)
+            .and_then(|metadata| self.layers.iter().find(|l| l.source.name == metadata.name));
+        match layer {
+            Some(layer) => Diagnostic {
                 span: layer.places.as_ref().and_then(|places| places.find(&path)),
                 path: key.into(),
                 ..finding(&layer.source, message)
-            });
+            },
+            None => finding(&nowhere(), message),
         }
     }
+}
+
+/// For what stands in no layer.
+fn nowhere() -> Arc<Source> {
+    Arc::new(Source {
+        name: "configuration".into(),
+        text: String::new(),
+    })
 }
 
 fn finding(source: &Arc<Source>, message: String) -> Diagnostic {

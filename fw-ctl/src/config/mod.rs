@@ -4,6 +4,7 @@
 //! of [`layers`]. An unknown key is an error everywhere: a misspelt `mode` that is
 //! silently ignored would leave a node open.
 
+mod contradictions;
 mod failsafe;
 mod keys;
 mod layers;

@@ -136,6 +136,16 @@ impl Failure {
         }
     }
 
+    /// Message and advice in one line, for logs and `status`.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let message = self.message.replace('\n', "; ");
+        match &self.help {
+            Some(help) => format!("{message} (try: {help})"),
+            None => message,
+        }
+    }
+
     /// The same with advice.
     #[must_use]
     pub fn help(self, help: impl Into<String>) -> Self {

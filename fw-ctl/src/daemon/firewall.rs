@@ -5,108 +5,20 @@
 //! policies keeps what is pinned, and where nothing is pinned it attaches
 //! nothing, so that an empty plan never judges.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use super::status::{Detached, ModeStatus, Reloaded, SCHEMA, hex};
-use super::{InForce, Kernel, ModeStore, Names, links};
+use super::{Compiled, InForce, Kernel, ModeStore, Names, Sources, Wrong, links};
 use crate::cli::output::plain;
-use crate::compile::CapacityError;
-use crate::compile::plan::{Mode, Plan};
+use crate::compile::plan::Mode;
 use crate::config::Config;
 use crate::control::protocol::{Failure, ModeChange};
-use crate::diagnostic::Diagnostic;
 use crate::exit;
 use crate::netlink::Network;
-use crate::observe::{Identify, Numbered};
-use crate::policy::rules::{CidrMatchMode, RuleSet};
-use crate::trace::Context;
-
-/// What the operator's files compile to.
-pub struct Compiled {
-    /// The plan; its mode is that of the configuration.
-    pub plan: Plan,
-    /// Policies that were read.
-    pub policies: usize,
-    /// What was said about the files.
-    pub warnings: Vec<Diagnostic>,
-    /// The rules that it was compiled from.
-    pub rules: RuleSet,
-    /// Which identities CIDR rules may match.
-    pub cidr_match_mode: CidrMatchMode,
-    /// Who addresses are.
-    pub identities: Arc<Numbered>,
-    /// Addresses that the inventory gives the node, for questions without a node.
-    pub node_addresses: BTreeSet<IpAddr>,
-}
-
-impl Compiled {
-    /// What a trace needs, on a node that has the addresses `local`.
-    #[must_use]
-    pub fn context<'a>(&'a self, local: &'a BTreeSet<IpAddr>) -> Context<'a> {
-        Context {
-            plan: &self.plan,
-            rules: &self.rules,
-            cidr_match_mode: self.cidr_match_mode,
-            local,
-            identities: &self.identities,
-        }
-    }
-}
-
-/// Why files make no plan.
-#[derive(Debug)]
-pub enum Wrong {
-    /// Something is wrong with them.
-    Files(Vec<Diagnostic>),
-    /// What they say does not fit the kernel's tables.
-    TooLarge(Box<CapacityError>),
-}
-
-impl Wrong {
-    /// For the one who asked; `what` is not done.
-    #[must_use]
-    pub fn failure(&self, what: &str) -> Failure {
-        match self {
-            Self::Files(errors) => Failure::refused(what, errors),
-            Self::TooLarge(error) => {
-                let text = error.to_string();
-                let (why, help) = text.split_once("; try: ").unwrap_or((&text, ""));
-                let failure = Failure::new(exit::REFUSED, format!("{what}: {why}"));
-                if help.is_empty() {
-                    failure
-                } else {
-                    failure.help(help)
-                }
-            }
-        }
-    }
-
-    /// A line for each error, for logs and `status`.
-    fn lines(&self) -> Vec<String> {
-        match self {
-            Self::Files(errors) => errors.iter().map(plain).collect(),
-            Self::TooLarge(error) => vec![error.to_string()],
-        }
-    }
-}
-
-/// Where configuration and policies come from.
-pub trait Sources {
-    /// Reads the configuration.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    fn config(&self) -> Result<Config, Vec<Diagnostic>>;
-    /// Reads policies and inventory, and compiles them.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them, or that they do not fit.
-    fn compile(&self, config: &Config) -> Result<Compiled, Wrong>;
-}
+use crate::observe::Identify;
 
 /// What can be wrong, one entry each: the newest word replaces the older one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,7 +79,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let result = match self.set_addresses() {
             Ok(()) => self.change(),
             Err(failure) => {
-                let lines = vec![failure.to_string()];
+                let lines = vec![failure.line()];
                 Err(self.note(failure, lines))
             }
         };
@@ -211,7 +123,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         compiled.plan.mode = self.effective_mode(&config);
         let installed = self.install(&compiled);
         let in_force = installed.map_err(|failure| {
-            let lines = vec![failure.to_string()];
+            let lines = vec![failure.line()];
             self.note(failure, lines)
         })?;
         self.troubles.remove(&Trouble::Change);
@@ -291,7 +203,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     fn settle(&mut self, again: bool) {
         let mut problems = Vec::new();
         if let Err(failure) = self.set_addresses() {
-            problems.push(failure.to_string());
+            problems.push(failure.line());
         }
         let judges = matches!(self.kernel.active(), Ok(Some(_)));
         if judges && !self.detached {
@@ -322,9 +234,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         };
         let expected = *expected;
         let trouble = match (self.kernel.active(), self.kernel.read_back()) {
-            (Err(failure), _) | (_, Err(failure)) => {
-                Some(format!("the plan in force cannot be read back: {failure}"))
-            }
+            (Err(failure), _) | (_, Err(failure)) => Some(format!(
+                "the plan in force cannot be read back: {}",
+                failure.line()
+            )),
             (Ok(active), Ok(hash)) if active != Some(expected) || hash != expected.hash => Some(
                 "the kernel's tables are not those that were installed; try: fw-ctl reload".into(),
             ),
@@ -415,7 +328,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         for link in self.kernel.attached() {
             match self.kernel.detach(link.index) {
                 Ok(()) => interfaces.push(link.name),
-                Err(failure) => failures.push(format!("{}: {failure}", link.name)),
+                Err(failure) => failures.push(failure.line()),
             }
         }
         self.settle(false);

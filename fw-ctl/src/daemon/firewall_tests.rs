@@ -1,17 +1,23 @@
 //! The daemon's decisions, against a kernel of memory.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use fw_common::wire::{Counter, Direction, Tally, VerdictWord};
 
 use super::*;
+use crate::compile::plan::Plan;
 use crate::compile::plan::{DirectionPlan, PlanRule};
 use crate::config::{ModeSetting, Require, XdpSetting};
 use crate::daemon::{AttachedLink, Ingress, Wish};
+use crate::diagnostic::Diagnostic;
 use crate::diagnostic::{Severity, Source};
 use crate::inventory::Identities;
 use crate::netlink::{Address, Link};
+use crate::observe::Numbered;
+use crate::policy::rules::{CidrMatchMode, RuleSet};
 
 /// What the kernel keeps; shared by the daemons that come and go.
 #[derive(Default)]
@@ -73,8 +79,9 @@ impl Kernel for Fake {
         if pins.foreign == Some(link.name.as_str()) {
             return Err(Failure::new(
                 exit::REFUSED,
-                "XDP program 17 is attached already",
-            ));
+                "interface eth0: XDP program 17 is attached already",
+            )
+            .help("remove it"));
         }
         let (ingress, why) = match wish {
             Wish::Auto | Wish::Native if pins.no_native => {
@@ -456,7 +463,7 @@ fn a_foreign_program_degrades_and_is_tried_again() {
     let status = daemon.status().unwrap();
     assert_eq!(
         status.degraded,
-        ["eth0: XDP program 17 is attached already"]
+        ["interface eth0: XDP program 17 is attached already (try: remove it)"]
     );
     fixture.kernel.0.borrow_mut().foreign = None;
     assert!(daemon.check());

@@ -37,7 +37,7 @@ pub(super) fn settle<K: Kernel>(
     let before = kernel.attached();
     for link in before.iter().filter(|attached| !chosen(attached)) {
         if let Err(failure) = kernel.detach(link.index) {
-            problems.push(format!("{}: {failure}", link.name));
+            problems.push(failure.line());
         }
     }
     let mut any = false;
@@ -51,7 +51,7 @@ pub(super) fn settle<K: Kernel>(
             continue;
         }
         if let Err(failure) = kernel.attach(link, &wish(link, wanted.xdp)) {
-            problems.push(format!("{}: {failure}", link.name));
+            problems.push(failure.line());
         }
     }
     if !any {

@@ -5,6 +5,7 @@
 //! reaches the kernel through [`Kernel`], so that its decisions are tested
 //! without one.
 
+mod declared;
 mod events;
 mod firewall;
 mod kernel;
@@ -19,7 +20,8 @@ pub mod service;
 pub mod sources;
 pub mod status;
 
-pub use firewall::{Compiled, Firewall, Sources, Wrong};
+pub use declared::{Compiled, Sources, Wrong};
+pub use firewall::Firewall;
 pub use kernel::{AttachedLink, InForce, Ingress, Kernel, Wish};
 pub use lock::Lock;
 pub use mode::ModeStore;

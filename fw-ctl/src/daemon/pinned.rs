@@ -39,8 +39,19 @@ impl Pinned {
                 datapath::Ingress::XdpGeneric => Ingress::XdpGeneric,
                 datapath::Ingress::Tc => Ingress::Tc,
             },
-            why: why.or_else(|| attached.note.clone()).unwrap_or_default(),
+            why: why
+                .or_else(|| attached.note.clone())
+                .unwrap_or_else(|| usual(attached.ingress).to_owned()),
         }
+    }
+}
+
+/// Why a mode was chosen where nothing stood in its way.
+fn usual(ingress: datapath::Ingress) -> &'static str {
+    match ingress {
+        datapath::Ingress::XdpNative => "the driver has native XDP",
+        datapath::Ingress::XdpGeneric => "interfaces.xdp = \"generic\"",
+        datapath::Ingress::Tc => "attached by a former daemon",
     }
 }
 

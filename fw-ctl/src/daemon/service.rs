@@ -177,7 +177,7 @@ fn log(result: &Result<Answer, Failure>) {
 fn log_state<K: Kernel, S: Sources>(firewall: &Firewall<K, S>) {
     for link in firewall.attached() {
         let ingress = link.ingress.name();
-        tracing::info!("{}: ingress {ingress}, egress tc {}", link.name, link.why);
+        tracing::info!("{}: ingress {ingress}, egress tc; {}", link.name, link.why);
     }
     for problem in firewall.problems() {
         tracing::error!("{problem}");

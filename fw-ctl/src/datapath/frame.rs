@@ -142,7 +142,7 @@ impl Packet {
     pub fn frame(&self) -> Option<Vec<u8>> {
         let packet = self.ip()?;
         let mut frame = Vec::with_capacity(MINIMUM.max(packet.len() + 18));
-        frame.extend(MAC_TO);
+        frame.extend(mac_to(self.destination));
         frame.extend(MAC_FROM);
         if let Some(vlan) = self.vlan {
             frame.extend(ETHERTYPE_VLAN.to_be_bytes());
@@ -267,6 +267,23 @@ impl Packet {
     }
 }
 
+/// The address that a host would send to: group addresses are mapped (RFC 1112
+/// §6.4, RFC 2464 §7).
+fn mac_to(destination: IpAddr) -> [u8; 6] {
+    match destination {
+        IpAddr::V4(v4) if v4.is_broadcast() => [0xff; 6],
+        IpAddr::V4(v4) if v4.is_multicast() => {
+            let [_, b, c, d] = v4.octets();
+            [0x01, 0x00, 0x5e, b & 0x7f, c, d]
+        }
+        IpAddr::V6(v6) if v6.is_multicast() => {
+            let [.., a, b, c, d] = v6.octets();
+            [0x33, 0x33, a, b, c, d]
+        }
+        _ => MAC_TO,
+    }
+}
+
 fn ports(source: u16, destination: u16) -> Vec<u8> {
     let mut bytes = source.to_be_bytes().to_vec();
     bytes.extend(destination.to_be_bytes());
@@ -279,10 +296,12 @@ fn checksum(parts: &[&[u8]]) -> u16 {
     for pair in parts.iter().flat_map(|part| part.chunks(2)) {
         sum += u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0));
     }
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
+    loop {
+        match u16::try_from(sum) {
+            Ok(sum) => return !sum,
+            Err(_) => sum = (sum & 0xffff) + (sum >> 16),
+        }
     }
-    !(sum as u16)
 }
 
 /// CRC32c (RFC 9260 appendix A), bit by bit: frames are short.
@@ -334,6 +353,15 @@ mod tests {
         assert_eq!(frame[47], SYN);
         let pseudo = [10, 0, 0, 1, 10, 0, 0, 2, 0, 6, 0, 20];
         assert_eq!(checksum(&[&pseudo, &frame[34..54]]), 0, "TCP checksum");
+    }
+
+    #[test]
+    fn groups_have_their_own_ethernet_addresses() {
+        let to = |destination: &str| mac_to(destination.parse().unwrap());
+        assert_eq!(to("224.128.0.18"), [0x01, 0x00, 0x5e, 0, 0, 18]);
+        assert_eq!(to("255.255.255.255"), [0xff; 6]);
+        assert_eq!(to("ff02::1:ff00:7"), [0x33, 0x33, 0xff, 0, 0, 7]);
+        assert_eq!(to("10.0.0.2"), MAC_TO);
     }
 
     #[test]

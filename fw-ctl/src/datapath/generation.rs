@@ -9,13 +9,13 @@ use aya::maps::lpm_trie::Key;
 use aya::maps::{LpmTrie, MapData, MapError};
 use fw_common::wire::{
     Generation, GenerationFlags, MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses,
-    PORT_PROTOCOLS, PeerKeyV4, PeerKeyV6, PortClasses, VerdictWord, direction_index, matrix_index,
-    port_index,
+    PORT_PROTOCOLS, PeerKeyV4, PeerKeyV6, VerdictWord, direction_index, matrix_index, port_index,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::error::{DatapathError, io_cause};
 use super::image::{DIRECTIONS, Image, block_words, blocks};
+use super::port_table;
 use super::tables::{Tables, present, reading, writing};
 use crate::compile::plan::{DirectionPlan, Mode};
 
@@ -40,9 +40,9 @@ impl Tables {
             let side = direction as usize;
             let plan = &image.directions[side];
             for (slot, classes) in (0..PORT_PROTOCOLS).zip(&plan.ports) {
-                self.ports
-                    .set(port_index(index, direction, slot), port_classes(classes), 0)
-                    .map_err(writing("PORTS"))?;
+                let at = port_index(index, direction, slot);
+                port_table::write(&mut self.ports, at, classes)
+                    .map_err(|error| DatapathError::io("writing the table PORTS", &error))?;
             }
             self.numbers
                 .set(direction_index(index, direction), number_classes(plan), 0)
@@ -50,8 +50,8 @@ impl Tables {
             // Blocks of a larger plan that stood here before are zeroed: denials.
             let stale = blocks(old.rows as usize * old.columns[side] as usize);
             let count = blocks(plan.cells.len()).max(stale.min(MATRIX_BLOCKS as usize));
-            for block in 0..count {
-                let at = matrix_index(index, direction, block as u32);
+            for (block, number) in (0..count).zip(0..MATRIX_BLOCKS) {
+                let at = matrix_index(index, direction, number);
                 self.matrix
                     .set(at, MatrixBlock(block_words(&plan.cells, block)), 0)
                     .map_err(writing("MATRIX"))?;
@@ -146,23 +146,22 @@ impl Tables {
     ) -> Result<DirectionPlan, DatapathError> {
         let direction = DIRECTIONS[side];
         let columns = header.columns[side];
-        let count = u64::from(header.rows) * u64::from(columns);
-        if count > u64::from(MATRIX_WORDS) {
+        let count = header.rows as usize * columns as usize;
+        if count > MATRIX_WORDS as usize {
             return Err(DatapathError::Differs {
                 what: format!("the header names {count} verdicts, more than there can be"),
             });
         }
-        let count = count as usize;
         let mut cells = Vec::with_capacity(count);
-        for block in 0..blocks(count) {
-            let at = matrix_index(index, direction, block as u32);
+        for (number, _) in (0..MATRIX_BLOCKS).zip(0..blocks(count)) {
+            let at = matrix_index(index, direction, number);
             let words = self.matrix.get(&at, 0).map_err(reading("MATRIX"))?.0;
             cells.extend(words.into_iter().map(VerdictWord));
         }
         cells.truncate(count);
         let read_ports = |slot| {
             let at = port_index(index, direction, slot);
-            super::lookup::port_classes(&self.ports, at)
+            port_table::read(&self.ports, at)
                 .map_err(|error| DatapathError::io("reading the table PORTS", &error))
         };
         let numbers = self
@@ -177,15 +176,6 @@ impl Tables {
             cells,
         })
     }
-}
-
-/// On the heap: 128 KiB are too much for a stack that others use as well.
-fn port_classes(classes: &[u16]) -> Box<PortClasses> {
-    let mut table = Box::new(PortClasses([0; 65_536]));
-    for (to, from) in table.0.iter_mut().zip(classes) {
-        *to = *from;
-    }
-    table
 }
 
 fn number_classes(plan: &DirectionPlan) -> NumberClasses {
@@ -292,7 +282,7 @@ fn read_peers<K: PeerKey>(
     index: u32,
 ) -> Result<Vec<(IpNet, u16)>, MapError> {
     let mut peers = Vec::new();
-    for entry in map.iter() {
+    for entry in map {
         let (key, class) = entry?;
         if key.data().generation() == index
             && let Some(net) = net_of(&key)

@@ -121,10 +121,14 @@ impl<'a> Image<'a> {
                 .chain([&direction.protocols]);
             for table in classes {
                 word(len(table.len()));
-                table.iter().for_each(|class| word(u32::from(*class)));
+                for class in table {
+                    word(u32::from(*class));
+                }
             }
             word(len(direction.cells.len()));
-            direction.cells.iter().for_each(|cell| word(cell.0));
+            for cell in &direction.cells {
+                word(cell.0);
+            }
         }
         let digest = sha.finalize();
         let mut hash = [0; 16];

@@ -350,7 +350,7 @@ fn flush<K: aya::Pod, V: aya::Pod>(
 }
 
 fn rule_ids(rules: usize) -> impl Iterator<Item = u16> {
-    (0..rules.min(RULES as usize)).map(|rule| rule as u16)
+    (0..=u16::MAX).take(rules.min(RULES as usize))
 }
 
 fn sum(values: &PerCpuValues<Tally>) -> Tally {

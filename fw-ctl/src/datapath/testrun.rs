@@ -28,7 +28,7 @@ use crate::compile::plan::Plan;
 /// Small, because it is emptied after every flow.
 const SIZES: [(&str, u32); 2] = [("CONNTRACK", 1_024), ("FRAGMENTS", 1_024)];
 
-/// `TC_ACT_SHOT` of linux/pkt_cls.h.
+/// `TC_ACT_SHOT` of `linux/pkt_cls.h`.
 const TC_ACT_SHOT: u32 = 2;
 /// `XDP_DROP` of linux/bpf.h.
 const XDP_DROP: u32 = 1;

@@ -2,15 +2,19 @@
 //! one of the places where they run. All must agree on every flow.
 
 mod context;
+mod datapath;
 mod flow;
 mod judgement;
 mod table;
 
 pub use context::Context;
+pub use datapath::Datapath;
 pub use flow::{Flow, FlowError, protocol_number, read_flows};
 pub use judgement::{Judgement, Reason};
 pub use table::Table;
 
+use crate::compile::CapacityError;
+use crate::datapath::Hook;
 use crate::reference::Reference;
 
 /// Something that judges new connections.
@@ -37,6 +41,12 @@ pub struct EngineError {
 pub enum EngineName {
     /// A slow, plain reading of the policy text
     Reference,
+    /// The compiled tables, judged by the datapath's code on this host
+    Model,
+    /// The loaded programs: XDP for ingress, TC for egress (needs root)
+    Xdp,
+    /// The loaded programs: TC for both directions (needs root)
+    Tc,
 }
 
 /// Makes an engine ready.
@@ -46,5 +56,21 @@ pub enum EngineName {
 pub fn engine(name: EngineName, context: Context) -> Result<Box<dyn Engine>, EngineError> {
     match name {
         EngineName::Reference => Ok(Box::new(Reference::new(context))),
+        EngineName::Model => Ok(Box::new(Datapath::model(context.plan()?))),
+        EngineName::Xdp => Ok(Box::new(Datapath::kernel(context.plan()?, Hook::Xdp)?)),
+        EngineName::Tc => Ok(Box::new(Datapath::kernel(
+            context.plan()?,
+            Hook::TcIngress,
+        )?)),
+    }
+}
+
+impl From<CapacityError> for EngineError {
+    /// Refused for safety: half of a plan is not enforced.
+    fn from(error: CapacityError) -> Self {
+        Self {
+            message: error.to_string(),
+            exit: 4,
+        }
     }
 }

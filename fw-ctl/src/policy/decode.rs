@@ -1,9 +1,19 @@
 //! From a tree of values to policy documents, or everything that is wrong with them.
 //!
 //! What is accepted is what a Kubernetes API server with strict field validation
-//! (the schema of Cilium's CRDs) and Cilium's agent (`Sanitize`) accept together;
-//! the differences are listed in the documentation. Each module below reads one
-//! part of the schema, and names its source.
+//! (the schema of Cilium's CRDs) and Cilium's agent (`Sanitize`) accept together.
+//! Each module below reads one part of the schema, and names its source.
+//!
+//! Where the two disagree, or we differ from both:
+//! - The protocols GRE, IPIP, IPV6, ESP and AH, and the entities `world-ipv4`,
+//!   `world-ipv6` and `cluster-mesh`, are in Cilium's code but not in its CRDs: accepted.
+//! - Extended protocols are a flag in Cilium and always on here: `port` may be absent.
+//! - An ICMP type beyond 255 is accepted by both, as a number; it matches nothing.
+//! - A null value of a label, which one of them prunes and the other reads as empty,
+//!   is an error: the selector would match more than was meant.
+//! - An unknown field of a label selector is an error in policies for nodes, a
+//!   warning in those for pods.
+//! - `apiVersion` in another case is a warning: one of Cilium's examples has it.
 
 mod cidr;
 mod cursor;
@@ -23,7 +33,9 @@ use std::sync::Arc;
 use self::cursor::{Decoder, Field, Object};
 use super::schema::{CidrGroup, PolicyDocument, PolicyKind};
 use super::yaml::Node;
-use crate::diagnostic::{Diagnostic, Source, Span};
+use crate::diagnostic::{Diagnostic, Severity, Source, Span};
+
+const API_VERSION: &str = "apiVersion";
 
 /// One object of a text, decoded.
 #[derive(Debug)]
@@ -157,8 +169,19 @@ fn body(
     ];
     let object = cx.open_object(at)?;
     if kind.is_empty() {
-        if let Some(kind_at) = cx.required(&object, "kind") {
-            cx.text(&kind_at);
+        match object.get("kind") {
+            Some(kind) => {
+                if cx.text(&kind).is_some() {
+                    cx.error(&kind, "the kind is empty");
+                }
+            }
+            None => {
+                cx.error(at, "this is no Kubernetes object: `kind` is missing")
+                    .help(
+                        "a policy for hosts begins with `apiVersion: cilium.io/v2` and \
+                     `kind: CiliumClusterwideNetworkPolicy`",
+                    );
+            }
         }
         return None;
     }
@@ -195,10 +218,18 @@ fn api_version(
     versions: &[&str],
     is_item: bool,
 ) {
-    if is_item && object.get("apiVersion").is_none() {
+    let written = object.entries().iter().map(|(key, _)| key.value.as_str());
+    let key = written
+        .filter(|key| key.eq_ignore_ascii_case(API_VERSION))
+        .max();
+    let Some(key) = key.or((!is_item).then_some(API_VERSION)) else {
         return;
+    };
+    if key != API_VERSION {
+        cx.warn_at_key(object, key, format!("`{key}` is taken for `{API_VERSION}`"))
+            .help("Cilium's agent reads it, kubectl does not: write apiVersion");
     }
-    let Some(at) = cx.required(object, "apiVersion") else {
+    let Some(at) = cx.required(object, key) else {
         return;
     };
     let Some(text) = cx.text(&at) else { return };
@@ -209,6 +240,16 @@ fn api_version(
     }
 }
 
+/// The fields of every object, with `more` of its kind. `apiVersion` in another
+/// case, as in one of Cilium's examples, is not unknown: see [`api_version`].
+fn object_fields<'k>(object: &Object<'k>, more: &[&'k str]) -> Vec<&'k str> {
+    let mut known = vec![API_VERSION, "kind", "metadata", "status"];
+    known.extend(more);
+    let written = object.entries().iter().map(|(key, _)| key.value.as_str());
+    known.extend(written.filter(|key| key.eq_ignore_ascii_case(API_VERSION)));
+    known
+}
+
 fn policy_document(
     cx: &mut Decoder,
     source: &Arc<Source>,
@@ -217,10 +258,9 @@ fn policy_document(
     kind: &str,
     policy: PolicyKind,
 ) -> Option<PolicyDocument> {
-    let object = cx.object(
-        at,
-        &["apiVersion", "kind", "metadata", "spec", "specs", "status"],
-    )?;
+    let object = cx.open_object(at)?;
+    let known = object_fields(&object, &["spec", "specs"]);
+    cx.unknown_fields(&object, &known, Severity::Error);
     let metadata = metadata::metadata(cx, &object, kind, policy == PolicyKind::Namespaced);
     if let Some(status) = object.get("status") {
         cx.open_object(&status);
@@ -257,6 +297,3 @@ fn policy_document(
         specs,
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -132,7 +132,9 @@ pub fn files(paths: &[PathBuf]) -> Vec<File> {
 /// Policies that share kind, namespace and name, as (file number, error at the later one).
 #[must_use]
 pub fn duplicates(files: &[File]) -> Vec<(usize, Diagnostic)> {
-    let mut first: BTreeMap<(u8, Option<&str>, &str), (&Arc<Source>, Span)> = BTreeMap::new();
+    /// Number of the kind, namespace, name.
+    type Key<'a> = (u8, Option<&'a str>, &'a str);
+    let mut first: BTreeMap<Key<'_>, (&Arc<Source>, Span)> = BTreeMap::new();
     let mut found = Vec::new();
     for (n, file) in files.iter().enumerate() {
         for object in file.objects.iter().flatten() {
@@ -147,7 +149,7 @@ pub fn duplicates(files: &[File]) -> Vec<(usize, Diagnostic)> {
             };
             let here = (&file.source, object.span);
             let (source, span) = *first.entry((kind, namespace, name)).or_insert(here);
-            if std::ptr::eq(Arc::as_ptr(source), Arc::as_ptr(&file.source)) && span == object.span {
+            if Arc::ptr_eq(source, &file.source) && span == object.span {
                 continue;
             }
             let mut error = Diagnostic::new(

@@ -7,7 +7,7 @@
 //! which YAML library is used.
 //!
 //! The dialect is that of Kubernetes (`sigs.k8s.io/yaml`), which is YAML 1.1: see
-//! [`scalar`].
+//! the module `scalar`.
 
 mod failure;
 mod raw;
@@ -122,7 +122,7 @@ fn on_a_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 fn read_all(source: &Arc<Source>, limits: &Limits) -> Result<Vec<Node>, Box<Diagnostic>> {
     let strict = serde_saphyr::DuplicateKeyPolicy::Error;
     let raw = read(&source.text, limits, strict).map_err(|error| {
-        let first_key = failure::duplicate_key(&error).and_then(|(key, second)| {
+        let first_key = failure::duplicate_key(&error, &source.text).and_then(|(key, second)| {
             let lenient = serde_saphyr::DuplicateKeyPolicy::FirstWins;
             let documents = read(&source.text, limits, lenient).ok()?;
             first_occurrence(&documents, source, &key, second)

@@ -11,10 +11,8 @@ const ICMPV6: u8 = 58;
 
 /// The built-in or failsafe entry that lets a flow pass, if one does.
 pub(super) fn judge(options: &Options, flow: &Flow) -> Option<Judgement> {
-    for (builtin, name, _) in BUILTINS {
-        if options.builtins & builtin.bit() != 0 && allows(builtin, flow) {
-            return Some(Judgement::builtin(flow.direction, name));
-        }
+    if let Some(name) = builtin_name(options.builtins, flow) {
+        return Some(Judgement::builtin(flow.direction, name));
     }
     let here = options
         .failsafe
@@ -35,6 +33,15 @@ pub(super) fn judge(options: &Options, flow: &Flow) -> Option<Judgement> {
         }
     }
     None
+}
+
+/// Name of the built-in of those that are on (bits) which lets a flow pass.
+#[must_use]
+pub fn builtin_name(builtins: u32, flow: &Flow) -> Option<&'static str> {
+    BUILTINS
+        .into_iter()
+        .find(|(builtin, ..)| builtins & builtin.bit() != 0 && allows(*builtin, flow))
+        .map(|(_, name, _)| name)
 }
 
 /// A flow has no hop limit: neighbour discovery is taken to come from the link

@@ -17,6 +17,8 @@ use crate::engine::{Context, Engine, EngineError, Flow, Judgement, Reason};
 use crate::policy::schema::{Item, PolicyDocument, Spec, Subject};
 use item::Peer;
 
+pub use allowance::builtin_name;
+
 /// Judges flows by the documents themselves.
 pub struct Reference {
     context: Context,

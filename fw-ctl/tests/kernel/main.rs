@@ -1,6 +1,12 @@
 //! Tests of the datapath in the kernel that runs. They need root and BPF;
 //! elsewhere each says that it was skipped, or fails if `FW_KERNEL_TESTS=require`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "test code outside of test functions: helpers and strategies"
+)]
 
+mod agreement;
 mod attach;
 mod install;
 mod support;

@@ -105,7 +105,7 @@ pub fn attach(
     }
     // Egress first: it remembers the connections whose replies ingress must know.
     attacher.attach_tc(link, Direction::Egress)?;
-    let (ingress, note) = attacher.attach_ingress(link, wish, own, &state)?;
+    let (ingress, note) = attacher.attach_ingress(link, wish, own.as_ref(), &state)?;
     Ok(Attached {
         link: link.clone(),
         ingress,
@@ -122,7 +122,7 @@ impl Attacher<'_> {
         &mut self,
         link: &LinkRef,
         wish: XdpWish,
-        own: Option<xdp::Own>,
+        own: Option<&xdp::Own>,
         state: &XdpState,
     ) -> Result<(Ingress, Option<String>), DatapathError> {
         let mode = match wish {
@@ -130,7 +130,7 @@ impl Attacher<'_> {
             XdpWish::Generic => Some(xdp::Mode::Generic),
             XdpWish::Off => None,
         };
-        if let (Some(mode), Some(own)) = (mode, &own)
+        if let (Some(mode), Some(own)) = (mode, own)
             && state.mode() == Some(mode)
         {
             xdp::update(self.programs, self.pins, link, own)?;
@@ -139,7 +139,7 @@ impl Attacher<'_> {
         }
         let mut note = None;
         if let Some(mode) = mode {
-            if let Some(own) = &own {
+            if let Some(own) = own {
                 // Another mode than before: TC filters while XDP is changed.
                 self.attach_tc(link, Direction::Ingress)?;
                 unpin(&own.path)?;
@@ -156,7 +156,7 @@ impl Attacher<'_> {
             }
         }
         self.attach_tc(link, Direction::Ingress)?;
-        if let (None, Some(own)) = (mode, &own) {
+        if let (None, Some(own)) = (mode, own) {
             unpin(&own.path)?;
         }
         Ok((Ingress::Tc, note))

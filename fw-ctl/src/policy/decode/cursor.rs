@@ -193,22 +193,28 @@ impl Decoder {
     /// A map with known keys only.
     pub(super) fn object<'n>(&mut self, at: &Field<'n>, known: &[&str]) -> Option<Object<'n>> {
         let object = self.open_object(at)?;
+        self.unknown_fields(&object, known, Severity::Error);
+        Some(object)
+    }
+
+    /// Notes the keys of a map that are not known.
+    pub(super) fn unknown_fields(
+        &mut self,
+        object: &Object<'_>,
+        known: &[&str],
+        severity: Severity,
+    ) {
         for (key, _) in object.entries {
             if known.contains(&key.value.as_str()) {
                 continue;
             }
-            let path = at.path_of(&key.value);
+            let path = object.field.path_of(&key.value);
             let hint = hints::unknown_field(&key.value, &path, known);
-            let found = self.note(
-                Severity::Error,
-                key.span,
-                &path,
-                format!("unknown field `{}`", key.value),
-            );
+            let message = format!("unknown field `{}`", key.value);
+            let found = self.note(severity, key.span, &path, message);
             found.label = hint.label;
             found.help = hint.help;
         }
-        Some(object)
     }
 
     /// A list, as fields.

@@ -44,6 +44,13 @@ pub(super) fn unknown_field(name: &str, path: &str, known: &[&str]) -> Hint {
             help: None,
         };
     }
+    if known.contains(&"matchLabels") {
+        let help = format!("is it a label? Labels belong into `matchLabels: {{{name}: …}}`");
+        return Hint {
+            label: None,
+            help: Some(help),
+        };
+    }
     let help = match known {
         [] => "no field is known here".to_owned(),
         known => format!("known here: {}", enumerate(known)),

@@ -41,7 +41,7 @@ pub(super) fn item(cx: &mut Decoder, at: &Field<'_>, list: List, host: bool) -> 
         span: at.span(),
         ..Item::default()
     };
-    item.endpoints = field("Endpoints").and_then(|at| selector::label_selectors(cx, &at));
+    item.endpoints = field("Endpoints").and_then(|at| selector::label_selectors(cx, &at, host));
     item.entities = field("Entities").and_then(|at| peer::entities(cx, &at));
     item.cidr = field("CIDR").and_then(|at| prefixes(cx, &at));
     item.cidr_set = field("CIDRSet").and_then(|at| {
@@ -53,12 +53,12 @@ pub(super) fn item(cx: &mut Decoder, at: &Field<'_>, list: List, host: bool) -> 
                 .collect(),
         )
     });
-    item.nodes = field("Nodes").and_then(|at| selector::label_selectors(cx, &at));
+    item.nodes = field("Nodes").and_then(|at| selector::label_selectors(cx, &at, host));
     item.groups = field("Groups").and_then(|at| peer::groups(cx, &at));
     if !list.is_ingress() {
         item.services = object
             .get("toServices")
-            .and_then(|at| peer::services(cx, &at));
+            .and_then(|at| peer::services(cx, &at, host));
     }
     if list == List::Egress {
         item.fqdns = object.get("toFQDNs").and_then(|at| peer::fqdns(cx, &at));

@@ -173,8 +173,8 @@ pub(super) fn groups(cx: &mut Decoder, at: &Field<'_>) -> Option<Vec<Span>> {
     Some(items.iter().map(Field::span).collect())
 }
 
-/// Reads `toServices`.
-pub(super) fn services(cx: &mut Decoder, at: &Field<'_>) -> Option<Vec<Span>> {
+/// Reads `toServices`; `host`: of a policy for nodes.
+pub(super) fn services(cx: &mut Decoder, at: &Field<'_>, host: bool) -> Option<Vec<Span>> {
     let items = cx.list(at)?;
     for item in &items {
         let Some(service) = cx.object(item, &["k8sService", "k8sServiceSelector"]) else {
@@ -193,7 +193,7 @@ pub(super) fn services(cx: &mut Decoder, at: &Field<'_>) -> Option<Vec<Span>> {
             && let Some(by_labels) = cx.object(&by_labels, &["selector", "namespace"])
         {
             if let Some(selector) = cx.required(&by_labels, "selector") {
-                label_selector(cx, &selector);
+                label_selector(cx, &selector, host);
             }
             if let Some(namespace) = by_labels.get("namespace") {
                 cx.text(&namespace);

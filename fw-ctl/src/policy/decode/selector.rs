@@ -1,45 +1,69 @@
 //! Label selectors: `matchLabels` and `matchExpressions`.
 //! Source: Kubernetes' `LabelSelector` with the keys of Cilium `pkg/labels`.
 
-use super::cursor::{Decoder, Field};
+use super::cursor::{Decoder, Field, Object};
 use super::names::{is_label_value, is_qualified_name};
-use crate::diagnostic::{Span, Spanned};
+use crate::diagnostic::{Severity, Span, Spanned};
 use crate::policy::label::LabelKey;
 use crate::policy::schema::{LabelSelector, Operator, Requirement};
 
 const OPERATORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
 
+/// The fields of a selector.
+const FIELDS: [&str; 2] = ["matchLabels", "matchExpressions"];
+
 /// Reads a selector whose keys may have a source (`k8s:app`); `any` without one.
-pub(super) fn label_selector(cx: &mut Decoder, at: &Field<'_>) -> Option<LabelSelector> {
-    with_keys(cx, at, &parse_key)
+///
+/// `host`: of a policy for nodes. There an unknown field, such as a label that
+/// slipped out of `matchLabels`, is an error: the selector would match more than
+/// was meant. In policies for pods, which Cilium's own examples contain such
+/// slips in and its agent accepts, it is a warning.
+pub(super) fn label_selector(
+    cx: &mut Decoder,
+    at: &Field<'_>,
+    host: bool,
+) -> Option<LabelSelector> {
+    let object = cx.open_object(at)?;
+    let severity = if host {
+        Severity::Error
+    } else {
+        Severity::Warning
+    };
+    cx.unknown_fields(&object, &FIELDS, severity);
+    requirements(cx, &object, &parse_key)
 }
 
 /// Reads a selector over the labels of `CiliumCIDRGroup`s: Cilium puts the source
 /// `cidrgroup` before every key, whatever is written.
 pub(super) fn cidr_group_selector(cx: &mut Decoder, at: &Field<'_>) -> Option<LabelSelector> {
-    with_keys(cx, at, &|text| LabelKey {
+    let object = cx.object(at, &FIELDS)?;
+    let key = |text: &str| LabelKey {
         source: "cidrgroup".to_owned(),
         key: text.to_owned(),
-    })
+    };
+    requirements(cx, &object, &key)
 }
 
 /// Reads a list of selectors.
-pub(super) fn label_selectors(cx: &mut Decoder, at: &Field<'_>) -> Option<Vec<LabelSelector>> {
+pub(super) fn label_selectors(
+    cx: &mut Decoder,
+    at: &Field<'_>,
+    host: bool,
+) -> Option<Vec<LabelSelector>> {
     let items = cx.list(at)?;
     Some(
         items
             .iter()
-            .filter_map(|item| label_selector(cx, item))
+            .filter_map(|item| label_selector(cx, item, host))
             .collect(),
     )
 }
 
-fn with_keys(
+fn requirements(
     cx: &mut Decoder,
-    at: &Field<'_>,
+    object: &Object<'_>,
     key_of: &dyn Fn(&str) -> LabelKey,
 ) -> Option<LabelSelector> {
-    let object = cx.object(at, &["matchLabels", "matchExpressions"])?;
     let mut requirements = Vec::new();
     if let Some(labels) = object.get("matchLabels") {
         for (key, value) in cx.string_map(&labels) {
@@ -68,7 +92,7 @@ fn with_keys(
         }
     }
     Some(LabelSelector {
-        span: at.span(),
+        span: object.field.span(),
         requirements,
     })
 }

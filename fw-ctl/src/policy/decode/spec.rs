@@ -111,10 +111,10 @@ fn subject(cx: &mut Decoder, object: &Object<'_>, kind: PolicyKind) -> Option<Su
         .help("make it a CiliumClusterwideNetworkPolicy, without a namespace");
     }
     if let Some(at) = nodes {
-        return label_selector(cx, &at).map(Subject::Nodes);
+        return label_selector(cx, &at, true).map(Subject::Nodes);
     }
     if let Some(at) = endpoints {
-        let selector = label_selector(cx, &at);
+        let selector = label_selector(cx, &at, false);
         cx.warn_at_key(
             object,
             "endpointSelector",

@@ -12,22 +12,12 @@ use super::raw::span_of;
 use crate::diagnostic::{Diagnostic, Severity, Source, Span};
 
 /// The name and the place of a repeated key, if that is what is wrong.
-pub(super) fn duplicate_key(error: &Error) -> Option<(String, Span)> {
+pub(super) fn duplicate_key(error: &Error, text: &str) -> Option<(String, Span)> {
     match innermost(error) {
         Error::DuplicateMappingKey {
             key: Some(key),
             location,
-        } => {
-            let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-            let start = number(location.span().byte_offset()?);
-            let span = Span {
-                start,
-                end: start + key.len(),
-                line: number(location.line()),
-                column: number(location.column()),
-            };
-            Some((key.clone(), span))
-        }
+        } => Some((key.clone(), span_of(*location, text))),
         _ => None,
     }
 }
@@ -57,8 +47,9 @@ pub(super) fn diagnostic(
     error: &Error,
     first_key: Option<(Span, String)>,
 ) -> Box<Diagnostic> {
-    let error = innermost(error);
+    // Of an alias, the place where it is used: the wrapper knows it.
     let span = error.location().map(|at| place(at, &source.text));
+    let error = innermost(error);
     let (message, help) = words(error, limits);
     let mut diagnostic = Diagnostic {
         severity: Severity::Error,
@@ -77,7 +68,7 @@ pub(super) fn diagnostic(
         diagnostic.span = Some(tab);
         diagnostic.message = "a tab in the indentation".to_owned();
         diagnostic.help = Some("YAML is indented with spaces only: replace the tab".to_owned());
-    } else if let Some((key, second)) = duplicate_key(error) {
+    } else if let Some((key, second)) = duplicate_key(error, &source.text) {
         diagnostic.span = Some(second);
         diagnostic.message = format!("the field `{key}` is given twice");
         diagnostic.label = Some("given again here".to_owned());
@@ -170,6 +161,8 @@ fn words(error: &Error, limits: &Limits) -> (String, Option<String>) {
             "`<<` takes a map or a list of maps".to_owned(),
             help("use an alias of a map: `<<: *name`"),
         ),
+        // The scanner's own limit, which is set to that of the budget.
+        Error::ExternalMessage { msg, .. } if msg.contains("recursion limit") => too_deep(limits),
         Error::ExternalMessage { msg, .. } => syntax_words(msg),
         Error::Eof { .. } => ("the text ends too early".to_owned(), None),
         other => {
@@ -187,18 +180,19 @@ fn words(error: &Error, limits: &Limits) -> (String, Option<String>) {
     }
 }
 
+fn too_deep(limits: &Limits) -> (String, Option<String>) {
+    (
+        format!(
+            "lists and maps are nested more than {} levels deep",
+            limits.depth
+        ),
+        Some("no Kubernetes object is nested that deep: is a bracket not closed?".to_owned()),
+    )
+}
+
 fn budget_words(breach: &BudgetBreach, limits: &Limits) -> (String, Option<String>) {
     match breach {
-        BudgetBreach::Depth { .. } => (
-            format!(
-                "lists and maps are nested more than {} levels deep",
-                limits.depth
-            ),
-            Some(
-                "no Kubernetes object is nested that deep: look for brackets that are not closed"
-                    .to_owned(),
-            ),
-        ),
+        BudgetBreach::Depth { .. } => too_deep(limits),
         BudgetBreach::Documents { .. } => (
             format!("the file has more than {} documents", limits.documents),
             Some("split it into several files".to_owned()),

@@ -210,3 +210,10 @@ fn syntax_errors_have_a_place_and_a_help() {
         );
     }
 }
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_key() {
+    let text = "\u{feff}kind: x\n";
+    let root = one(text);
+    assert_eq!(root.get("kind").map(|node| covered(text, node)), Some("x"));
+}

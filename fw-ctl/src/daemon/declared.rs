@@ -1,0 +1,99 @@
+//! What the operator declared, as the daemon gets it: compiled, or what is wrong.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::cli::output::plain;
+use crate::compile::CapacityError;
+use crate::compile::plan::Plan;
+use crate::config::Config;
+use crate::control::protocol::Failure;
+use crate::diagnostic::Diagnostic;
+use crate::exit;
+use crate::observe::Numbered;
+use crate::policy::rules::{CidrMatchMode, RuleSet};
+use crate::trace::Context;
+
+/// What the operator's files compile to.
+pub struct Compiled {
+    /// The plan; its mode is that of the configuration.
+    pub plan: Plan,
+    /// Policies that were read.
+    pub policies: usize,
+    /// What was said about the files.
+    pub warnings: Vec<Diagnostic>,
+    /// The rules that it was compiled from.
+    pub rules: RuleSet,
+    /// Which identities CIDR rules may match.
+    pub cidr_match_mode: CidrMatchMode,
+    /// Who addresses are.
+    pub identities: Arc<Numbered>,
+    /// Addresses that the inventory gives the node, for questions without a node.
+    pub node_addresses: BTreeSet<IpAddr>,
+}
+
+impl Compiled {
+    /// What a trace needs, on a node that has the addresses `local`.
+    #[must_use]
+    pub fn context<'a>(&'a self, local: &'a BTreeSet<IpAddr>) -> Context<'a> {
+        Context {
+            plan: &self.plan,
+            rules: &self.rules,
+            cidr_match_mode: self.cidr_match_mode,
+            local,
+            identities: &self.identities,
+        }
+    }
+}
+
+/// Why files make no plan.
+#[derive(Debug)]
+pub enum Wrong {
+    /// Something is wrong with them.
+    Files(Vec<Diagnostic>),
+    /// What they say does not fit the kernel's tables.
+    TooLarge(Box<CapacityError>),
+}
+
+impl Wrong {
+    /// For the one who asked; `what` is not done.
+    #[must_use]
+    pub fn failure(&self, what: &str) -> Failure {
+        match self {
+            Self::Files(errors) => Failure::refused(what, errors),
+            Self::TooLarge(error) => {
+                let text = error.to_string();
+                let (why, help) = text.split_once("; try: ").unwrap_or((&text, ""));
+                let failure = Failure::new(exit::REFUSED, format!("{what}: {why}"));
+                if help.is_empty() {
+                    failure
+                } else {
+                    failure.help(help)
+                }
+            }
+        }
+    }
+
+    /// A line for each error, for logs and `status`.
+    pub(super) fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Files(errors) => errors.iter().map(plain).collect(),
+            Self::TooLarge(error) => vec![error.to_string()],
+        }
+    }
+}
+
+/// Where configuration and policies come from.
+pub trait Sources {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    fn config(&self) -> Result<Config, Vec<Diagnostic>>;
+    /// Reads policies and inventory, and compiles them.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, or that they do not fit.
+    fn compile(&self, config: &Config) -> Result<Compiled, Wrong>;
+}
