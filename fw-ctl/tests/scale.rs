@@ -25,7 +25,7 @@ use fw_ctl::policy::schema::{LabelSelector, Operator, Requirement};
 
 /// What an unoptimised build on a busy machine may take; the work of a naive
 /// compiler (100 million trials of a selector) takes far longer there.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn rules(list: impl IntoIterator<Item = (Peers, u16)>) -> RuleSet {
     let source = Arc::new(Source {

@@ -81,7 +81,7 @@ impl Sorted {
         }
         let unused = out.protocols[UNUSED].clone();
         for protocol in PORT_PROTOCOLS.into_iter().chain([ICMP, ICMPV6]) {
-            out.protocols[usize::from(protocol)] = unused.clone();
+            out.protocols[usize::from(protocol)].clone_from(&unused);
         }
         out
     }
