@@ -1,6 +1,12 @@
 //! Every verdict of Cilium's own policy engine in the conformance corpora, through
 //! the reference engine and through the compiled plan.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests may, and say what they have seen"
+)]
+
 mod common;
 
 use common::corpus::{self, describe};

@@ -20,6 +20,9 @@ impl Plan {
     }
 
     /// Class of a peer's address.
+    ///
+    /// # Panics
+    /// If the plan lacks a default route, which [`Plan::peers`] promises.
     #[must_use]
     pub fn peer_class(&self, peer: IpAddr) -> u16 {
         longest_prefix(&self.peers, peer)
@@ -43,6 +46,9 @@ impl Plan {
 
 impl DirectionPlan {
     /// Class of a service.
+    ///
+    /// # Panics
+    /// If a service with a port is not of TCP, UDP or SCTP.
     #[must_use]
     pub fn service_class(&self, service: Service) -> u16 {
         match service {

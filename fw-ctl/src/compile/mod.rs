@@ -21,6 +21,8 @@ pub mod plan;
 mod rules;
 mod services;
 mod summary;
+#[cfg(test)]
+mod tests;
 
 use fw_common::wire::{Direction, MATRIX_WORDS};
 use ipnet::IpNet;
@@ -81,6 +83,9 @@ const WORKING_WORDS: usize = 128 * MATRIX_WORDS as usize;
 /// # Errors
 /// When the plan would not fit the kernel's tables; the message names the largest
 /// contributors.
+///
+/// # Panics
+/// Never: what is converted to 16 bits was checked to fit before.
 pub fn compile(
     rules: &RuleSet,
     identities: &Identities,
@@ -103,7 +108,7 @@ pub fn compile(
     });
     let peer_table = peers::without_implied(peer_classes.collect());
     let mut directions = Vec::with_capacity(2);
-    for (matrix, services) in matrices.into_iter().zip(services) {
+    for (matrix, services) in matrices.iter().zip(&services) {
         directions.push(direction_plan(matrix, services, rows.count, rules)?);
     }
     let directions = directions
@@ -121,8 +126,8 @@ pub fn compile(
 
 /// Merges equal columns and checks that the result fits.
 fn direction_plan(
-    matrix: Matrix,
-    services: services::ServiceClasses,
+    matrix: &Matrix,
+    services: &services::ServiceClasses,
     rows: usize,
     rules: &RuleSet,
 ) -> Result<DirectionPlan, CapacityError> {

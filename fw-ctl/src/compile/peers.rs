@@ -136,7 +136,9 @@ impl ByLabels {
             let selectors = match set {
                 PeerSet::Address(_) => continue,
                 PeerSet::Rule(Peers::Any) => {
-                    selected.iter_mut().for_each(|bits| bits.insert(number));
+                    for bits in &mut selected {
+                        bits.insert(number);
+                    }
                     continue;
                 }
                 PeerSet::Rule(Peers::Only(selectors)) => selectors,
@@ -226,7 +228,9 @@ impl<'a> Walk<'a> {
                 Change::AddressSet(set) => self.address.take(set),
             }
         }
-        take.into_iter().for_each(|set| self.cidr.take(set));
+        for set in take {
+            self.cidr.take(set);
+        }
     }
 }
 

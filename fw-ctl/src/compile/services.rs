@@ -1,7 +1,7 @@
 //! Service classes: services that every rule of a direction treats alike.
 
 use super::bits::{Bits, Counted, Interner};
-use crate::policy::rules::{PORT_PROTOCOLS, ServiceRange, Services};
+use crate::policy::rules::{ICMP, ICMPV6, PORT_PROTOCOLS, ServiceRange, Services};
 
 /// The classes of one direction.
 pub(super) struct ServiceClasses {
@@ -32,7 +32,9 @@ pub(super) fn classify(sets: &[Services]) -> ServiceClasses {
             .iter()
             .map(|members| {
                 let mut bits = sorted.all.clone();
-                members.iter().for_each(|set| bits.insert(*set));
+                for set in members {
+                    bits.insert(*set);
+                }
                 classes.number(&bits)
             })
             .collect()
@@ -77,11 +79,9 @@ impl Sorted {
                 Services::Only(ranges) => ranges.iter().for_each(|range| out.add(set, *range)),
             }
         }
-        for protocol in PORT_PROTOCOLS
-            .into_iter()
-            .chain([crate::policy::rules::ICMP, crate::policy::rules::ICMPV6])
-        {
-            out.protocols[usize::from(protocol)] = out.protocols[UNUSED].clone();
+        let unused = out.protocols[UNUSED].clone();
+        for protocol in PORT_PROTOCOLS.into_iter().chain([ICMP, ICMPV6]) {
+            out.protocols[usize::from(protocol)].clone_from(&unused);
         }
         out
     }

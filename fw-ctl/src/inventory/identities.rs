@@ -53,6 +53,9 @@ impl Identities {
     }
 
     /// The labels of who has an address.
+    ///
+    /// # Panics
+    /// Never: both default routes are always there.
     #[must_use]
     pub fn of(&self, address: IpAddr) -> &Arc<LabelSet> {
         longest_prefix(&self.entries, address).expect("both default routes are always there")
@@ -80,6 +83,9 @@ impl Identities {
 
 /// The value of the longest prefix that holds an address. The table is sorted by
 /// prefix (`IpNet`'s order) and has no prefix twice.
+///
+/// # Panics
+/// Never: the lengths that are tried are those of the family.
 #[must_use]
 pub fn longest_prefix<T>(table: &[(IpNet, T)], address: IpAddr) -> Option<&T> {
     let address = address.to_canonical();

@@ -110,11 +110,9 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, (PathBuf, std::io::Error)> {
         let wanted = entry
             .extension()
             .is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known));
-        if hidden {
-            continue;
-        } else if entry.is_dir() {
+        if entry.is_dir() && !hidden {
             found.extend(files(&entry)?);
-        } else if wanted {
+        } else if wanted && !hidden {
             found.push(entry);
         }
     }

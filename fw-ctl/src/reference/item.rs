@@ -53,27 +53,27 @@ pub(super) fn matches(item: &Item, peer: &Peer<'_>, flow: &Flow) -> bool {
 
 fn peers(item: &Item, peer: &Peer<'_>) -> Answer {
     let mut answers = vec![
-        any(&item.endpoints, |selector| {
+        any(item.endpoints.as_ref(), |selector| {
             selector.scoped_to_pods(peer.cluster).matches(peer.labels)
         }),
-        any(&item.nodes, |selector| {
+        any(item.nodes.as_ref(), |selector| {
             selector.scoped_to_nodes(peer.cluster).matches(peer.labels)
         }),
-        any(&item.entities, |entity| {
+        any(item.entities.as_ref(), |entity| {
             let selectors = entity.value.selectors(peer.cluster);
             selectors.iter().any(|one| one.matches(peer.labels))
         }),
-        any(&item.cidr, |cidr| {
+        any(item.cidr.as_ref(), |cidr| {
             outside(peer) && cidr.value.contains(&peer.address)
         }),
-        any(&item.cidr_set, |rule| {
+        any(item.cidr_set.as_ref(), |rule| {
             outside(peer) && cidr_rule(rule, peer)
         }),
     ];
     // These are not enforced; a policy that uses them is not loaded.
-    answers.push(any(&item.groups, |_| false));
-    answers.push(any(&item.services, |_| false));
-    answers.push(any(&item.fqdns, |_| false));
+    answers.push(any(item.groups.as_ref(), |_| false));
+    answers.push(any(item.services.as_ref(), |_| false));
+    answers.push(any(item.fqdns.as_ref(), |_| false));
     let empty_lists = [
         item.endpoints.as_ref().is_some_and(Vec::is_empty),
         item.nodes.as_ref().is_some_and(Vec::is_empty),
@@ -96,7 +96,7 @@ fn peers(item: &Item, peer: &Peer<'_>) -> Answer {
     Answer::Absent
 }
 
-fn any<T>(list: &Option<Vec<T>>, means: impl Fn(&T) -> bool) -> Answer {
+fn any<T>(list: Option<&Vec<T>>, means: impl Fn(&T) -> bool) -> Answer {
     match list {
         None => Answer::Absent,
         Some(list) if list.iter().any(means) => Answer::Match,

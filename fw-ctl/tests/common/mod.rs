@@ -1,6 +1,11 @@
 //! What several test programs share: the corpora, and everything that an engine
 //! judges by, made from texts.
 #![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests may, and say when they are skipped"
+)]
 
 pub mod corpus;
 pub mod scenario;

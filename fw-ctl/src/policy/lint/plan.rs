@@ -59,8 +59,8 @@ pub(super) fn check(input: &Input<'_>, subject: &Subject<'_>, found: &mut Vec<Di
         checked.never_deciding(found);
         if let Some(inventory) = subject.inventory {
             checked.around_nodes(inventory, found);
+            checked.no_dns(found);
         }
-        checked.no_dns(found);
     }
 }
 
@@ -250,7 +250,8 @@ impl Checked<'_> {
             })
     }
 
-    /// Egress default deny without DNS: almost nothing works then.
+    /// Egress default deny without DNS: almost nothing works then. Only the whole
+    /// set of policies and an inventory can tell.
     fn no_dns(&self, found: &mut Vec<Diagnostic>) {
         const DNS: ServiceRange = ServiceRange::Ports {
             protocol: 17,

@@ -1,0 +1,219 @@
+//! `fw-ctl policy test`, `list` and `lint` as an operator runs them: data on
+//! stdout, talk on stderr, and the exit codes.
+
+#![allow(clippy::unwrap_used, reason = "tests may")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+const POLICY: &str = "
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: host-all}
+spec:
+  nodeSelector: {matchLabels: {role: cp}}
+  ingress:
+  - fromCIDR: [192.0.2.0/24]
+    toPorts: [{ports: [{port: '22', protocol: TCP}]}]
+  ingressDeny:
+  - fromCIDR: [192.0.2.66/32]
+";
+const INVENTORY: &str = "
+{kind: Node, metadata: {name: n1, labels: {role: cp}}, status: {addresses: [{type: InternalIP, address: 10.0.0.10}]}}
+---
+kind: Deployment
+";
+const FLOWS: &str = r#"{"id":"a","src":"192.0.2.1","dst":"10.0.0.10","proto":"TCP","dport":22,"expect":"allow"}
+{"id":"b","src":"192.0.2.66","dst":"10.0.0.10","proto":"TCP","dport":22}
+{"id":"c","src":"203.0.113.7","dst":"10.0.0.10","proto":"TCP","sport":40000,"dport":22}
+{"id":"d","src":"10.0.0.10","dst":"203.0.113.7","proto":"UDP","dport":53}
+"#;
+
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new(policy: &str, flows: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("p.yaml", policy),
+            ("i.yaml", INVENTORY),
+            ("f.jsonl", flows),
+        ] {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        Self(dir)
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        run(self.0.path(), args)
+    }
+
+    fn test(&self, more: &[&str]) -> Output {
+        let args = "policy test --policies p.yaml --inventory i.yaml --node n1 --flows f.jsonl --engine reference";
+        let args: Vec<&str> = args.split(' ').chain(more.iter().copied()).collect();
+        self.run(&args)
+    }
+}
+
+fn run(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_fw-ctl"))
+        .args(args)
+        .current_dir(dir)
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap()
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let parse = |line| serde_json::from_str(line).unwrap();
+    text.lines().map(parse).collect()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn every_flow_has_a_line_that_names_who_decided() {
+    let output = Files::new(POLICY, FLOWS).test(&["-o", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let line = |id, direction, verdict, policy, rule, reason, origin| {
+        json!({
+            "id": id, "direction": direction, "verdict": verdict, "policy": policy,
+            "rule": rule, "reason": reason, "origin": origin,
+        })
+    };
+    let p = "host-all";
+    assert_eq!(
+        lines(&output),
+        [
+            line(
+                "a",
+                "ingress",
+                "allow",
+                p,
+                "ingress[0]",
+                "allow-rule",
+                "p.yaml:8"
+            ),
+            line(
+                "b",
+                "ingress",
+                "deny",
+                p,
+                "ingressDeny[0]",
+                "deny-rule",
+                "p.yaml:11"
+            ),
+            line(
+                "c",
+                "ingress",
+                "deny",
+                p,
+                "ingress[0]",
+                "default-deny",
+                "p.yaml:8"
+            ),
+            line("d", "egress", "allow", "", "no-policy", "no-policy", ""),
+        ]
+    );
+    assert!(stderr(&output).contains("Deployment skipped"));
+}
+
+#[test]
+fn an_unmet_expectation_is_told_and_exits_1() {
+    let flows = FLOWS.replace("\"expect\":\"allow\"", "\"expect\":\"deny\"");
+    let output = Files::new(POLICY, &flows).test(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("flow a: expected deny, got allow"), "{said}");
+    assert!(said.contains("1 of 1 expectations not met"), "{said}");
+}
+
+#[test]
+fn failsafe_and_enforcement_are_asked_for() {
+    let files = Files::new(POLICY, FLOWS);
+    let reasons = |more: &[&str]| -> Vec<Value> {
+        let all = lines(&files.test(&[more, &["-o", "json"]].concat()));
+        all.into_iter()
+            .map(|mut line| line["reason"].take())
+            .collect()
+    };
+    assert_eq!(
+        reasons(&["--with-builtins"]),
+        ["failsafe", "failsafe", "failsafe", "no-policy"]
+    );
+    assert_eq!(reasons(&["--enforcement", "always"])[3], "default-deny");
+    assert_eq!(reasons(&["--enforcement", "never"]), ["no-policy"; 4]);
+}
+
+#[test]
+fn a_policy_that_is_not_enforced_is_refused() {
+    let policy = POLICY.replace(
+        "  - fromCIDR: [192.0.2.0/24]\n",
+        "  - authentication: {mode: required}\n",
+    );
+    let output = Files::new(&policy, FLOWS).test(&[]);
+    assert_eq!(output.status.code(), Some(3));
+    let said = stderr(&output);
+    assert!(said.contains("not enforced by fw-ctl"), "{said}");
+    assert!(said.contains("p.yaml:8"), "{said}");
+}
+
+#[test]
+fn a_line_that_is_no_flow_is_wrong_usage() {
+    let output = Files::new(POLICY, "{\"src\":1}\n").test(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("f.jsonl: line 1:"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn lists_say_whom_policies_protect() {
+    let files = Files::new(POLICY, FLOWS);
+    let output = files.run(&[
+        "policy",
+        "list",
+        "p.yaml",
+        "--inventory",
+        "i.yaml",
+        "--node",
+        "n1",
+        "-o",
+        "json",
+    ]);
+    let list = &lines(&output)[0];
+    assert_eq!(list["schema"], 1);
+    let policy = &list["policies"][0];
+    assert_eq!(policy["subject"], "nodes with role=cp");
+    assert_eq!(policy["selected"], true);
+    assert_eq!(policy["rules"]["ingressDeny"], 1);
+    let output = files.run(&["policy", "list", "--builtin", "-o", "json"]);
+    assert_eq!(
+        lines(&output)[0]["builtins"][0]["name"],
+        "neighbor-discovery"
+    );
+}
+
+#[test]
+fn lint_exits_1_with_findings_and_0_without() {
+    let files = Files::new(POLICY, FLOWS);
+    let lint = |files: &Files| files.run(&["policy", "lint", "p.yaml", "-o", "json"]);
+    let output = lint(&files);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(lines(&output)[0], json!({"schema": 1, "findings": []}));
+    let deadly = POLICY.replace("192.0.2.66/32", "0.0.0.0/0");
+    let output = lint(&Files::new(&deadly, FLOWS));
+    assert_eq!(output.status.code(), Some(1));
+    let findings = lines(&output)[0]["findings"].take();
+    assert_eq!(
+        (&findings[0]["file"], &findings[0]["line"]),
+        (&json!("p.yaml"), &json!(8))
+    );
+}

@@ -1,0 +1,147 @@
+//! Large rule sets and inventories: compiled in a second where optimised, and
+//! still deciding right. The limit here only catches work that grows with rules
+//! times pods; times belong to the benchmarks.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests may, and say how long it took"
+)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fw_common::wire::{Builtin, Direction};
+use fw_ctl::compile::plan::{Mode, Plan};
+use fw_ctl::compile::{Enforcement, Options, compile};
+use fw_ctl::diagnostic::{Source, Span};
+use fw_ctl::inventory::Identities;
+use fw_ctl::policy::label::{K8S, Label, LabelKey, LabelSet};
+use fw_ctl::policy::rules::{
+    CidrBlock, CidrMatchMode, Origin, PeerSelector, Peers, Rule, RuleSet, Service, ServiceRange,
+    Services,
+};
+use fw_ctl::policy::schema::{LabelSelector, Operator, Requirement};
+
+/// What an unoptimised build on a busy machine may take; the work of a naive
+/// compiler (100 million trials of a selector) takes far longer there.
+const LIMIT: Duration = Duration::from_mins(1);
+
+fn rules(list: impl IntoIterator<Item = (Peers, u16)>) -> RuleSet {
+    let source = Arc::new(Source {
+        name: "p.yaml".to_owned(),
+        text: String::new(),
+    });
+    let mut set = RuleSet::default();
+    let direction = &mut set.directions[0];
+    for (i, (peers, port)) in list.into_iter().enumerate() {
+        direction.rules.push(Rule {
+            deny: false,
+            peers,
+            services: Services::Only(vec![ServiceRange::Ports {
+                protocol: 6,
+                first: port,
+                last: port,
+            }]),
+            origin: Origin {
+                policy: "p".into(),
+                rule: format!("ingress[{i}]"),
+                source: Arc::clone(&source),
+                span: Span::default(),
+            },
+        });
+    }
+    direction.default_deny = direction.rules.first().map(|rule| rule.origin.clone());
+    set
+}
+
+fn timed(rules: &RuleSet, identities: &Identities) -> Plan {
+    let options = Options {
+        mode: Mode::Enforce,
+        builtins: Builtin::ALL,
+        enforcement: Enforcement::Default,
+        cidr_match_mode: CidrMatchMode::World,
+        failsafe: Vec::new(),
+    };
+    let start = Instant::now();
+    let plan = compile(rules, identities, &options).unwrap();
+    let took = start.elapsed();
+    println!("{plan}: {took:?}");
+    assert!(took < LIMIT, "{took:?}");
+    plan
+}
+
+fn decides(plan: &Plan, peer: [u8; 4], port: u16) -> Option<&str> {
+    let service = Service::Port { protocol: 6, port };
+    let word = plan.lookup(Direction::Ingress, peer.into(), service);
+    word.is_allow().then(|| plan.rule(word).rule.as_str())
+}
+
+fn address(n: u32) -> [u8; 4] {
+    (0x0a00_0000 + n).to_be_bytes()
+}
+
+fn app(n: u32) -> String {
+    format!("app-{n}")
+}
+
+#[test]
+fn ten_thousand_rules_and_ten_thousand_pods() {
+    const APPS: u32 = 500;
+    let identities = Identities::new((0..10_000).map(|n| {
+        let labels: LabelSet = [
+            Label::new(K8S, "app", app(n % APPS)),
+            Label::new(K8S, "pod", n.to_string()),
+        ]
+        .into_iter()
+        .collect();
+        let prefix = ipnet::IpNet::from(std::net::IpAddr::from(address(n)));
+        (prefix, Arc::new(labels))
+    }));
+    let selector = |n: u32| {
+        let requirement = Requirement {
+            key: LabelKey::parse("app"),
+            operator: Operator::In(vec![app(n)]),
+            span: Span::default(),
+        };
+        PeerSelector::Labels(LabelSelector {
+            span: Span::default(),
+            requirements: vec![requirement],
+        })
+    };
+    let list = (0..10_000_u32).map(|n| {
+        let port = 1_000 + u16::try_from(n / APPS).unwrap();
+        (Peers::Only(vec![selector(n % APPS)]), port)
+    });
+    let plan = timed(&rules(list), &identities);
+    assert_eq!(plan.rows, APPS + 1);
+    assert_eq!(decides(&plan, address(7_042), 1_003), Some("ingress[1542]"));
+    assert_eq!(decides(&plan, address(7_042), 1_020), None);
+    assert_eq!(decides(&plan, address(10_000), 1_003), None);
+}
+
+fn block(n: u32) -> PeerSelector {
+    let address = std::net::IpAddr::from(address(n * 2));
+    PeerSelector::Cidr(CidrBlock {
+        cidr: address.into(),
+        except: Vec::new(),
+    })
+}
+
+#[test]
+fn ten_thousand_rules_with_a_prefix_each() {
+    let list = (0..10_000).map(|n| (Peers::Only(vec![block(n)]), 22));
+    let plan = timed(&rules(list), &Identities::default());
+    assert_eq!((plan.rows, plan.directions[0].columns), (10_001, 2));
+    assert_eq!(decides(&plan, address(2 * 77), 22), Some("ingress[77]"));
+    assert_eq!(decides(&plan, address(2 * 77 + 1), 22), None);
+}
+
+#[test]
+fn one_rule_with_a_hundred_thousand_prefixes() {
+    let all = Peers::Only((0..100_000).map(block).collect());
+    let plan = timed(&rules([(all, 22)]), &Identities::default());
+    assert_eq!(plan.rows, 2);
+    assert_eq!(plan.peers.len(), 100_002);
+    assert_eq!(decides(&plan, address(2 * 99_999), 22), Some("ingress[0]"));
+}
