@@ -83,25 +83,25 @@ impl<'a, P: Packet, T: Tables> Case<'a, P, T> {
 
     /// Policy denies it.
     #[inline(always)]
-    pub fn denied(&self, word: VerdictWord, flow: &Flow) -> Verdict {
+    pub fn denied(&self, word: VerdictWord, flow: &Flow, report: bool) -> Verdict {
         let reason = if word.is_explicit_deny() {
             DropReason::DenyRule
         } else {
             DropReason::DefaultDeny
         };
         self.count_rule(word.rule());
-        self.stop(flow, word.rule(), reason)
+        self.stop(flow, word.rule(), reason, report)
     }
 
     /// It cannot be read; `flow` has what is known of it.
     #[inline(always)]
     pub fn unreadable(&self, flow: &Flow, reason: DropReason) -> Verdict {
-        self.stop(flow, RULE_NO_POLICY, reason)
+        self.stop(flow, RULE_NO_POLICY, reason, true)
     }
 
     /// Drops, or in audit mode says that it would.
     #[inline(never)]
-    fn stop(&self, flow: &Flow, rule: u16, reason: DropReason) -> Verdict {
+    fn stop(&self, flow: &Flow, rule: u16, reason: DropReason, report: bool) -> Verdict {
         let enforce = self.enforces();
         let (counter, action) = if enforce {
             (Counter::Dropped(reason), Action::Deny)
@@ -109,7 +109,7 @@ impl<'a, P: Packet, T: Tables> Case<'a, P, T> {
             (Counter::Audited(reason), Action::Audit)
         };
         self.count(counter);
-        if self.may_report(KIND_DENIED) {
+        if report && self.may_report(KIND_DENIED) {
             self.report(flow, rule, action, reason as u8);
         }
         if enforce {

@@ -27,9 +27,10 @@ pub(super) fn remember<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow)
     }
 }
 
-/// Remembers the connection that the packet belongs to, or that it goes on.
+/// Remembers the connection that the packet belongs to, or that it goes on. True
+/// if it was not remembered before.
 #[inline(never)]
-pub(super) fn touch<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) {
+pub(super) fn touch<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) -> bool {
     let origin = match case.direction {
         Direction::Ingress => Origin::Remote,
         Direction::Egress => Origin::Local,
@@ -39,6 +40,7 @@ pub(super) fn touch<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) {
         // A new connection takes over the five-tuple of an old one.
         Some(state) if state.origin == origin as u8 || !flow.l4.is_pure_syn() => {
             refresh(case.tables, flow, state, now);
+            false
         }
         _ => {
             if may_begin(case.direction, flow) {
@@ -50,6 +52,7 @@ pub(super) fn touch<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) {
                 };
                 case.tables.set_flow(&flow.key, state(now, origin, phase));
             }
+            true
         }
     }
 }

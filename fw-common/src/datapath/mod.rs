@@ -99,10 +99,9 @@ fn judge<P: Packet, T: Tables>(case: &mut Case<'_, P, T>, flow: &Flow, behind: &
     if behind.quotes && conntrack::is_related(case, &behind.quoted) {
         return case.pass(Counter::Related);
     }
-    if !case.enforces() {
-        // In audit mode the packet passes. Its replies must be known as such:
-        // else they would look like connections that their sender began.
-        conntrack::touch(case, flow);
-    }
-    case.denied(word, flow)
+    // In audit mode the packet passes. Its replies must be known as such, else
+    // they would look like connections that their sender began; and like an
+    // allowed connection it is reported once.
+    let report = case.enforces() || conntrack::touch(case, flow);
+    case.denied(word, flow, report)
 }

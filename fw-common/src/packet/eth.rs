@@ -65,7 +65,12 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Link, DropReason> {
         },
         broadcast: ethernet.destination == [0xff; 6],
     };
-    let mut tags = 0;
+    // A tag that was moved out of the frame counts like the others.
+    let mut tags = if packet.offloaded_tag().is_some() {
+        1
+    } else {
+        0
+    };
     while tags < MAX_VLAN_TAGS {
         if !is_tag(link.ethertype) {
             return Ok(link);

@@ -83,7 +83,7 @@ fn check(step: &Step, direction: Direction, outcome: &Outcome) -> Result<(), Str
         .map(|event| (event.action, event.rule, event.vlan));
     let action = match step.expect {
         Counter::Dropped(_) => Some(Action::Deny),
-        Counter::Audited(_) => Some(Action::Audit),
+        Counter::Audited(_) if step.begins => Some(Action::Audit),
         Counter::Allowed | Counter::Failsafe if step.begins => Some(Action::Allow),
         _ => None,
     };

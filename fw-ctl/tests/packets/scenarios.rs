@@ -782,11 +782,12 @@ fn audit() -> Vec<Scenario> {
                 0,
             ),
             into(
-                "data",
+                "data, reported no more",
                 tcp(attacker, closed, ACK),
                 Audited(DefaultDeny),
                 DENY_IN,
-            ),
+            )
+            .quiet(),
             out(
                 "denied out",
                 tcp((NODE, 40000), (STRANGER, 25), SYN),
