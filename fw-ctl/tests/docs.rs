@@ -30,7 +30,7 @@ fn paths(text: &str) -> BTreeSet<String> {
     quoted
         .chain(linked)
         .filter(|word| tops.iter().any(|top| word.starts_with(top)))
-        .filter(|word| word.contains('/') || word.ends_with(".md"))
+        .filter(|word| word.contains('/') || word.contains(".md"))
         .filter(|word| !word.contains(char::is_whitespace))
         .map(str::to_owned)
         .collect()

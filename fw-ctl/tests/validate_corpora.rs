@@ -1,6 +1,7 @@
 //! The corpora of acceptance: single documents with their verdicts, and public
 //! policy files. They are not part of the project; `FW_CONFORMANCE` says where
 //! they lie.
+#![allow(clippy::print_stdout, reason = "what is skipped is printed")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -17,7 +17,7 @@ const LINK_CREATE: i32 = 28;
 const TYPE_XDP: u32 = 6;
 /// `BPF_XDP` of `enum bpf_attach_type`.
 const ATTACH_XDP: u32 = 37;
-/// `XDP_FLAGS_DRV_MODE` (include/uapi/linux/if_link.h).
+/// `XDP_FLAGS_DRV_MODE` (`include/uapi/linux/if_link.h`).
 const DRIVER_MODE: u32 = 1 << 2;
 /// `r0 = XDP_PASS; exit`, as `struct bpf_insn`.
 const PASS: [u64; 2] = [0x0000_0002_0000_00b7, 0x0000_0000_0000_0095];

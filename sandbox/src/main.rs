@@ -16,7 +16,7 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// The fw-ctl binary [default: $FW_CTL, else target/release/fw-ctl]
+    /// The fw-ctl binary [default: $`FW_CTL`, else target/release/fw-ctl]
     #[arg(long, value_name = "FILE")]
     fw_ctl: Option<PathBuf>,
     /// Policies to enforce on the node

@@ -1,6 +1,6 @@
 //! What the firewall reports: `fw-ctl monitor` read line by line.
 //!
-//! The lines have the format of `cilium monitor` (pkg/monitor/datapath_policy.go):
+//! The lines have the format of `cilium monitor` (`pkg/monitor/datapath_policy.go)`:
 //! `Policy verdict log: flow 0x0 local EP ID 1, remote ID world, proto 6, ingress,
 //! action deny, auth: disabled, match none, 203.0.113.7:40000 -> 10.0.0.10:22 tcp SYN`
 
@@ -106,7 +106,10 @@ impl Monitor {
         if let Some(stdout) = stdout {
             let shared = shared.clone();
             thread::spawn(move || {
-                for line in BufReader::new(stdout).lines().map_while(|line| line.ok()) {
+                for line in BufReader::new(stdout)
+                    .lines()
+                    .map_while(std::result::Result::ok)
+                {
                     shared.hear(line);
                 }
             });
@@ -114,7 +117,10 @@ impl Monitor {
         if let Some(stderr) = stderr {
             let shared = shared.clone();
             thread::spawn(move || {
-                for _ in BufReader::new(stderr).lines().map_while(|line| line.ok()) {
+                for _ in BufReader::new(stderr)
+                    .lines()
+                    .map_while(std::result::Result::ok)
+                {
                     shared.lock().ready = true;
                     shared.news.notify_all();
                 }

@@ -72,7 +72,8 @@ pub(crate) fn remove_all() {
 
 fn live() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {
     // A panic while the list is held leaves it whole: each change is one call.
-    LIVE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    LIVE.lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn remove_left_over(base: &Path) {

@@ -66,11 +66,7 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Link, DropReason> {
         broadcast: ethernet.destination == [0xff; 6],
     };
     // A tag that was moved out of the frame counts like the others.
-    let mut tags = if packet.offloaded_tag().is_some() {
-        1
-    } else {
-        0
-    };
+    let mut tags = usize::from(packet.offloaded_tag().is_some());
     while tags < MAX_VLAN_TAGS {
         if !is_tag(link.ethertype) {
             return Ok(link);

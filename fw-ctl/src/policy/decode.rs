@@ -104,7 +104,7 @@ fn decode_into(
     let text = |node: Option<&Node>| node.and_then(Node::as_str).unwrap_or_default().to_owned();
     let mut kind = text(node.get("kind"));
     if kind.is_empty() {
-        kind = default_kind.unwrap_or_default().to_owned();
+        default_kind.unwrap_or_default().clone_into(&mut kind);
     }
     let name = text(
         node.get("metadata")

@@ -1,5 +1,6 @@
 //! Decoding policy documents, rule by rule of the schema: what is accepted, as
 //! what, and what is said about the rest.
+#![allow(clippy::too_many_lines, reason = "one document has everything in it")]
 
 mod document;
 mod layer7;
@@ -13,6 +14,7 @@ use fw_ctl::policy::decode::{Body, Decoded, decode};
 use fw_ctl::policy::schema::PolicyDocument;
 use fw_ctl::policy::yaml;
 
+/// The documents of a text, decoded.
 pub fn decode_text(text: &str) -> Vec<Decoded> {
     let source = Arc::new(Source {
         name: "t.yaml".into(),
@@ -27,6 +29,7 @@ pub fn decode_text(text: &str) -> Vec<Decoded> {
         .collect()
 }
 
+/// The only document of a text, decoded.
 pub fn one(text: &str) -> Decoded {
     let mut all = decode_text(text);
     assert_eq!(all.len(), 1, "{text}");
@@ -46,6 +49,7 @@ pub fn ports(ports: &str) -> String {
     host(&format!("ingress: [{{toPorts: [{{ports: [{ports}]}}]}}]"))
 }
 
+/// The policy of a text that must be accepted.
 pub fn policy(text: &str) -> PolicyDocument {
     let decoded = one(text);
     match decoded.body {
@@ -54,6 +58,7 @@ pub fn policy(text: &str) -> PolicyDocument {
     }
 }
 
+/// The messages of the errors, or of the warnings.
 pub fn messages(decoded: &Decoded, errors: bool) -> Vec<&str> {
     let matching = decoded
         .diagnostics
@@ -62,6 +67,7 @@ pub fn messages(decoded: &Decoded, errors: bool) -> Vec<&str> {
     matching.map(|found| found.message.as_str()).collect()
 }
 
+/// The warnings about a text that must be accepted.
 pub fn warnings(text: &str) -> Vec<String> {
     let decoded = one(text);
     assert!(
@@ -76,6 +82,7 @@ pub fn warnings(text: &str) -> Vec<String> {
 }
 
 #[track_caller]
+/// Fails unless the text is accepted.
 pub fn accepts(text: &str) {
     let decoded = one(text);
     assert!(

@@ -10,7 +10,7 @@ use fw_ctl::compile::plan::{DirectionPlan, Mode, Plan, PlanRule};
 /// Default deny of ingress, and of egress.
 pub const DENY_IN: u16 = 1;
 pub const DENY_OUT: u16 = 2;
-/// TCP 22 and UDP 9000 from 10.0.1.0/24 and fd00:1::/64.
+/// TCP 22 and UDP 9000 from 10.0.1.0/24 and `fd00:1::/64`.
 pub const SSH: u16 = 3;
 /// TCP 80, ICMP echo requests of both families and VRRP from anybody.
 pub const PUBLIC: u16 = 4;
@@ -21,7 +21,7 @@ pub const FAILSAFE: u16 = 6;
 /// Egress to TCP 443, UDP 53 and echo requests to anybody.
 pub const OUT: u16 = 7;
 
-/// 10.0.0.1, fd00::1 and a link-local address.
+/// 10.0.0.1, `fd00::1` and a link-local address.
 pub fn local() -> BTreeSet<IpAddr> {
     ["10.0.0.1", "fd00::1", "fe80::1"]
         .map(|text| text.parse().expect("an address"))

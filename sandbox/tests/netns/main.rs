@@ -3,6 +3,11 @@
 //! The binary is `$FW_CTL`, else the workspace's `target/release/fw-ctl`, else
 //! `target/debug/fw-ctl`. Without root or a binary a test says `skipped: …`; with
 //! `FW_KERNEL_TESTS=require` that is a failure.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops at the first thing that is not as it should be"
+)]
 
 mod audit;
 mod builtins;

@@ -33,7 +33,7 @@ pub(super) struct Object<'n> {
     entries: &'n [(Spanned<String>, Node)],
 }
 
-impl<'n> Field<'n> {
+impl Field<'_> {
     pub(super) fn span(&self) -> Span {
         self.node.span
     }

@@ -87,7 +87,9 @@ fn rules(
             continue;
         };
         count[n] = items.len();
-        items.iter().for_each(|item| decode(cx, item));
+        for item in &items {
+            decode(cx, item);
+        }
         if !items.is_empty() {
             rule.l7.push(Spanned {
                 value: key,

@@ -30,7 +30,7 @@ pub(super) fn label_selector(
         Severity::Warning
     };
     cx.unknown_fields(&object, &FIELDS, severity);
-    requirements(cx, &object, &parse_key)
+    Some(requirements(cx, &object, &parse_key))
 }
 
 /// Reads a selector over the labels of `CiliumCIDRGroup`s: Cilium puts the source
@@ -41,7 +41,7 @@ pub(super) fn cidr_group_selector(cx: &mut Decoder, at: &Field<'_>) -> Option<La
         source: "cidrgroup".to_owned(),
         key: text.to_owned(),
     };
-    requirements(cx, &object, &key)
+    Some(requirements(cx, &object, &key))
 }
 
 /// Reads a list of selectors.
@@ -63,7 +63,7 @@ fn requirements(
     cx: &mut Decoder,
     object: &Object<'_>,
     key_of: &dyn Fn(&str) -> LabelKey,
-) -> Option<LabelSelector> {
+) -> LabelSelector {
     let mut requirements = Vec::new();
     if let Some(labels) = object.get("matchLabels") {
         for (key, value) in cx.string_map(&labels) {
@@ -91,10 +91,10 @@ fn requirements(
             requirements.extend(expression(cx, &item, key_of));
         }
     }
-    Some(LabelSelector {
+    LabelSelector {
         span: object.field.span(),
         requirements,
-    })
+    }
 }
 
 fn expression(

@@ -66,7 +66,7 @@ pub(super) fn diagnostic(
         .and_then(|at| tab_in_indentation(&source.text, at))
     {
         diagnostic.span = Some(tab);
-        diagnostic.message = "a tab in the indentation".to_owned();
+        "a tab in the indentation".clone_into(&mut diagnostic.message);
         diagnostic.help = Some("YAML is indented with spaces only: replace the tab".to_owned());
     } else if let Some((key, second)) = duplicate_key(error, &source.text) {
         diagnostic.span = Some(second);
