@@ -3,8 +3,9 @@
 mod common;
 
 use common::corpus::describe;
+use common::engines::judge_with_all;
 use common::scenario::{Scenario, scenarios};
-use fw_ctl::engine::{Engine, Judgement, Table};
+use fw_ctl::engine::{Engine, Judgement};
 use fw_ctl::reference::Reference;
 use proptest::prelude::*;
 
@@ -15,10 +16,8 @@ fn judge(scenario: &Scenario) -> Result<Vec<Judgement>, TestCaseError> {
     let plan = context
         .plan()
         .map_err(|error| TestCaseError::fail(error.to_string()))?;
-    let engines: [(&str, Box<dyn Engine>); 1] = [("table", Box::new(Table::new(plan)))];
     let expected = judgements(&mut Reference::new(context), &flows)?;
-    for (name, mut engine) in engines {
-        let found = judgements(engine.as_mut(), &flows)?;
+    for (name, found) in judge_with_all(plan, &flows) {
         for ((flow, expected), found) in flows.iter().zip(&expected).zip(&found) {
             prop_assert_eq!(found, expected, "{}: {}", name, describe(flow));
         }

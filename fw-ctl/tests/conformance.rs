@@ -1,5 +1,5 @@
 //! Every verdict of Cilium's own policy engine in the conformance corpora, through
-//! the reference engine and through the compiled plan.
+//! all engines.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,11 +10,12 @@
 mod common;
 
 use common::corpus::{self, describe};
-use fw_ctl::engine::{Engine, Judgement, Table};
+use common::engines::judge_with_all;
+use fw_ctl::engine::{Engine, Judgement};
 use fw_ctl::policy::label::{Label, LabelKey};
 use fw_ctl::reference::Reference;
 
-/// Judges a whole file with both engines.
+/// Judges a whole file with every engine.
 ///
 /// With ICMP type 0 read as Cilium reads it (every type), every verdict must be
 /// Cilium's. Read as we read it (echo reply), only verdicts on ICMP may differ.
@@ -37,12 +38,12 @@ fn check(file: &str, least_entries: usize, least_flows: usize) {
     let mut by_type_zero = 0;
     let mut wrong = Vec::new();
     for mut entry in corpus.entries {
-        let ours = both(&entry.name, &entry.context, &entry.flows);
+        let ours = all(&entry.name, &entry.context, &entry.flows);
         let documents = corpus::with_type_zero_as_wildcard(&entry.context.documents);
         let cilium = match documents {
             Some(documents) => {
                 entry.context.documents = documents;
-                both(&entry.name, &entry.context, &entry.flows)
+                all(&entry.name, &entry.context, &entry.flows)
             }
             None => ours.clone(),
         };
@@ -68,8 +69,8 @@ fn check(file: &str, least_entries: usize, least_flows: usize) {
     println!("{file}: {judged} flows, {by_type_zero} decided by ICMP type 0 alone");
 }
 
-/// What both engines say; they must agree on who decided, too.
-fn both(
+/// What the engines say; they must agree on who decided, too.
+fn all(
     name: &str,
     context: &fw_ctl::engine::Context,
     flows: &[fw_ctl::engine::Flow],
@@ -78,9 +79,10 @@ fn both(
     let plan = context
         .plan()
         .unwrap_or_else(|error| panic!("{name}: {error}"));
-    let table = Table::new(plan).judge(flows).unwrap();
-    for ((flow, reference), table) in flows.iter().zip(&reference).zip(&table) {
-        assert_eq!(reference, table, "{name}: {}", describe(flow));
+    for (engine, found) in judge_with_all(plan, flows) {
+        for ((flow, reference), found) in flows.iter().zip(&reference).zip(&found) {
+            assert_eq!(reference, found, "{name}, {engine}: {}", describe(flow));
+        }
     }
     reference
 }

@@ -27,7 +27,7 @@ mod program {
     fn action(verdict: Verdict) -> i32 {
         match verdict {
             Verdict::Pass => TC_ACT_UNSPEC,
-            Verdict::Drop => TC_ACT_SHOT as i32,
+            Verdict::Drop => TC_ACT_SHOT,
         }
     }
 

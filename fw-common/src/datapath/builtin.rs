@@ -14,16 +14,16 @@ const FRAGMENTATION_NEEDED: u8 = 4;
 #[inline(always)]
 pub fn passes(enabled: u32, direction: Direction, ip: &Ip, flow: &Flow) -> bool {
     let l4 = &flow.l4;
-    let Some(builtin) = (match l4.protocol {
+    let Some(builtin) = (match (ip.family, l4.protocol) {
         // From farther than the link it is forged (RFC 4861 §6.1, §7.1).
-        ICMPV6 if is_discovery(l4.icmp_type) && ip.hop_limit == 255 && l4.icmp_code == 0 => {
+        (6, ICMPV6) if is_discovery(l4.icmp_type) && ip.hop_limit == 255 && l4.icmp_code == 0 => {
             Some(Builtin::NeighborDiscovery)
         }
-        ICMPV6 if l4.icmp_type == icmp::PACKET_TOO_BIG_V6 => Some(Builtin::PacketTooBig),
-        ICMP if l4.icmp_type == icmp::UNREACHABLE && l4.icmp_code == FRAGMENTATION_NEEDED => {
+        (6, ICMPV6) if l4.icmp_type == icmp::PACKET_TOO_BIG_V6 => Some(Builtin::PacketTooBig),
+        (4, ICMP) if l4.icmp_type == icmp::UNREACHABLE && l4.icmp_code == FRAGMENTATION_NEEDED => {
             Some(Builtin::FragmentationNeeded)
         }
-        UDP => dhcp(direction, ip.family, l4.source, l4.destination),
+        (_, UDP) => dhcp(direction, ip.family, l4.source, l4.destination),
         _ => None,
     }) else {
         return false;

@@ -14,7 +14,7 @@ use crate::packet::Packet;
 use crate::packet::behind::{self, Behind};
 use crate::packet::front::{self, Front};
 use crate::packet::ip::{Addresses, Part};
-use crate::wire::{Counter, Direction, DropReason};
+use crate::wire::{Builtin, Counter, Direction, DropReason};
 use case::Case;
 use flow::Flow;
 use tables::Tables;
@@ -54,6 +54,7 @@ pub fn run<P: Packet, T: Tables>(packet: &P, tables: &T, direction: Direction) -
         return case.pass(Counter::NotLocal);
     }
     if let Direction::Egress = direction
+        && view.plan.builtins & Builtin::Multicast.bit() != 0
         && (front.broadcast || flow.peer().is_multicast(ip.family))
     {
         return case.pass(Counter::Multicast);

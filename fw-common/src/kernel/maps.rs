@@ -9,7 +9,7 @@ use crate::wire::{
     PeerKeyV4, PeerKeyV6, PortClasses, RULES as RULE_ENTRIES, Tally,
 };
 
-const _: () = assert!(core::mem::size_of::<Event>() % 8 == 0);
+const _: () = assert!(size_of::<Event>().is_multiple_of(8));
 
 /// Prefixes of one family in both generations. The trie takes memory only for
 /// what is in it.

@@ -153,7 +153,7 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn report(&self, event: Event) {
         let Some(mut entry) = EVENTS.reserve::<Event>(0) else {
-            self.lost();
+            lost();
             return;
         };
         entry.write(event);
@@ -169,13 +169,12 @@ impl Tables for KernelTables {
     }
 }
 
-impl KernelTables {
-    #[inline(always)]
-    fn lost(&self) {
-        if let Some(budget) = EVENT_BUDGET.get_ptr_mut(0) {
-            // SAFETY: as in `may_report`.
-            unsafe { (*budget).lost += 1 };
-        }
+/// The ring buffer was full.
+#[inline(always)]
+fn lost() {
+    if let Some(budget) = EVENT_BUDGET.get_ptr_mut(0) {
+        // SAFETY: as in `may_report`.
+        unsafe { (*budget).lost += 1 };
     }
 }
 

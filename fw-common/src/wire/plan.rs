@@ -206,21 +206,30 @@ pod!(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Builtin {
+    /// Egress to multicast addresses and to the broadcast addresses of IPv4, and of
+    /// Ethernet. (What arrives for such an address is not for the node's own, and
+    /// never judged.)
+    Multicast = 0,
     /// Router and neighbour solicitation and advertisement (ICMPv6 133–136) with
     /// hop limit 255 and code 0 (RFC 4861, RFC 4890 §4.4.1).
-    NeighborDiscovery = 0,
+    NeighborDiscovery = 1,
     /// DHCP client: UDP 67 to 68 in, 68 to 67 out (RFC 2131).
-    DhcpV4 = 1,
+    DhcpV4 = 2,
     /// DHCPv6 client: UDP 547 to 546 in, 546 to 547 out (RFC 8415).
-    DhcpV6 = 2,
+    DhcpV6 = 3,
     /// ICMP 3/4, "fragmentation needed" (RFC 1191).
-    FragmentationNeeded = 3,
+    FragmentationNeeded = 4,
     /// ICMPv6 2, "packet too big" (RFC 8201).
-    PacketTooBig = 4,
+    PacketTooBig = 5,
 }
 
 /// Every built-in with its name and what it lets pass, in the order of the bits.
-pub const BUILTINS: [(Builtin, &str, &str); 5] = [
+pub const BUILTINS: [(Builtin, &str, &str); 6] = [
+    (
+        Builtin::Multicast,
+        "multicast",
+        "egress to multicast and broadcast addresses",
+    ),
     (
         Builtin::NeighborDiscovery,
         "neighbor-discovery",

@@ -204,7 +204,7 @@ fn mistakes_are_named_with_line_and_key() {
         (
             "[builtins]\ndisable = [\"dhcp\"]\n",
             &[
-                "2:12 `builtins.disable.0`: no built-in is called `dhcp`; there are: neighbor-discovery, dhcpv4-client, dhcpv6-client, fragmentation-needed, packet-too-big | ",
+                "2:12 `builtins.disable.0`: no built-in is called `dhcp`; there are: multicast, neighbor-discovery, dhcpv4-client, dhcpv6-client, fragmentation-needed, packet-too-big | ",
             ],
         ),
     ];

@@ -11,10 +11,6 @@ use crate::datapath::frame::{Packet, Payload};
 use crate::datapath::{DatapathError, Hook, ModelRun, Outcome, TestRun};
 use crate::reference::builtin_name;
 
-/// Name of the allowance for packets of the node to groups, which the datapath
-/// does not judge.
-const MULTICAST: &str = "multicast";
-
 /// Judges frames by a plan.
 pub struct Datapath {
     place: Place,
@@ -137,10 +133,7 @@ impl Datapath {
             return Err(unexpected());
         };
         let word = match (counter, outcome.rule()) {
-            (Counter::Multicast, _) => {
-                return Ok(Judgement::builtin(flow.direction, MULTICAST));
-            }
-            (Counter::Builtin, _) => {
+            (Counter::Builtin | Counter::Multicast, _) => {
                 let name = builtin_name(self.plan.builtins, flow).ok_or_else(unexpected)?;
                 return Ok(Judgement::builtin(flow.direction, name));
             }

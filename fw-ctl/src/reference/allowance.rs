@@ -1,5 +1,7 @@
 //! What passes before any policy: built-ins and failsafe entries.
 
+use std::net::IpAddr;
+
 use fw_common::wire::{BUILTINS, Builtin, Direction};
 
 use crate::compile::Options;
@@ -56,6 +58,7 @@ fn allows(builtin: Builtin, flow: &Flow) -> bool {
         flow.protocol == UDP && (flow.source_port, flow.destination_port) == ports
     };
     match builtin {
+        Builtin::Multicast => flow.direction == Direction::Egress && is_group(flow.destination),
         Builtin::NeighborDiscovery => {
             flow.protocol == ICMPV6
                 && !v4
@@ -68,6 +71,15 @@ fn allows(builtin: Builtin, flow: &Flow) -> bool {
             flow.protocol == ICMP && v4 && (flow.icmp_type, flow.icmp_code) == (3, 4)
         }
         Builtin::PacketTooBig => flow.protocol == ICMPV6 && !v4 && flow.icmp_type == 2,
+    }
+}
+
+/// Multicast, or the limited broadcast of IPv4 (RFC 919).
+#[must_use]
+pub fn is_group(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_multicast(),
     }
 }
 

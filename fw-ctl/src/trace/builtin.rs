@@ -3,6 +3,7 @@
 use fw_common::wire::{BUILTINS, Builtin, Direction};
 
 use crate::control::protocol::Flow;
+use crate::reference::is_group;
 
 const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
@@ -26,6 +27,7 @@ fn fits(builtin: Builtin, flow: &Flow, direction: Direction) -> bool {
             }
     };
     match builtin {
+        Builtin::Multicast => direction == Direction::Egress && is_group(flow.destination),
         Builtin::NeighborDiscovery => {
             flow.protocol == ICMPV6 && (133..=136).contains(&flow.destination_port)
         }

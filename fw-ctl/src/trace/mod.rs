@@ -182,9 +182,6 @@ impl Tracer<'_> {
                 format!("{destination} is the node's: ingress"),
                 Some(Direction::Ingress),
             ),
-            (true, false) if destination.is_multicast() => {
-                (format!("{destination} is a multicast address"), None)
-            }
             (true, false) => (
                 format!("{source} is the node's: egress"),
                 Some(Direction::Egress),

@@ -8,6 +8,7 @@
 )]
 
 pub mod corpus;
+pub mod engines;
 pub mod scenario;
 
 use fw_ctl::compile::plan::Mode;
