@@ -1,0 +1,97 @@
+//! The table.
+
+mod audit;
+mod connections;
+mod fragments;
+mod headers;
+mod icmp_errors;
+mod policy;
+mod surroundings;
+
+use fw_common::wire::Counter;
+use fw_ctl::compile::plan::Mode;
+
+/// Which way a packet of the table goes.
+pub enum Way {
+    In,
+    Out,
+    Forwarded,
+    /// No packet: the plan is replaced by the same in this mode.
+    Reload(Mode),
+}
+
+/// One packet.
+pub struct Step {
+    pub what: &'static str,
+    pub way: Way,
+    pub frame: Vec<u8>,
+    pub expect: Counter,
+    /// The rule in the event.
+    pub rule: u16,
+    pub vlan: u16,
+    /// An allowed packet that is reported, being the first of its connection.
+    pub begins: bool,
+}
+
+/// Packets in order.
+pub struct Scenario {
+    pub name: &'static str,
+    pub mode: Mode,
+    pub steps: Vec<Step>,
+}
+
+fn step(what: &'static str, way: Way, frame: Vec<u8>, expect: Counter, rule: u16) -> Step {
+    Step {
+        what,
+        way,
+        frame,
+        expect,
+        rule,
+        vlan: 0,
+        begins: true,
+    }
+}
+
+fn into(what: &'static str, frame: Vec<u8>, expect: Counter, rule: u16) -> Step {
+    step(what, Way::In, frame, expect, rule)
+}
+
+fn out(what: &'static str, frame: Vec<u8>, expect: Counter, rule: u16) -> Step {
+    step(what, Way::Out, frame, expect, rule)
+}
+
+fn reload(mode: Mode) -> Step {
+    step("reload", Way::Reload(mode), Vec::new(), Counter::NoPlan, 0)
+}
+
+impl Step {
+    /// Inside a connection: allowed, but not reported again.
+    fn quiet(mut self) -> Self {
+        self.begins = false;
+        self
+    }
+    fn in_vlan(mut self, vlan: u16) -> Self {
+        self.vlan = vlan;
+        self
+    }
+}
+
+fn enforced(name: &'static str, steps: Vec<Step>) -> Scenario {
+    Scenario {
+        name,
+        mode: Mode::Enforce,
+        steps,
+    }
+}
+
+pub fn all() -> Vec<Scenario> {
+    let mut all = vec![];
+    all.extend(policy::scenarios());
+    all.extend(connections::scenarios());
+    all.extend(icmp_errors::scenarios());
+    all.extend(fragments::scenarios());
+    all.extend(headers::scenarios());
+    all.extend(surroundings::scenarios());
+    all.extend(audit::scenarios());
+    all
+}

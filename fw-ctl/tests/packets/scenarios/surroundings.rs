@@ -1,0 +1,122 @@
+//! What is not our business, and what always passes.
+
+use fw_common::wire::Counter::{Builtin, Dropped, Multicast, NotIp, NotLocal};
+use fw_common::wire::DropReason::DefaultDeny;
+
+use super::{Scenario, enforced, into, out};
+use crate::frames::*;
+use crate::plan::DENY_IN;
+
+pub fn scenarios() -> Vec<Scenario> {
+    let mut arp = vec![0; 60];
+    arp[12..14].copy_from_slice(&[0x08, 0x06]);
+    let mut lldp = arp.clone();
+    lldp[12..14].copy_from_slice(&[0x88, 0xcc]);
+    let mut far = icmp("fe80::2", "fe80::1", 135, 0);
+    far[21] = 64;
+    let mut broadcast = udp((NODE, 5000), ("10.0.0.255", 5000));
+    broadcast[..6].fill(0xff);
+    vec![
+        enforced(
+            "not our business",
+            vec![
+                into("ARP", arp.clone(), NotIp, 0),
+                out("ARP out", arp, NotIp, 0),
+                into("LLDP", lldp, NotIp, 0),
+                into(
+                    "to somebody else",
+                    tcp((STRANGER, 1), ("10.0.0.2", 22), SYN),
+                    NotLocal,
+                    0,
+                ),
+                into(
+                    "multicast",
+                    udp((STRANGER, 5353), ("224.0.0.251", 5353)),
+                    NotLocal,
+                    0,
+                ),
+                into(
+                    "to somebody else, unreadable",
+                    tcp((STRANGER, 1), ("10.0.0.2", 22), SYN)[..40].to_vec(),
+                    NotLocal,
+                    0,
+                ),
+                out(
+                    "under a foreign address",
+                    udp(("10.42.0.9", 1), (STRANGER, 123)),
+                    NotLocal,
+                    0,
+                ),
+                out(
+                    "multicast out",
+                    udp((NODE, 5353), ("224.0.0.251", 5353)),
+                    Multicast,
+                    0,
+                ),
+                out(
+                    "multicast out, IPv6",
+                    udp((NODE6, 5353), ("ff02::fb", 5353)),
+                    Multicast,
+                    0,
+                ),
+                out(
+                    "limited broadcast",
+                    udp((NODE, 68), ("255.255.255.255", 67)),
+                    Multicast,
+                    0,
+                ),
+                out("broadcast of the subnet", broadcast, Multicast, 0),
+            ],
+        ),
+        enforced(
+            "built-ins",
+            vec![
+                into(
+                    "neighbour solicitation",
+                    icmp("fe80::2", "fe80::1", 135, 0),
+                    Builtin,
+                    0,
+                ),
+                into(
+                    "neighbour advertisement",
+                    icmp(STRANGER6, NODE6, 136, 0),
+                    Builtin,
+                    0,
+                ),
+                into("solicitation from afar", far, Dropped(DefaultDeny), DENY_IN),
+                into(
+                    "redirect is none",
+                    icmp("fe80::2", "fe80::1", 137, 0),
+                    Dropped(DefaultDeny),
+                    DENY_IN,
+                ),
+                out(
+                    "solicitation out",
+                    icmp("fe80::1", "fe80::2", 135, 0),
+                    Builtin,
+                    0,
+                ),
+                into("DHCP answer", udp((STRANGER, 67), (NODE, 68)), Builtin, 0),
+                out("DHCP renewal", udp((NODE, 68), (STRANGER, 67)), Builtin, 0),
+                into(
+                    "DHCP server's port",
+                    udp((STRANGER, 68), (NODE, 67)),
+                    Dropped(DefaultDeny),
+                    DENY_IN,
+                ),
+                into(
+                    "DHCPv6 answer",
+                    udp(("fe80::2", 547), ("fe80::1", 546)),
+                    Builtin,
+                    0,
+                ),
+                into(
+                    "DHCPv6 ports in IPv4",
+                    udp((STRANGER, 547), (NODE, 546)),
+                    Dropped(DefaultDeny),
+                    DENY_IN,
+                ),
+            ],
+        ),
+    ]
+}
