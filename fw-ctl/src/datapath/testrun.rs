@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions, TestRunResult};
 use fw_common::wire::{
@@ -99,6 +100,17 @@ impl Outcome {
     }
 }
 
+/// Runs in one call of the kernel: some tenths of a second.
+const MEASURED_AT_ONCE: u64 = 1_000_000;
+
+/// One call of the kernel.
+struct Ran {
+    /// Of the last run.
+    verdict: Verdict,
+    /// Mean of a run.
+    duration: Duration,
+}
+
 /// Programs and tables of its own.
 pub struct TestRun {
     programs: Programs,
@@ -145,6 +157,38 @@ impl TestRun {
         Ok(())
     }
 
+    /// Judges by `plan` from now on, and reports nothing: for [`Self::measure`].
+    ///
+    /// # Errors
+    /// As [`super::Datapath::install`].
+    pub fn install_silent(&mut self, plan: &Plan) -> Result<(), DatapathError> {
+        self.installed += 1;
+        write_and_flip(&mut self.tables, plan, self.installed, 0)?;
+        Ok(())
+    }
+
+    /// How long the program of `hook` takes for `times` runs on one frame, by the
+    /// kernel's own clock.
+    ///
+    /// # Errors
+    /// The kernel refuses to run.
+    pub fn measure(
+        &mut self,
+        hook: Hook,
+        frame: &[u8],
+        times: u64,
+    ) -> Result<Duration, DatapathError> {
+        let mut total = Duration::ZERO;
+        let mut left = times;
+        while left > 0 {
+            let repeat = left.min(MEASURED_AT_ONCE) as u32;
+            // The kernel answers with the mean of a run.
+            total += self.execute(hook, frame, repeat)?.duration * repeat;
+            left -= u64::from(repeat);
+        }
+        Ok(total)
+    }
+
     /// Makes `addresses` those of the node.
     ///
     /// # Errors
@@ -178,7 +222,7 @@ impl TestRun {
     pub fn run(&mut self, hook: Hook, frame: &[u8]) -> Result<Outcome, DatapathError> {
         while self.next_event()?.is_some() {}
         let before = self.tables.counters()?;
-        let verdict = self.execute(hook, frame)?;
+        let verdict = self.execute(hook, frame, 1)?.verdict;
         let after = self.tables.counters()?;
         let moved = before
             .into_iter()
@@ -226,9 +270,10 @@ impl TestRun {
         self.tables.rule_counters(self.tables.active()?, rules)
     }
 
-    fn execute(&mut self, hook: Hook, frame: &[u8]) -> Result<Verdict, DatapathError> {
+    fn execute(&mut self, hook: Hook, frame: &[u8], repeat: u32) -> Result<Ran, DatapathError> {
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
+        options.repeat = repeat;
         let mut context = [0_u8; SKB_INGRESS_IFINDEX + 4];
         if hook == Hook::TcEgressForwarded {
             // The loopback interface, which every network namespace has as 1.
@@ -248,10 +293,13 @@ impl TestRun {
                 &error,
             )
         })?;
-        Ok(if result.return_value == drop {
-            Verdict::Drop
-        } else {
-            Verdict::Pass
+        Ok(Ran {
+            verdict: if result.return_value == drop {
+                Verdict::Drop
+            } else {
+                Verdict::Pass
+            },
+            duration: result.duration,
         })
     }
 
