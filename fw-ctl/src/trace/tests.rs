@@ -167,7 +167,7 @@ fn every_way_through() {
             17,
             (5353, 5353),
             "allow",
-            "passes: not judged",
+            builtin,
         ),
         (
             "192.0.2.1",
