@@ -221,6 +221,19 @@ const fn is_extension(next: u8) -> bool {
 }
 
 impl Address {
+    /// The node's own, wherever it comes from (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3).
+    /// Nothing on the wire should have it, but with `route_localnet` the kernel
+    /// delivers it to services that listen on localhost only (CVE-2020-8558).
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_loopback(&self, family: u8) -> bool {
+        if family == 4 {
+            self.v4_bytes()[0] == 127
+        } else {
+            self.0[0] == 0 && self.0[1] == 0 && self.0[2] == 0 && self.0[3] == 1_u32.to_be()
+        }
+    }
+
     /// Multicast, or the limited broadcast of IPv4 (RFC 5771, RFC 919, RFC 4291).
     #[inline(always)]
     #[must_use]

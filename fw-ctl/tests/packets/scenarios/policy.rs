@@ -101,6 +101,18 @@ pub fn scenarios() -> Vec<Scenario> {
                     PUBLIC,
                 ),
                 into(
+                    "to localhost, from the wire",
+                    tcp((STRANGER6, 4000), ("::1", 10_250), SYN),
+                    Dropped(DefaultDeny),
+                    DENY_IN,
+                ),
+                into(
+                    "to localhost in IPv4, from the wire",
+                    tcp((STRANGER, 4000), ("127.0.0.1", 10_250), SYN),
+                    Dropped(DefaultDeny),
+                    DENY_IN,
+                ),
+                into(
                     "to a link-local address",
                     tcp(("fe80::2", 4000), ("fe80::1", 22), SYN),
                     Dropped(DefaultDeny),
