@@ -62,6 +62,18 @@ impl Kernel for Fake {
         pins.log.push(format!("install {number}"));
         Ok(in_force)
     }
+    fn set_mode(&mut self, mode: Mode) -> Result<InForce, Failure> {
+        let mut pins = self.0.borrow_mut();
+        let Some(active) = &mut pins.active else {
+            return Err(Failure::new(exit::REFUSED, "no plan is in force"));
+        };
+        active.mode = mode;
+        active.hash[0] = u8::from(mode == Mode::Enforce) + 1;
+        let in_force = *active;
+        pins.tables = in_force.hash;
+        pins.log.push(format!("mode {mode:?}"));
+        Ok(in_force)
+    }
     fn read_back(&self) -> Result<[u8; 16], Failure> {
         Ok(self.0.borrow().tables)
     }
