@@ -100,7 +100,7 @@ pub(super) fn is_related<P: Packet, T: Tables>(case: &Case<'_, P, T>, quoted: &Q
             l4.source,
         ),
     };
-    if !case.tables.is_local(local) {
+    if !case.tables.is_local(case.view, local) {
         return false;
     }
     let ports = !is_icmp(l4.protocol);

@@ -50,7 +50,7 @@ pub fn run<P: Packet, T: Tables>(packet: &P, tables: &T, direction: Direction) -
     case.vlan = front.vlan;
     case.family = ip.family;
     let mut flow = Flow::between(direction, &addresses);
-    if !tables.is_local(&flow.key.local) && !flow.key.local.is_loopback(ip.family) {
+    if !tables.is_local(view, &flow.key.local) && !flow.key.local.is_loopback(ip.family) {
         return case.pass(Counter::NotLocal);
     }
     if let Direction::Egress = direction

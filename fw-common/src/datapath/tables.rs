@@ -13,6 +13,8 @@ pub struct View<'a> {
     pub index: u32,
     /// Never with number 0.
     pub plan: &'a Generation,
+    /// Whether the node has networks of its own beside its single addresses.
+    pub local_prefixes: bool,
 }
 
 /// A table of service classes by a small number.
@@ -33,8 +35,8 @@ pub enum Numbers {
 pub trait Tables {
     /// The plan in force, if one was ever installed.
     fn active(&self) -> Option<View<'_>>;
-    /// Whether the node has this address.
-    fn is_local(&self, address: &Address) -> bool;
+    /// Whether the node takes packets for this address as its own.
+    fn is_local(&self, view: View<'_>, address: &Address) -> bool;
     /// Class of a peer, by longest prefix.
     fn peer_class(&self, generation: u32, family: u8, address: &Address) -> Option<u32>;
     /// Service class of a port; `table` is a [`crate::wire::port_index`].

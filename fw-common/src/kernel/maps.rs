@@ -4,9 +4,9 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 
 use crate::wire::{
-    Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FlowKey, FlowState, FragmentKey,
-    GENERATIONS, Generation, L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS,
-    PeerKeyV4, PeerKeyV6, PortClasses, RULES as RULE_ENTRIES, Tally,
+    ActiveWord, Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FlowKey, FlowState,
+    FragmentKey, GENERATIONS, Generation, L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses,
+    PORT_PROTOCOLS, PeerKeyV4, PeerKeyV6, PortClasses, RULES as RULE_ENTRIES, Tally,
 };
 
 const _: () = assert!(size_of::<Event>().is_multiple_of(8));
@@ -16,6 +16,9 @@ const _: () = assert!(size_of::<Event>().is_multiple_of(8));
 const PEERS: u32 = 2_097_152;
 /// Addresses of the node.
 const LOCALS: u32 = 4_096;
+/// Prefixes that are the node's as a whole, and what is excepted of them. The trie
+/// takes memory only for what is in it.
+const LOCAL_NETWORKS: u32 = 65_536;
 /// Connections.
 const FLOWS: u32 = 131_072;
 /// Fragmented packets under way.
@@ -23,15 +26,19 @@ const FRAGMENTED: u32 = 8_192;
 /// Bytes of events that user space has not read yet.
 const EVENT_BYTES: u32 = 1 << 20;
 
-/// Index of the generation in force: the one word that a flip writes.
+/// The generation in force: the one word that a flip writes.
 #[map]
-pub static ACTIVE: Array<u32> = Array::pinned(1, 0);
+pub static ACTIVE: Array<ActiveWord> = Array::pinned(1, 0);
 /// By generation.
 #[map]
 pub static GENERATION: Array<Generation> = Array::pinned(GENERATIONS, 0);
 /// The node's addresses; the value is not used.
 #[map]
 pub static LOCAL: HashMap<Address, u32> = HashMap::pinned(LOCALS, 0);
+/// Networks of more than one address whose packets the node takes for its own, by
+/// the longest prefix of the (mapped) address: 1 if so, 0 if it is excepted.
+#[map]
+pub static LOCAL_PREFIXES: LpmTrie<Address, u32> = LpmTrie::pinned(LOCAL_NETWORKS, 0);
 /// Peer classes of IPv4.
 #[map]
 pub static PEERS_V4: LpmTrie<PeerKeyV4, u32> = LpmTrie::pinned(PEERS, 0);

@@ -5,8 +5,8 @@ use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::maps::lpm_trie::Key;
 
 use super::maps::{
-    ACTIVE, CONNTRACK, COUNTERS, EVENT_BUDGET, EVENTS, FRAGMENTS, GENERATION, LOCAL, MATRIX,
-    NUMBERS, PEERS_V4, PEERS_V6, PORTS, RULES,
+    ACTIVE, CONNTRACK, COUNTERS, EVENT_BUDGET, EVENTS, FRAGMENTS, GENERATION, LOCAL,
+    LOCAL_PREFIXES, MATRIX, NUMBERS, PEERS_V4, PEERS_V6, PORTS, RULES,
 };
 use crate::datapath::tables::{Numbers, Tables, View};
 use crate::wire::{
@@ -17,6 +17,8 @@ use crate::wire::{
 
 /// Bits of the key in front of the address: the generation.
 const GENERATION_BITS: u32 = 32;
+/// Bits of an address, mapped or not.
+const ADDRESS_BITS: u32 = 128;
 
 /// The maps of the program that runs.
 pub struct KernelTables;
@@ -26,17 +28,26 @@ impl Tables for KernelTables {
     fn active(&self) -> Option<View<'_>> {
         // SAFETY: the pointer is into an array map's value, which is never freed
         // while the program runs; volatile, so that the packet reads it once.
-        let index = unsafe { ACTIVE.get_ptr(0)?.read_volatile() };
+        let word = unsafe { ACTIVE.get_ptr(0)?.read_volatile() };
+        let index = word.index();
         let plan = GENERATION.get(index)?;
         if plan.number == 0 {
             return None;
         }
-        Some(View { index, plan })
+        Some(View {
+            index,
+            plan,
+            local_prefixes: word.has_local_prefixes(),
+        })
     }
 
     #[inline(always)]
-    fn is_local(&self, address: &Address) -> bool {
+    fn is_local(&self, view: View<'_>, address: &Address) -> bool {
         LOCAL.get_ptr(address).is_some()
+            || view.local_prefixes
+                && LOCAL_PREFIXES
+                    .get(Key::new(ADDRESS_BITS, *address))
+                    .is_some_and(|own| *own != 0)
     }
 
     #[inline(always)]

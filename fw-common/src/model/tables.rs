@@ -39,6 +39,9 @@ pub struct Model {
     pub active: u32,
     /// Addresses of the node.
     pub local: BTreeSet<Address>,
+    /// Networks of the node by (prefix length, network), both mapped: whether the
+    /// longest that fits makes an address the node's.
+    pub local_prefixes: BTreeMap<(u8, Address), bool>,
     /// The clock, in units of 2^30 ns.
     pub clock: Cell<u32>,
     flows: RefCell<BTreeMap<FlowKey, FlowState>>,
@@ -91,11 +94,18 @@ impl Tables for Model {
         (plan.number != 0).then_some(View {
             index: self.active,
             plan,
+            local_prefixes: !self.local_prefixes.is_empty(),
         })
     }
 
-    fn is_local(&self, address: &Address) -> bool {
-        self.local.contains(address)
+    fn is_local(&self, view: View<'_>, address: &Address) -> bool {
+        let longest = || {
+            (0..=128).rev().find_map(|length| {
+                let network = address.masked(6, length);
+                self.local_prefixes.get(&(length, network)).copied()
+            })
+        };
+        self.local.contains(address) || view.local_prefixes && longest() == Some(true)
     }
 
     fn peer_class(&self, generation: u32, family: u8, address: &Address) -> Option<u32> {

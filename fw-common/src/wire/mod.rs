@@ -15,14 +15,15 @@ pub use counter::{COUNTERS, Counter, Tally, counter_index};
 pub use event::{Action, EVENT_WINDOW_SHIFT, Event, EventBudget};
 pub use flow::{Address, FlowKey, FlowState, FragmentKey, L4, Origin, Phase};
 pub use plan::{
-    BUILTINS, Builtin, GENERATIONS, Generation, GenerationFlags, MATRIX_BLOCK_WORDS, MATRIX_BLOCKS,
-    MATRIX_WORDS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PeerKeyV4, PeerKeyV6, PortClasses,
-    RULE_NO_POLICY, RULES, VerdictWord, direction_index, matrix_index, port_index, rule_index,
+    ActiveWord, BUILTINS, Builtin, GENERATIONS, Generation, GenerationFlags, MATRIX_BLOCK_WORDS,
+    MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PeerKeyV4, PeerKeyV6,
+    PortClasses, RULE_NO_POLICY, RULES, VerdictWord, direction_index, matrix_index, port_index,
+    rule_index,
 };
 pub use reason::{DROP_REASONS, DropReason};
 
 /// Version of everything in this module, and the `v<N>` of the pin directory.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Which way a packet goes, seen from the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

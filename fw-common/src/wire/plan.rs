@@ -20,6 +20,40 @@ pub const PORT_PROTOCOLS: u32 = 3;
 /// The rule id of "no policy of this direction selects the node".
 pub const RULE_NO_POLICY: u16 = 0;
 
+/// The word in `ACTIVE`, the one that every packet reads first: which generation
+/// judges, and whether `LOCAL_PREFIXES` must be asked for addresses that are not in
+/// `LOCAL`. The bit is here and not in a table of its own because nearly every node
+/// has no such prefix, and then it costs no lookup to know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct ActiveWord(pub u32);
+
+impl ActiveWord {
+    const LOCAL_PREFIXES: u32 = 1 << 31;
+
+    /// The generation `index`, on a node with or without local prefixes.
+    #[must_use]
+    pub const fn new(index: u32, local_prefixes: bool) -> Self {
+        Self(if local_prefixes {
+            index | Self::LOCAL_PREFIXES
+        } else {
+            index
+        })
+    }
+    /// The generation that judges.
+    #[inline(always)]
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self.0 & !Self::LOCAL_PREFIXES
+    }
+    /// Whether there are local prefixes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_local_prefixes(self) -> bool {
+        self.0 & Self::LOCAL_PREFIXES != 0
+    }
+}
+
 /// Index of a direction of a generation.
 #[inline(always)]
 #[must_use]
@@ -193,6 +227,7 @@ pub struct PeerKeyV6 {
 }
 
 pod!(
+    ActiveWord: 4,
     Generation: 48,
     VerdictWord: 4,
     PortClasses: 131_072,

@@ -98,7 +98,7 @@ fn text(status: &Status, verbose: bool) -> String {
         lines.push(table(["NOT FILTERED", "WHY"], rows));
         lines.push(String::new());
         lines.push("ADDRESSES".into());
-        lines.extend(status.addresses.iter().map(ToString::to_string));
+        lines.extend(status.addresses.iter().cloned());
         let rows = status.counters.iter().map(|counter| {
             [
                 counter.direction.clone(),
@@ -167,7 +167,7 @@ mod tests {
                 why: "the driver can".into(),
             }],
             unfiltered: vec![],
-            addresses: vec!["10.0.0.1".parse().unwrap()],
+            addresses: vec!["10.0.0.1".into()],
             policies: 2,
             rules: 9,
             builtins: vec!["neighbor-discovery".into()],

@@ -90,7 +90,8 @@ fn offline(args: &Args, flow: Flow) -> Result<Trace, Failure> {
     let (inputs, unreadable) = Inputs::read(&loaded.config);
     let compiled = sources::compile(Arc::new(inputs), unreadable)
         .map_err(|wrong| wrong.failure("policies and inventory are refused"))?;
-    Ok(trace(compiled.context(&compiled.node_addresses), flow))
+    let local = compiled.node_addresses.iter().copied().collect();
+    Ok(trace(compiled.context(&local), flow))
 }
 
 fn text(answer: &Trace) -> String {

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::control::protocol::Failure;
 use crate::diagnostic::Diagnostic;
 use crate::exit;
+use crate::netlink::LocalAddresses;
 use crate::observe::Numbered;
 use crate::policy::rules::{CidrMatchMode, RuleSet};
 use crate::trace::Context;
@@ -39,7 +40,7 @@ pub struct Compiled {
 impl Compiled {
     /// What a trace needs, on a node that has the addresses `local`.
     #[must_use]
-    pub fn context<'a>(&'a self, local: &'a BTreeSet<IpAddr>) -> Context<'a> {
+    pub fn context<'a>(&'a self, local: &'a LocalAddresses) -> Context<'a> {
         Context {
             plan: &self.plan,
             rules: &self.rules,

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use fw_common::wire::{Counter, Direction, Tally, VerdictWord};
@@ -17,7 +16,7 @@ use crate::diagnostic::Diagnostic;
 use crate::diagnostic::{Severity, Source};
 use crate::exit;
 use crate::inventory::Identities;
-use crate::netlink::{Address, Link};
+use crate::netlink::{Address, Link, LocalAddresses};
 use crate::observe::Numbered;
 use crate::policy::rules::{CidrMatchMode, RuleSet};
 
@@ -27,7 +26,7 @@ struct Pins {
     active: Option<InForce>,
     tables: [u8; 16],
     links: Vec<AttachedLink>,
-    addresses: BTreeSet<IpAddr>,
+    addresses: LocalAddresses,
     /// What was done, in order.
     log: Vec<String>,
     full: bool,
@@ -82,7 +81,7 @@ impl Kernel for Fake {
     fn hash(&self, plan: &Plan) -> [u8; 16] {
         fake_hash(plan)
     }
-    fn set_local_addresses(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), Failure> {
+    fn set_local_addresses(&mut self, addresses: &LocalAddresses) -> Result<(), Failure> {
         let mut pins = self.0.borrow_mut();
         pins.addresses = addresses.clone();
         pins.log.push("addresses".into());
@@ -278,6 +277,7 @@ fn network(names: &[&str]) -> Network {
             address: "10.0.0.1".parse().unwrap(),
             global: true,
         }],
+        ..Network::default()
     }
 }
 

@@ -1,14 +1,11 @@
 //! What the daemon needs of the kernel.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-
 use fw_common::wire::{Counter, Direction, Tally};
 use serde::{Deserialize, Serialize};
 
 use crate::compile::plan::{Mode, Plan};
 use crate::control::protocol::Failure;
-use crate::netlink::Link;
+use crate::netlink::{Link, LocalAddresses};
 
 /// The plan that packets see, as the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +97,7 @@ pub trait Kernel {
     ///
     /// # Errors
     /// When they do not fit or cannot be written.
-    fn set_local_addresses(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), Failure>;
+    fn set_local_addresses(&mut self, addresses: &LocalAddresses) -> Result<(), Failure>;
     /// Filters a link, or adopts it when it is filtered already.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! The [`Kernel`] of a real node: what is pinned on its BPF file system.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 
 use fw_common::wire::{Counter, Direction, Tally};
 
@@ -10,7 +9,7 @@ use crate::compile::plan::{Mode, Plan};
 use crate::control::protocol::Failure;
 use crate::datapath::image::plan_hash;
 use crate::datapath::{self, Attached, Datapath, DatapathError, Installed, LinkRef, XdpWish};
-use crate::netlink::Link;
+use crate::netlink::{Link, LocalAddresses};
 
 /// The datapath, and why each link is attached as it is.
 pub struct Pinned {
@@ -76,7 +75,7 @@ impl Kernel for Pinned {
         plan_hash(plan)
     }
 
-    fn set_local_addresses(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), Failure> {
+    fn set_local_addresses(&mut self, addresses: &LocalAddresses) -> Result<(), Failure> {
         Ok(self.datapath.set_local_addresses(addresses)?)
     }
 

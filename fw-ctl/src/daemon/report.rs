@@ -172,7 +172,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 })
                 .collect(),
             unfiltered,
-            addresses: self.network.local_addresses().into_iter().collect(),
+            addresses: self.network.local_addresses().texts(),
             policies: self.installed.as_ref().map_or(0, |(_, c)| c.policies),
             rules: self
                 .installed

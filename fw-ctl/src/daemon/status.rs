@@ -31,7 +31,7 @@ pub struct Status {
     /// Every interface that is not.
     pub unfiltered: Vec<UnfilteredStatus>,
     /// Addresses that are the node's.
-    pub addresses: Vec<std::net::IpAddr>,
+    pub addresses: Vec<String>,
     /// Policies that were read.
     pub policies: usize,
     /// Rules of the plan.

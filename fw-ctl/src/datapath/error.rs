@@ -129,6 +129,18 @@ pub enum DatapathError {
         /// Entries that the table has.
         room: usize,
     },
+    /// The node has more addresses than a table.
+    #[error(
+        "the node has {needed} {what} of its own, and fw-ctl has room for {room}: what is for the new ones is not judged\ntry: ip route show table local"
+    )]
+    TooManyAddresses {
+        /// Addresses or networks.
+        what: &'static str,
+        /// How many there are.
+        needed: usize,
+        /// Entries that the table has.
+        room: u32,
+    },
     /// The plan contradicts itself.
     #[error(
         "the compiled plan is inconsistent: {0}\ntry: report this as a bug; nothing was changed"

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use super::pins::{self, Pins, failed};
 use super::programs::Programs;
 use super::tables::Tables;
 use crate::compile::plan::{Mode, Plan};
+use crate::netlink::LocalAddresses;
 
 /// Events of each kind that a CPU reports in one window (128 ms at 250 Hz),
 /// unless it is set otherwise: some thousand a second.
@@ -173,11 +173,8 @@ impl Datapath {
     /// Makes `addresses` those of the node. Only packets to or from them are judged.
     ///
     /// # Errors
-    /// The kernel refuses.
-    pub fn set_local_addresses(
-        &mut self,
-        addresses: &BTreeSet<IpAddr>,
-    ) -> Result<(), DatapathError> {
+    /// The kernel refuses, or there are more of them than the tables hold.
+    pub fn set_local_addresses(&mut self, addresses: &LocalAddresses) -> Result<(), DatapathError> {
         self.tables.set_local_addresses(addresses)
     }
 

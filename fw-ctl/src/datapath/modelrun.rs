@@ -2,9 +2,6 @@
 //! kernel. The lines that decide are those of the programs; only the tables are
 //! collections.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-
 use fw_common::datapath;
 use fw_common::model::{Model, ModelTables, SliceFrame};
 use fw_common::wire::NumberClasses;
@@ -12,6 +9,7 @@ use fw_common::wire::NumberClasses;
 use super::image::Image;
 use super::testrun::{Hook, Outcome, Verdict};
 use crate::compile::plan::{DirectionPlan, Plan};
+use crate::netlink::LocalAddresses;
 
 /// A node without a kernel.
 #[derive(Default)]
@@ -35,8 +33,10 @@ impl ModelRun {
     }
 
     /// Makes `addresses` those of the node.
-    pub fn set_local(&mut self, addresses: &BTreeSet<IpAddr>) {
-        self.model.local = addresses.iter().map(|&address| address.into()).collect();
+    pub fn set_local(&mut self, addresses: &LocalAddresses) {
+        let single = addresses.single().iter();
+        self.model.local = single.map(|&address| address.into()).collect();
+        self.model.local_prefixes = addresses.trie();
     }
 
     /// Judges a frame, with the connections that former frames left.

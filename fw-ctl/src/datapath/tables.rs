@@ -3,25 +3,28 @@
 //! Everything is opened from the pin and never from the object file: so the
 //! sizes that are checked are those that the kernel really has.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 
+use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use fw_common::wire::{
-    Address, COUNTERS, Counter, Direction, EventBudget, FlowKey, FlowState, FragmentKey,
-    GENERATIONS, Generation, L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS,
-    PeerKeyV4, PeerKeyV6, PortClasses, RULES, Tally, counter_index, rule_index,
+    ActiveWord, Address, COUNTERS, Counter, Direction, EventBudget, FlowKey, FlowState,
+    FragmentKey, GENERATIONS, Generation, L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses,
+    PORT_PROTOCOLS, PeerKeyV4, PeerKeyV6, PortClasses, RULES, Tally, counter_index, rule_index,
 };
 
 use super::error::DatapathError;
 use super::image::DIRECTIONS;
+use crate::netlink::LocalAddresses;
 
 /// The names of all maps: those of the pins.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 14] = [
     "ACTIVE",
     "GENERATION",
     "LOCAL",
+    "LOCAL_PREFIXES",
     "PEERS_V4",
     "PEERS_V6",
     "PORTS",
@@ -42,9 +45,12 @@ const PRESENT: u32 = 1;
 
 /// The maps of one datapath.
 pub struct Tables {
-    active: Array<MapData, u32>,
+    active: Array<MapData, ActiveWord>,
     pub(super) generations: Array<MapData, Generation>,
     local: HashMap<MapData, Address, u32>,
+    local_room: u32,
+    local_prefixes: LpmTrie<MapData, Address, u32>,
+    local_prefixes_room: u32,
     pub(super) peers_v4: LpmTrie<MapData, PeerKeyV4, u32>,
     pub(super) peers_v6: LpmTrie<MapData, PeerKeyV6, u32>,
     /// Most entries of the peer tables, IPv4 and IPv6, both generations together.
@@ -71,12 +77,16 @@ impl Tables {
         let (peers_v6, room_v6) = open_map(directory, "PEERS_V6")?;
         let (conntrack, conntrack_room) = open_map(directory, "CONNTRACK")?;
         let (fragments, fragments_room) = open_map(directory, "FRAGMENTS")?;
-        let (local, _) = open_map(directory, "LOCAL")?;
+        let (local, local_room) = open_map(directory, "LOCAL")?;
+        let (local_prefixes, local_prefixes_room) = open_map(directory, "LOCAL_PREFIXES")?;
         let sides = GENERATIONS * 2;
         Ok(Self {
             active: open_array(directory, "ACTIVE", 1)?,
             generations: open_array(directory, "GENERATION", GENERATIONS)?,
             local,
+            local_room,
+            local_prefixes,
+            local_prefixes_room,
             peers_v4,
             peers_v6,
             peer_room: [room_v4, room_v6],
@@ -98,7 +108,15 @@ impl Tables {
     /// # Errors
     /// The kernel cannot be asked.
     pub fn active(&self) -> Result<u32, DatapathError> {
+        Ok(self.active_word()?.index())
+    }
+
+    fn active_word(&self) -> Result<ActiveWord, DatapathError> {
         self.active.get(&0, 0).map_err(reading("ACTIVE"))
+    }
+
+    fn set_active(&mut self, word: ActiveWord) -> Result<(), DatapathError> {
+        self.active.set(0, word, 0).map_err(writing("ACTIVE"))
     }
 
     /// Lets packets see the generation `index`, from one to the next.
@@ -106,7 +124,8 @@ impl Tables {
     /// # Errors
     /// The kernel refuses; the old one stays in force.
     pub fn flip(&mut self, index: u32) -> Result<(), DatapathError> {
-        self.active.set(0, index, 0).map_err(writing("ACTIVE"))
+        let local_prefixes = self.active_word()?.has_local_prefixes();
+        self.set_active(ActiveWord::new(index, local_prefixes))
     }
 
     /// What the datapath knows of the generation `index`.
@@ -119,7 +138,7 @@ impl Tables {
             .map_err(reading("GENERATION"))
     }
 
-    /// The addresses that packets must have to be the node's business.
+    /// The single addresses that make packets the node's business.
     ///
     /// # Errors
     /// The kernel cannot be asked.
@@ -130,22 +149,53 @@ impl Tables {
             .collect()
     }
 
+    /// The networks that do, by length and network: see [`LocalAddresses::trie`].
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn local_prefixes(&self) -> Result<BTreeMap<(u8, Address), bool>, DatapathError> {
+        self.local_prefixes
+            .iter()
+            .map(|entry| {
+                let (key, own) = entry.map_err(reading("LOCAL_PREFIXES"))?;
+                let length = u8::try_from(key.prefix_len()).unwrap_or(u8::MAX);
+                Ok(((length, key.data()), own != 0))
+            })
+            .collect()
+    }
+
     /// Makes `addresses` the node's: adds first, then removes, so that no address
     /// that stays is ever missing.
     ///
     /// # Errors
-    /// The kernel refuses, or there are more addresses than the table holds.
-    pub fn set_local_addresses(
-        &mut self,
-        addresses: &BTreeSet<IpAddr>,
-    ) -> Result<(), DatapathError> {
+    /// The kernel refuses, or there are more addresses than the tables hold.
+    pub fn set_local_addresses(&mut self, addresses: &LocalAddresses) -> Result<(), DatapathError> {
+        let single = addresses.single();
+        let trie = addresses.trie();
+        fits("single addresses", single.len(), self.local_room)?;
+        fits("networks", trie.len(), self.local_prefixes_room)?;
         let old = self.local_addresses()?;
-        for address in addresses.difference(&old) {
+        let old_trie = self.local_prefixes()?;
+        for address in single.difference(&old) {
             self.local
                 .insert(Address::from(*address), PRESENT, 0)
                 .map_err(writing("LOCAL"))?;
         }
-        for address in old.difference(addresses) {
+        for (&(length, network), &own) in &trie {
+            if old_trie.get(&(length, network)) != Some(&own) {
+                let key = Key::new(u32::from(length), network);
+                self.local_prefixes
+                    .insert(&key, u32::from(own), 0)
+                    .map_err(writing("LOCAL_PREFIXES"))?;
+            }
+        }
+        let word = ActiveWord::new(self.active()?, !trie.is_empty());
+        self.set_active(word)?;
+        for (length, network) in old_trie.keys().filter(|key| !trie.contains_key(key)) {
+            let key = Key::new(u32::from(*length), *network);
+            present(self.local_prefixes.remove(&key)).map_err(writing("LOCAL_PREFIXES"))?;
+        }
+        for address in old.difference(single) {
             present(self.local.remove(&Address::from(*address))).map_err(writing("LOCAL"))?;
         }
         Ok(())
@@ -253,6 +303,13 @@ impl Tables {
     pub fn flush_fragments(&mut self) -> Result<usize, DatapathError> {
         flush(&mut self.fragments, self.fragments_room, "FRAGMENTS")
     }
+}
+
+fn fits(what: &'static str, needed: usize, room: u32) -> Result<(), DatapathError> {
+    if needed <= room as usize {
+        return Ok(());
+    }
+    Err(DatapathError::TooManyAddresses { what, needed, room })
 }
 
 /// A map of `directory` and the number of entries that it has room for.

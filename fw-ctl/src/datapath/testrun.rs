@@ -4,8 +4,6 @@
 //! with a running firewall, nothing stays. The kernel's `BPF_PROG_TEST_RUN` runs
 //! the very instructions that packets meet.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -25,6 +23,7 @@ use super::live::write_and_flip;
 use super::programs::Programs;
 use super::tables::Tables;
 use crate::compile::plan::Plan;
+use crate::netlink::LocalAddresses;
 
 /// Small, because it is emptied after every flow.
 const SIZES: [(&str, u32); 2] = [("CONNTRACK", 1_024), ("FRAGMENTS", 1_024)];
@@ -193,7 +192,7 @@ impl TestRun {
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn set_local(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), DatapathError> {
+    pub fn set_local(&mut self, addresses: &LocalAddresses) -> Result<(), DatapathError> {
         self.tables.set_local_addresses(addresses)
     }
 

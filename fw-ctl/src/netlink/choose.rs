@@ -183,6 +183,7 @@ mod tests {
                 global(11, "10.0.0.2"),
                 global(21, "10.0.0.3"),
             ],
+            ..Network::default()
         }
     }
 

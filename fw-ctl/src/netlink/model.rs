@@ -1,7 +1,10 @@
 //! Links and addresses as plain values, so that choosing among them needs no kernel.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::LocalAddresses;
 
 /// One network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +45,9 @@ pub struct Network {
     pub links: Vec<Link>,
     /// Sorted.
     pub addresses: Vec<Address>,
+    /// Destinations of routes of type `local` and `anycast`: what the kernel takes
+    /// for its own beside its addresses. Sorted.
+    pub local_routes: Vec<IpNet>,
 }
 
 impl Network {
@@ -51,15 +57,19 @@ impl Network {
         self.links.iter().find(|link| link.index == index)
     }
 
-    /// The unicast addresses that make a packet the node's own: all of them, also
-    /// link-local ones and those that a routing protocol announces from `lo`, but
-    /// not loopback addresses, which never cross a filtered link.
+    /// The addresses that make a packet the node's own: all unicast ones, also
+    /// link-local ones and those that a routing protocol announces from `lo`, IPv6
+    /// anycast ones, and what local routes add; but not loopback addresses, which
+    /// the datapath knows by itself.
     #[must_use]
-    pub fn local_addresses(&self) -> BTreeSet<IpAddr> {
-        self.addresses
+    pub fn local_addresses(&self) -> LocalAddresses {
+        let addresses = self
+            .addresses
             .iter()
-            .map(|entry| entry.address)
-            .filter(|address| !address.is_loopback() && !address.is_unspecified())
+            .map(|entry| IpNet::from(entry.address));
+        addresses
+            .chain(self.local_routes.iter().copied())
+            .filter(|network| !is_loopback(network) && !is_unspecified(network))
             .collect()
     }
 
@@ -70,6 +80,17 @@ impl Network {
             .iter()
             .any(|entry| entry.link == index && entry.global)
     }
+}
+
+/// Nothing but loopback addresses is in it.
+fn is_loopback(network: &IpNet) -> bool {
+    let whole = network.prefix_len() >= if network.addr().is_ipv4() { 8 } else { 128 };
+    whole && network.addr().is_loopback()
+}
+
+/// It is `0.0.0.0` or `::`, not a network that begins there.
+fn is_unspecified(network: &IpNet) -> bool {
+    network.addr().is_unspecified() && network.prefix_len() == network.max_prefix_len()
 }
 
 #[cfg(test)]
@@ -93,11 +114,39 @@ mod tests {
                 address("10.0.0.1", 2),
                 address("fe80::1", 2),
             ],
+            ..Network::default()
         };
         let expected = ["192.0.2.53", "10.0.0.1", "fe80::1"];
         assert_eq!(
             network.local_addresses(),
-            expected.iter().map(|text| text.parse().unwrap()).collect()
+            expected
+                .iter()
+                .map(|text| text.parse::<IpAddr>().unwrap())
+                .collect()
+        );
+    }
+
+    #[test]
+    fn local_routes_add_to_the_addresses() {
+        let route = |text: &&str| text.parse().unwrap();
+        let network = Network {
+            local_routes: [
+                "0.0.0.0/0",
+                "10.0.0.1/32",
+                "127.0.0.0/8",
+                "127.0.0.1/32",
+                "198.51.100.0/24",
+                "::1/128",
+                "fe80::/128",
+            ]
+            .iter()
+            .map(route)
+            .collect(),
+            ..Network::default()
+        };
+        assert_eq!(
+            network.local_addresses().texts(),
+            ["10.0.0.1", "fe80::", "0.0.0.0/0", "198.51.100.0/24"]
         );
     }
 }

@@ -1,16 +1,19 @@
-//! Reading links and addresses from the kernel, and hearing of changes
-//! (rtnetlink(7)).
+//! Reading links, addresses and local routes from the kernel, and hearing of
+//! changes (rtnetlink(7)).
 //!
 //! A notification only says that something changed; then everything is listed
 //! anew. So lost notifications, bursts and races need no care of their own.
+
+use std::os::fd::AsRawFd;
 
 use futures_util::stream::{Stream, TryStreamExt};
 use futures_util::{FutureExt, StreamExt};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage};
+use netlink_sys::AsyncSocket;
 use rtnetlink::{Handle, MulticastGroup};
 
-use super::{Address, Link, Network};
+use super::{Address, Link, Network, routes};
 use crate::why::why;
 
 /// What keeps us from seeing the links.
@@ -25,7 +28,7 @@ pub enum NetlinkError {
     /// A request.
     #[error("cannot list the {what} of this network namespace: {error}")]
     List {
-        /// `links` or `addresses`.
+        /// `links`, `addresses` or `local routes`.
         what: &'static str,
         /// What the kernel or the decoder says.
         error: rtnetlink::Error,
@@ -51,9 +54,16 @@ impl Watcher {
             MulticastGroup::Link,
             MulticastGroup::Ipv4Ifaddr,
             MulticastGroup::Ipv6Ifaddr,
+            MulticastGroup::Ipv4Route,
+            MulticastGroup::Ipv6Route,
         ];
-        let (connection, handle, messages) =
+        let (mut connection, handle, messages) =
             rtnetlink::new_multicast_connection(&groups).map_err(NetlinkError::Socket)?;
+        let socket = connection.socket_mut().socket_mut();
+        socket
+            .set_netlink_get_strict_chk(true)
+            .and_then(|()| routes::ignore_other_routes(socket.as_raw_fd()))
+            .map_err(NetlinkError::Socket)?;
         tokio::spawn(connection);
         Ok(Self {
             handle,
@@ -81,7 +91,24 @@ impl Watcher {
             .await
             .map_err(failed("addresses"))?;
         addresses.sort();
-        Ok(Network { links, addresses })
+        let mut local_routes = Vec::new();
+        for (family, kind) in routes::WANTED {
+            let listed = self.handle.route().get(routes::request(family, kind));
+            let listed: Vec<_> = listed
+                .execute()
+                .try_filter_map(|message| std::future::ready(Ok(routes::destination(&message))))
+                .try_collect()
+                .await
+                .map_err(failed("local routes"))?;
+            local_routes.extend(listed);
+        }
+        local_routes.sort_unstable();
+        local_routes.dedup();
+        Ok(Network {
+            links,
+            addresses,
+            local_routes,
+        })
     }
 
     /// Waits for a change. Changes that have piled up count as one.

@@ -7,7 +7,6 @@
 mod builtin;
 mod flow;
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use fw_common::wire::{Direction, VerdictWord};
@@ -16,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compile::plan::{Mode, Plan, PlanRule};
 use crate::control::protocol::Flow;
+use crate::netlink::LocalAddresses;
 use crate::observe::{Identify, Numbered};
 use crate::policy::rules::{CidrMatchMode, ICMP, ICMPV6, PORT_PROTOCOLS, Rule, RuleSet, Service};
 pub use flow::{From, To};
@@ -36,7 +36,7 @@ pub struct Context<'a> {
     /// Which identities CIDR rules may match.
     pub cidr_match_mode: CidrMatchMode,
     /// Unicast addresses of the node.
-    pub local: &'a BTreeSet<IpAddr>,
+    pub local: &'a LocalAddresses,
     /// Who addresses are.
     pub identities: &'a Numbered,
 }

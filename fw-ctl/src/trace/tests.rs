@@ -44,7 +44,7 @@ struct Node {
     plan: Plan,
     rules: RuleSet,
     identities: Numbered,
-    local: BTreeSet<IpAddr>,
+    local: LocalAddresses,
 }
 
 impl Node {
@@ -85,7 +85,7 @@ impl Node {
             plan: compile(&rules, &identities, &options).unwrap(),
             rules,
             identities: Numbered::new(identities),
-            local: BTreeSet::from(["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()]),
+            local: LocalAddresses::from(["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()]),
         }
     }
 

@@ -1,20 +1,21 @@
 //! Plans in the kernel's tables: installing, reading back, adopting, removing.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use crate::support::{ALLOW, PIN_DIR, in_sandbox, plan};
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, LpmTrie, Map, MapData};
 use fw_common::wire::{
-    Direction, MATRIX_BLOCK_WORDS, MatrixBlock, PeerKeyV4, SCHEMA_VERSION, VerdictWord,
+    ActiveWord, Direction, MATRIX_BLOCK_WORDS, MatrixBlock, PeerKeyV4, SCHEMA_VERSION, VerdictWord,
     matrix_index,
 };
 use fw_ctl::compile::plan::{Mode, Plan};
 use fw_ctl::datapath::tables::Tables;
 use fw_ctl::datapath::{Datapath, DatapathError, plan_hash};
+use fw_ctl::netlink::LocalAddresses;
+use ipnet::IpNet;
 
 fn open() -> Datapath {
     Datapath::open(Path::new(PIN_DIR)).expect("the datapath opens")
@@ -180,17 +181,57 @@ fn tables_that_were_tampered_with_open_but_do_not_pass_for_sound() {
 #[test]
 fn local_addresses_are_replaced() {
     in_sandbox(|| {
-        let addresses = |texts: &[&str]| -> BTreeSet<IpAddr> {
-            texts.iter().map(|text| text.parse().unwrap()).collect()
+        let local = |texts: &[&str]| -> LocalAddresses {
+            texts
+                .iter()
+                .map(|text| text.parse::<IpNet>().unwrap())
+                .collect()
         };
         let mut datapath = open();
-        let first = addresses(&["10.0.0.1", "fe80::1"]);
-        datapath.set_local_addresses(&first).unwrap();
         let tables = Tables::open(Path::new(&format!("{}/maps", version_dir()))).unwrap();
-        assert_eq!(tables.local_addresses().unwrap(), first);
-        let second = addresses(&["10.0.0.2", "fe80::1"]);
-        datapath.set_local_addresses(&second).unwrap();
-        assert_eq!(tables.local_addresses().unwrap(), second);
+        let has_prefixes = || {
+            let word: Array<_, ActiveWord> = pinned("ACTIVE").try_into().unwrap();
+            word.get(&0, 0).unwrap().has_local_prefixes()
+        };
+        let installed = datapath.install(&plan(&[], &[]), 1).unwrap();
+        let rounds: [(&[&str], usize); 4] = [
+            (&["10.0.0.1/32", "fe80::1/128"], 0),
+            (&["10.0.0.2/32", "198.51.100.0/24", "2001:db8::/32"], 2),
+            // All of IPv4, but not its multicast and broadcast.
+            (&["10.0.0.2/32", "0.0.0.0/0"], 3),
+            (&["10.0.0.2/32"], 0),
+        ];
+        for (texts, entries) in rounds {
+            let wanted = local(texts);
+            datapath.set_local_addresses(&wanted).unwrap();
+            assert_eq!(&tables.local_addresses().unwrap(), wanted.single());
+            let trie = tables.local_prefixes().unwrap();
+            assert_eq!((&trie, trie.len()), (&wanted.trie(), entries));
+            assert_eq!(has_prefixes(), entries > 0, "{texts:?}");
+            assert_eq!(datapath.active().unwrap(), Some(installed), "{texts:?}");
+        }
+        // A flip keeps what is known of prefixes.
+        datapath
+            .set_local_addresses(&local(&["198.51.100.0/24"]))
+            .unwrap();
+        datapath.install(&plan(&[], &[]), 2).unwrap();
+        assert!(has_prefixes());
+    });
+}
+
+#[test]
+fn more_addresses_than_there_is_room_for_are_told() {
+    in_sandbox(|| {
+        let mut datapath = open();
+        let many: LocalAddresses = (0..5_000)
+            .map(|n| IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + n)))
+            .collect();
+        let error = datapath.set_local_addresses(&many).unwrap_err().to_string();
+        assert!(
+            error.contains("5000 single addresses of its own"),
+            "{error}"
+        );
+        assert!(error.contains("room for 4096"), "{error}");
     });
 }
 
@@ -239,7 +280,7 @@ fn detaching_removes_everything_and_may_be_repeated() {
         let busy = Datapath::detach_all(Path::new(PIN_DIR)).unwrap_err();
         assert!(matches!(busy, DatapathError::Busy { .. }), "{busy}");
         let report = datapath.close().unwrap();
-        assert_eq!((report.links, report.maps), (0, 14));
+        assert_eq!((report.links, report.maps), (0, 15));
         assert!(!Path::new(PIN_DIR).exists());
         let report = Datapath::detach_all(Path::new(PIN_DIR)).unwrap();
         assert_eq!(report.maps, 0);

@@ -9,5 +9,6 @@
 mod agreement;
 mod attach;
 mod install;
+mod network;
 mod support;
 mod testrun;

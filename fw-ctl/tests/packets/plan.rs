@@ -1,11 +1,10 @@
 //! The plan of the table, written by hand: what the compiler makes of policies is
 //! tested elsewhere, here only what the datapath makes of a plan.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-
 use fw_common::wire::{Builtin, Direction, VerdictWord};
 use fw_ctl::compile::plan::{DirectionPlan, Mode, Plan, PlanRule};
+use fw_ctl::netlink::LocalAddresses;
+use ipnet::IpNet;
 
 /// Default deny of ingress, and of egress.
 pub const DENY_IN: u16 = 1;
@@ -21,11 +20,18 @@ pub const FAILSAFE: u16 = 6;
 /// Egress to TCP 443, UDP 53 and echo requests to anybody.
 pub const OUT: u16 = 7;
 
-/// 10.0.0.1, `fd00::1` and a link-local address.
-pub fn local() -> BTreeSet<IpAddr> {
-    ["10.0.0.1", "fd00::1", "fe80::1"]
-        .map(|text| text.parse().expect("an address"))
-        .into()
+/// 10.0.0.1, `fd00::1` and a link-local address; 198.51.100.0/24 and
+/// `2001:db8:a::/48` as a whole.
+pub fn local() -> LocalAddresses {
+    let networks = [
+        "10.0.0.1/32",
+        "fd00::1/128",
+        "fe80::1/128",
+        "198.51.100.0/24",
+        "2001:db8:a::/48",
+    ];
+    let networks = networks.map(|text| text.parse::<IpNet>().expect("a network"));
+    networks.into_iter().collect()
 }
 
 /// The plan in one mode.

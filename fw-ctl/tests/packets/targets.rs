@@ -1,10 +1,8 @@
 //! What the table is played on.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-
 use fw_ctl::compile::plan::Plan;
 use fw_ctl::datapath::{Hook, ModelRun, Outcome, TestRun};
+use fw_ctl::netlink::LocalAddresses;
 
 /// A datapath.
 pub trait Target {
@@ -13,7 +11,7 @@ pub trait Target {
     /// The hook that judges ingress.
     fn ingress(&self) -> Hook;
     /// Installs a plan, with no memory of connections.
-    fn begin(&mut self, plan: &Plan, local: &BTreeSet<IpAddr>);
+    fn begin(&mut self, plan: &Plan, local: &LocalAddresses);
     /// Installs another plan; connections stay.
     fn reload(&mut self, plan: &Plan);
     /// Judges; `None` if the target cannot be given such a frame.
@@ -27,7 +25,7 @@ impl Target for ModelRun {
     fn ingress(&self) -> Hook {
         Hook::Xdp
     }
-    fn begin(&mut self, plan: &Plan, local: &BTreeSet<IpAddr>) {
+    fn begin(&mut self, plan: &Plan, local: &LocalAddresses) {
         self.set_local(local);
         self.install(plan);
         self.forget();
@@ -53,7 +51,7 @@ impl Target for Kernel {
     fn ingress(&self) -> Hook {
         self.ingress
     }
-    fn begin(&mut self, plan: &Plan, local: &BTreeSet<IpAddr>) {
+    fn begin(&mut self, plan: &Plan, local: &LocalAddresses) {
         self.run.set_local(local).expect("local addresses");
         self.run.install(plan).expect("install");
         self.run.forget().expect("forget");

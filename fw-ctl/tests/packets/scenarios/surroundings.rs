@@ -1,11 +1,11 @@
 //! What is not our business, and what always passes.
 
-use fw_common::wire::Counter::{Builtin, Dropped, Multicast, NotIp, NotLocal};
+use fw_common::wire::Counter::{Allowed, Builtin, Dropped, Multicast, NotIp, NotLocal};
 use fw_common::wire::DropReason::DefaultDeny;
 
 use super::{Scenario, enforced, into, out};
 use crate::frames::*;
-use crate::plan::DENY_IN;
+use crate::plan::{DENY_IN, DENY_OUT, PUBLIC};
 
 pub fn scenarios() -> Vec<Scenario> {
     let mut arp = vec![0; 60];
@@ -66,6 +66,47 @@ pub fn scenarios() -> Vec<Scenario> {
                     0,
                 ),
                 out("broadcast of the subnet", broadcast, Multicast, 0),
+            ],
+        ),
+        enforced(
+            "networks of a local route",
+            vec![
+                into(
+                    "in",
+                    tcp((STRANGER, 1), ("198.51.100.77", 22), SYN),
+                    Dropped(DefaultDeny),
+                    DENY_IN,
+                ),
+                into(
+                    "in, IPv6",
+                    tcp((STRANGER6, 1), ("2001:db8:a:1::77", 22), SYN),
+                    Dropped(DefaultDeny),
+                    DENY_IN,
+                ),
+                into(
+                    "in, allowed",
+                    tcp((STRANGER, 1), ("198.51.100.1", 80), SYN),
+                    Allowed,
+                    PUBLIC,
+                ),
+                out(
+                    "out",
+                    tcp(("198.51.100.1", 1), (STRANGER, 25), SYN),
+                    Dropped(DefaultDeny),
+                    DENY_OUT,
+                ),
+                into(
+                    "beside it",
+                    tcp((STRANGER, 1), ("198.51.101.0", 22), SYN),
+                    NotLocal,
+                    0,
+                ),
+                into(
+                    "beside it, IPv6",
+                    tcp((STRANGER6, 1), ("2001:db8:b::1", 22), SYN),
+                    NotLocal,
+                    0,
+                ),
             ],
         ),
         enforced(
