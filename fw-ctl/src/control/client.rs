@@ -1,6 +1,6 @@
 //! The client's side of the control socket; blocking, for the command line.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -22,13 +22,18 @@ pub struct Replies {
 /// # Errors
 /// When there is no daemon, or the socket may not be opened.
 pub fn send(socket: &Path, request: &Request) -> Result<Replies, Failure> {
-    let mut stream = UnixStream::connect(socket).map_err(|error| unreachable(socket, &error))?;
+    let stream = UnixStream::connect(socket).map_err(|error| unreachable(socket, &error))?;
+    say(stream, socket, request)
+}
+
+fn say(mut stream: UnixStream, socket: &Path, request: &Request) -> Result<Replies, Failure> {
     let io = |error: std::io::Error| {
         Failure::new(
             exit::UNREACHABLE,
             format!(
-                "the daemon behind {} does not listen: {error}",
-                socket.display()
+                "the daemon behind {} does not listen: {}",
+                socket.display(),
+                why(&error)
             ),
         )
     };
@@ -39,10 +44,28 @@ pub fn send(socket: &Path, request: &Request) -> Result<Replies, Failure> {
     let mut line = serde_json::to_string(request)
         .map_err(|error| Failure::new(exit::USAGE, format!("cannot write the request: {error}")))?;
     line.push('\n');
-    stream.write_all(line.as_bytes()).map_err(io)?;
-    Ok(Replies {
-        reader: BufReader::new(stream),
-    })
+    let written = stream.write_all(line.as_bytes());
+    let mut reader = BufReader::new(stream);
+    if let Err(error) = written {
+        // A daemon that refuses before it has read everything hangs up, but what
+        // it said is still to be had, and tells more than "broken pipe".
+        let hung_up = matches!(
+            error.kind(),
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+        );
+        if !hung_up {
+            return Err(io(error));
+        }
+        if !reader.fill_buf().is_ok_and(|said| !said.is_empty()) {
+            let socket = socket.display();
+            return Err(Failure::new(
+                exit::UNREACHABLE,
+                format!("the daemon behind {socket} hung up before it was asked"),
+            )
+            .help("journalctl -u fw-ctl"));
+        }
+    }
+    Ok(Replies { reader })
 }
 
 /// Sends a request and reads its one answer.
@@ -52,13 +75,7 @@ pub fn send(socket: &Path, request: &Request) -> Result<Replies, Failure> {
 pub fn ask<T: serde::de::DeserializeOwned>(socket: &Path, request: &Request) -> Result<T, Failure> {
     let answer = send(socket, request)?.next();
     match answer {
-        Some(Ok(Reply::Done(value))) => serde_json::from_value(value).map_err(|error| {
-            Failure::new(
-                exit::UNREACHABLE,
-                format!("the daemon's answer is not understood: {error}"),
-            )
-            .help("client and daemon may differ in version: systemctl restart fw-ctl")
-        }),
+        Some(Ok(Reply::Done(value))) => serde_json::from_value(value).map_err(|_| not_understood()),
         Some(Ok(Reply::Failed(failure)) | Err(failure)) => Err(failure),
         Some(Ok(Reply::Record(_) | Reply::Missed(_))) | None => Err(Failure::new(
             exit::UNREACHABLE,
@@ -81,23 +98,28 @@ impl Iterator for Replies {
             .read_until(b'\n', &mut line)
         {
             Ok(0) => None,
-            Ok(_) => Some(serde_json::from_slice(&line).map_err(|error| {
-                Failure::new(
-                    exit::UNREACHABLE,
-                    format!("the daemon's answer is not understood: {error}"),
-                )
-            })),
+            Ok(_) => Some(serde_json::from_slice(&line).map_err(|_| not_understood())),
             Err(error) => Some(Err(Failure::new(
                 exit::UNREACHABLE,
-                format!("the daemon does not answer: {}", why(&error)),
+                match error.kind() {
+                    ErrorKind::WouldBlock => {
+                        format!("the daemon has not answered for {} s", PATIENCE.as_secs())
+                    }
+                    _ => format!("the daemon does not answer: {}", why(&error)),
+                },
             )
             .help("journalctl -u fw-ctl"))),
         }
     }
 }
 
+/// What serde says of it is about types of Rust, and helps nobody.
+fn not_understood() -> Failure {
+    Failure::new(exit::UNREACHABLE, "the daemon's answer is not understood")
+        .help("client and daemon may differ in version: systemctl restart fw-ctl")
+}
+
 fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
-    use std::io::ErrorKind;
     let socket = socket.display();
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => Failure::new(
@@ -113,5 +135,30 @@ fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
             exit::UNREACHABLE,
             format!("cannot reach the daemon at {socket}: {}", why(error)),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_has_hung_up_is_heard_all_the_same() {
+        let path = Path::new("/run/control.sock");
+        let (mut daemon, client) = UnixStream::pair().unwrap();
+        let refusal = Failure::new(exit::UNREACHABLE, "no room").help("later");
+        serde_json::to_writer(&daemon, &Reply::Failed(refusal.clone())).unwrap();
+        daemon.write_all(b"\n").unwrap();
+        drop(daemon);
+        let reply = say(client, path, &Request::Status).unwrap().next();
+        assert_eq!(reply, Some(Ok(Reply::Failed(refusal))));
+
+        let (daemon, client) = UnixStream::pair().unwrap();
+        drop(daemon);
+        let failure = say(client, path, &Request::Status).map(drop).unwrap_err();
+        assert_eq!(
+            failure.message,
+            "the daemon behind /run/control.sock hung up before it was asked"
+        );
     }
 }

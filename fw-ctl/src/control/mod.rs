@@ -2,5 +2,6 @@
 //! directory. Whoever may open the socket may ask; only root may change.
 
 pub mod client;
+mod places;
 pub mod protocol;
 pub mod server;

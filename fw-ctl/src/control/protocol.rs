@@ -17,6 +17,11 @@ pub const MAX_LINE: usize = 16 * 1024 * 1024;
 /// Longest request.
 pub const MAX_REQUEST: usize = 64 * 1024;
 
+/// Every [`Request::verb`].
+const VERBS: [&str; 7] = [
+    "status", "reload", "mode", "monitor", "rules", "detach", "trace",
+];
+
 /// What a client wants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
@@ -41,6 +46,51 @@ pub enum Request {
 }
 
 impl Request {
+    /// The verb on the wire.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Reload => "reload",
+            Self::Mode { .. } => "mode",
+            Self::Monitor => "monitor",
+            Self::Rules => "rules",
+            Self::Detach => "detach",
+            Self::Trace(_) => "trace",
+        }
+    }
+
+    /// Reads a line of a client.
+    ///
+    /// # Errors
+    /// What about it is not understood, in words that say nothing of Rust's types.
+    pub fn read(line: &[u8]) -> Result<Self, Failure> {
+        const OTHER_VERSION: &str =
+            "client and daemon may differ in version: systemctl restart fw-ctl";
+        #[derive(Deserialize)]
+        struct Envelope {
+            verb: String,
+        }
+        if let Ok(request) = serde_json::from_slice(line) {
+            return Ok(request);
+        }
+        let Ok(Envelope { verb }) = serde_json::from_slice(line) else {
+            return Err(Failure::new(
+                exit::USAGE,
+                "the request is not understood: it is no JSON object with a `verb` on one line",
+            ));
+        };
+        let message = if VERBS.contains(&verb.as_str()) {
+            format!(
+                "the request `{verb}` is not understood: its fields are not those of this version"
+            )
+        } else {
+            let shown: String = verb.chars().take(40).collect();
+            format!("the daemon knows no request {shown:?}")
+        };
+        Err(Failure::new(exit::USAGE, message).help(OTHER_VERSION))
+    }
+
     /// Whether it changes anything: then only root may ask.
     #[must_use]
     pub fn changes(&self) -> bool {
@@ -192,8 +242,36 @@ mod tests {
             let request: Request = serde_json::from_str(text).unwrap();
             assert_eq!(request, expected);
             assert_eq!(request.changes(), changes);
+            assert_eq!(Request::read(text.as_bytes()), Ok(request.clone()));
+            assert!(text.starts_with(&format!(r#"{{"verb":"{}""#, request.verb())));
             assert_eq!(serde_json::to_string(&request).unwrap(), text);
         }
-        assert!(serde_json::from_str::<Request>(r#"{"verb":"mode","sett":"audit"}"#).is_err());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told_without_rust() {
+        for (text, says) in [
+            ("", "no JSON object"),
+            ("nonsense", "no JSON object"),
+            ("[]", "no JSON object"),
+            ("{}", "no JSON object"),
+            (r#"{"verb":7}"#, "no JSON object"),
+            (r#"{"verb":"destroy"}"#, "knows no request \"destroy\""),
+            (r#"{"verb":"mode","sett":"audit"}"#, "the request `mode`"),
+            (r#"{"verb":"mode","set":"off"}"#, "the request `mode`"),
+            (r#"{"verb":"trace"}"#, "the request `trace`"),
+        ] {
+            let failure = Request::read(text.as_bytes()).unwrap_err();
+            assert!(failure.message.contains(says), "{text}: {failure}");
+            for rust in ["enum", "struct", "variant", "Request", "tagged"] {
+                assert!(!failure.message.contains(rust), "{text}: {failure}");
+            }
+        }
+        for verb in VERBS {
+            let text = format!(r#"{{"verb":"{verb}","other":1}}"#);
+            let failure =
+                Request::read(text.as_bytes()).map_or_else(|f| f.message, |r| r.verb().into());
+            assert!(failure.contains(verb), "{failure}");
+        }
     }
 }

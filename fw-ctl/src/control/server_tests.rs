@@ -1,5 +1,7 @@
 //! A server with a daemon that answers `status` only, and clients of all kinds.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::super::client;
 use super::*;
 
@@ -11,13 +13,17 @@ struct Fixture {
 }
 
 fn fixture() -> Fixture {
+    fixture_with(LIMITS, |_| true)
+}
+
+fn fixture_with(limits: Limits, is_root: IsRoot) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control.sock");
     // What a dead daemon left behind.
     std::fs::write(&path, "").unwrap();
     let (calls, mut received) = mpsc::channel::<Call>(1);
     let (records, _) = broadcast::channel(4);
-    let server = serve(&path, calls, records.clone()).unwrap();
+    let server = serve_with(&path, calls, records.clone(), limits, is_root).unwrap();
     tokio::spawn(async move {
         while let Some(call) = received.recv().await {
             let answer = match call.request {
@@ -64,14 +70,24 @@ async fn without_a_daemon_the_client_says_what_to_do() {
     assert_eq!(failure.help.as_deref(), Some("systemctl start fw-ctl"));
 }
 
+/// What the daemon says until it hangs up.
+async fn said(stream: &mut UnixStream) -> Failure {
+    let mut line = String::new();
+    let mut reader = BufReader::new(stream);
+    reader.read_line(&mut line).await.unwrap();
+    match serde_json::from_str(&line).unwrap() {
+        Reply::Failed(failure) => failure,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn nonsense_and_endless_requests_are_refused() {
+async fn nonsense_and_endless_requests_are_refused_in_words() {
     let fixture = fixture();
     let mut stream = UnixStream::connect(&fixture.path).await.unwrap();
     stream.write_all(b"nonsense\n").await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.contains("not understood"), "{answer}");
+    let failure = said(&mut stream).await;
+    assert!(failure.message.contains("not understood"), "{failure}");
 
     let mut stream = UnixStream::connect(&fixture.path).await.unwrap();
     let endless = vec![b'x'; 100 * MAX_REQUEST];
@@ -79,15 +95,87 @@ async fn nonsense_and_endless_requests_are_refused() {
         .write_all(&endless)
         .await
         .expect_err("the daemon hangs up long before all of it");
+    let failure = said(&mut stream).await;
+    assert_eq!(failure.message, "the request is longer than 65536 bytes");
+
+    // One that just fits is read.
+    let mut stream = UnixStream::connect(&fixture.path).await.unwrap();
+    let mut line = br#"{"verb":"status"}"#.to_vec();
+    line.resize(MAX_REQUEST - 1, b' ');
+    line.push(b'\n');
+    stream.write_all(&line).await.unwrap();
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).await.unwrap();
+    assert_eq!(answer, "{\"done\":\"fine\"}\n");
+}
+
+/// Few places.
+const FEW: Limits = Limits {
+    asking: 4,
+    requests: 1,
+    monitors: 2,
+    reserve: 1,
+    patience: Duration::from_millis(500),
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_clients_lose_their_place_soon_and_are_told() {
+    let fixture = fixture_with(FEW, |_| false);
+    let mut silent = Vec::new();
+    for _ in 0..FEW.asking {
+        silent.push(UnixStream::connect(&fixture.path).await.unwrap());
+    }
+    let begun = std::time::Instant::now();
+    let failure = ask(&fixture.path, Request::Status).await.unwrap_err();
+    let says = "the daemon serves 4 clients that have not asked yet already";
+    assert_eq!(failure.message, says);
+    assert!(failure.help.is_some());
+    for stream in &mut silent {
+        let failure = said(stream).await;
+        assert_eq!(failure.message, "no request came within 0.5 s");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5));
     assert_eq!(ask(&fixture.path, Request::Status).await.unwrap(), "fine");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silent_clients_do_not_hold_up_the_others() {
-    let fixture = fixture();
+async fn nobody_locks_root_out() {
+    static CONNECTED: AtomicUsize = AtomicUsize::new(0);
+    let limits = Limits {
+        patience: Duration::from_mins(1),
+        ..FEW
+    };
+    // The clients are accepted in the order in which they connect.
+    let fixture = fixture_with(limits, |_| {
+        CONNECTED.fetch_add(1, Ordering::SeqCst) > FEW.asking
+    });
     let mut silent = Vec::new();
-    for _ in 0..CLIENTS / 2 {
+    for _ in 0..FEW.asking {
         silent.push(UnixStream::connect(&fixture.path).await.unwrap());
+    }
+    ask(&fixture.path, Request::Status).await.unwrap_err();
+    assert_eq!(ask(&fixture.path, Request::Status).await.unwrap(), "fine");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn monitors_take_no_place_of_requests() {
+    let fixture = fixture_with(FEW, |_| false);
+    let mut monitors = Vec::new();
+    for place in 0..=FEW.monitors {
+        let path = fixture.path.clone();
+        let monitor = tokio::task::spawn_blocking(move || {
+            let mut replies = client::send(&path, &Request::Monitor).unwrap();
+            let first = replies.next().unwrap().unwrap();
+            (replies, first)
+        });
+        let (replies, first) = monitor.await.unwrap();
+        match first {
+            Reply::Done(_) if place < FEW.monitors => monitors.push(replies),
+            Reply::Failed(failure) if place == FEW.monitors => {
+                assert!(failure.message.contains("2 monitors"), "{failure}");
+            }
+            other => panic!("{place}: {other:?}"),
+        }
     }
     assert_eq!(ask(&fixture.path, Request::Status).await.unwrap(), "fine");
 }

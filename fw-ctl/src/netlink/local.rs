@@ -2,8 +2,8 @@
 //!
 //! What counts is what the kernel delivers: every address of the node, and what a
 //! route of type `local` says beside (`ip route add local 198.51.100.0/24 dev lo`,
-//! known as any-IP). The datapath looks single addresses up in a hash and asks for networks
-//! only where there are some.
+//! known as any-IP). The datapath looks single addresses up in a hash and asks for
+//! networks only where there are some.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
