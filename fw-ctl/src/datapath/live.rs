@@ -3,7 +3,7 @@
 //! Opening it changes nothing that packets notice: what is pinned is adopted as
 //! it is. Dropping it changes nothing either: the filter goes on without us.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -56,7 +56,8 @@ impl Installed {
 /// What [`Datapath::detach_all`] took away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Interfaces that were filtered, by name, sorted.
+    /// Interfaces that were filtered, sorted: by name, and with their index those
+    /// that are not here.
     pub interfaces: Vec<String>,
     /// Links and filters removed.
     pub links: usize,
@@ -234,13 +235,18 @@ impl Datapath {
             return Ok(report);
         }
         let lock = pins::lock(pin_dir)?;
-        let mut interfaces = BTreeSet::new();
+        let mut interfaces: BTreeMap<u32, Option<String>> = BTreeMap::new();
         for pin in pins::all_links(pin_dir)? {
-            interfaces.extend(attach::interface_name(pin.index));
+            let name = interfaces.entry(pin.index).or_default();
+            *name = name.take().or_else(|| attach::interface_of(&pin));
             attach::remove(&pin)?;
             report.links += 1;
         }
-        report.interfaces = interfaces.into_iter().collect();
+        report.interfaces = interfaces
+            .into_iter()
+            .map(|(index, name)| name.unwrap_or_else(|| elsewhere(index)))
+            .collect();
+        report.interfaces.sort();
         for version in pins::versions(pin_dir)? {
             report.maps += pins::names(&version.join("maps"))?.len();
             fs::remove_dir_all(&version).map_err(failed("removing", &version))?;
@@ -309,6 +315,11 @@ impl Datapath {
     ) -> Result<(), DatapathError> {
         self.tables.remember(flows)
     }
+}
+
+/// An interface of which no name can be told.
+fn elsewhere(index: u32) -> String {
+    format!("interface {index} (gone, or in another network namespace)")
 }
 
 /// Writes `plan` into the generation that is not in force, reads it back,

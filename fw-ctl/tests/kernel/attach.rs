@@ -303,6 +303,26 @@ fn detaching_an_interface_and_all_of_them_leaves_no_program() {
 }
 
 #[test]
+fn detaching_from_another_network_namespace_names_no_interface_of_this_one() {
+    in_sandbox(|| {
+        veth();
+        let index = link("eth0").index;
+        let mut datapath = denying();
+        datapath.attach(&link("eth0"), XdpWish::Native).unwrap();
+        drop(datapath);
+        // The same index is somebody else's there.
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        ip(&format!(
+            "link add other0 index {index} type veth peer name peer"
+        ));
+        let report = Datapath::detach_all(Path::new(PIN_DIR)).unwrap();
+        let told = format!("interface {index} (gone, or in another network namespace)");
+        assert_eq!(report.interfaces, [told]);
+        assert_eq!(report.links, 2);
+    });
+}
+
+#[test]
 fn links_of_another_schema_are_taken_over() {
     in_sandbox(|| {
         veth();

@@ -235,8 +235,29 @@ pub fn remove(pin: &super::pins::PinnedName) -> Result<(), DatapathError> {
     unpin(&pin.path)
 }
 
-/// Name of the interface `index`, if it exists here.
+/// Name of the interface that a pin is about, if it can be told from here.
+///
+/// An index means something in one network namespace only, and this process may
+/// be in another than the daemon was: so the name is told only if the interface
+/// of that index really has the program in the pinned link. (A filter from before
+/// TCX has no link that could be compared; there, the index must do.)
 #[must_use]
-pub fn interface_name(index: u32) -> Option<String> {
-    query::name(index)
+pub fn interface_of(pin: &super::pins::PinnedName) -> Option<String> {
+    query::name(pin.index).filter(|name| {
+        let link = LinkRef {
+            index: pin.index,
+            name: name.clone(),
+        };
+        is_on(pin, &link)
+    })
+}
+
+fn is_on(pin: &super::pins::PinnedName, link: &LinkRef) -> bool {
+    let live = |direction| tc::is_live(link, direction, &pin.path).unwrap_or(false);
+    match pin.hook.as_str() {
+        "xdp" => xdp::is_live(link, &pin.path).unwrap_or(false),
+        "tc-ingress" => live(Direction::Ingress),
+        "tc-egress" => live(Direction::Egress),
+        _ => true,
+    }
 }

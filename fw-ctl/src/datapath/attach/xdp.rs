@@ -1,7 +1,7 @@
 //! XDP on an interface, by a pinned link.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use aya::programs::links::{FdLink, LinkError, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpLinkId};
@@ -83,15 +83,27 @@ pub fn own(pins: &Pins, link: &LinkRef, state: &XdpState) -> Result<Option<Own>,
     let Some(path) = pins.find_link(&link_name(link.index, HOOK))? else {
         return Ok(None);
     };
-    let program = PinnedLink::from_pin(&path)
-        .and_then(|pinned| FdLink::from(pinned).info())
-        .map_err(adopting(link))?
-        .program_id();
-    if state.program() == Some(program) {
+    if runs(state, link, &path)? {
         return Ok(Some(Own { path }));
     }
     unpin(&path)?;
     Ok(None)
+}
+
+/// Whether the link pinned at `path` is on the interface.
+///
+/// # Errors
+/// The kernel cannot be asked.
+pub fn is_live(link: &LinkRef, path: &Path) -> Result<bool, DatapathError> {
+    runs(&query::xdp(link)?, link, path)
+}
+
+fn runs(state: &XdpState, link: &LinkRef, path: &Path) -> Result<bool, DatapathError> {
+    let program = PinnedLink::from_pin(path)
+        .and_then(|pinned| FdLink::from(pinned).info())
+        .map_err(adopting(link))?
+        .program_id();
+    Ok(state.program() == Some(program))
 }
 
 /// Puts the present program into our link: no packet passes between the two.
