@@ -100,6 +100,18 @@ pub enum DatapathError {
         /// Its id and, if it has one, its name.
         program: String,
     },
+    /// Another instance filters the interface: each packet would be judged twice.
+    #[error(
+        "interface {interface}: another fw-ctl filters it already (its program {id} is on TC {direction}, and its pins are in another directory)\ntry: stop that one and run fw-ctl detach --pin-dir with its directory; or leave the interface to it with interfaces.exclude"
+    )]
+    OtherInstance {
+        /// Name of the interface.
+        interface: String,
+        /// Id of its program.
+        id: u32,
+        /// `ingress` or `egress`.
+        direction: &'static str,
+    },
     /// The wished XDP mode cannot be had.
     #[error(
         "interface {interface}: no {mode} XDP: {why}\ntry: interfaces.xdp = \"auto\", which filters in TC where native XDP is not to be had"
@@ -172,7 +184,11 @@ impl DatapathError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::ForeignXdp { .. } | Self::Capacity { .. } | Self::Plan(_) | Self::NoPlan => 4,
+            Self::ForeignXdp { .. }
+            | Self::OtherInstance { .. }
+            | Self::Capacity { .. }
+            | Self::Plan(_)
+            | Self::NoPlan => 4,
             _ => 5,
         }
     }

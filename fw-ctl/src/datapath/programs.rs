@@ -74,11 +74,16 @@ impl Programs {
     /// # Errors
     /// The object does not contain it.
     pub fn tc_mut(&mut self, direction: Direction) -> Result<&mut SchedClassifier, DatapathError> {
-        let name = match direction {
-            Direction::Ingress => TC_INGRESS,
-            Direction::Egress => TC_EGRESS,
-        };
-        program(&mut self.tc, name)
+        program(&mut self.tc, tc_name(direction))
+    }
+}
+
+/// Name of the TC program of a direction, in the object and in the kernel.
+#[must_use]
+pub fn tc_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => TC_INGRESS,
+        Direction::Egress => TC_EGRESS,
     }
 }
 

@@ -323,6 +323,39 @@ fn detaching_from_another_network_namespace_names_no_interface_of_this_one() {
 }
 
 #[test]
+fn two_instances_never_filter_one_interface() {
+    in_sandbox(|| {
+        veth();
+        let other_pins = "/sys/fs/bpf/other";
+        for theirs in [XdpWish::Native, XdpWish::Off] {
+            let mut first = denying();
+            first.attach(&link("eth0"), theirs).unwrap();
+            let mut second = Datapath::open(Path::new(other_pins)).unwrap();
+            for wish in [XdpWish::Auto, XdpWish::Native, XdpWish::Off] {
+                let error = second.attach(&link("eth0"), wish).unwrap_err();
+                assert_eq!(error.exit_code(), 4, "{error}");
+                let text = error.to_string();
+                for part in ["interface eth0: another fw-ctl", "try: ", "--pin-dir"] {
+                    assert!(text.contains(part), "{part} in: {text}");
+                }
+            }
+            assert_eq!(second.attached(), []);
+            assert_eq!(dropped_of(&first, 3), 3, "the first goes on");
+            // Its own programs are no stranger's, also those of a former process.
+            drop(first);
+            let mut first = open();
+            first.attach(&link("eth0"), theirs).unwrap();
+            // Another interface is another matter.
+            second.install(&plan(&[], &[]), 1).unwrap();
+            second.attach(&link("peer"), XdpWish::Off).unwrap();
+            first.close().unwrap();
+            second.attach(&link("eth0"), XdpWish::Auto).unwrap();
+            second.close().unwrap();
+        }
+    });
+}
+
+#[test]
 fn links_of_another_schema_are_taken_over() {
     in_sandbox(|| {
         veth();

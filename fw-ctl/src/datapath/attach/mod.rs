@@ -88,8 +88,9 @@ pub struct Attacher<'a> {
 /// Attaches to `link`, or puts the present programs into the links that are there.
 ///
 /// # Errors
-/// The interface has gone, a foreign XDP program is on it (only if XDP is
-/// wished), or the forced mode cannot be had. What was attached before stays.
+/// The interface has gone, another fw-ctl filters it, a foreign XDP program is on
+/// it (only if XDP is wished), or the forced mode cannot be had. What was attached
+/// before stays.
 pub fn attach(
     attacher: &mut Attacher<'_>,
     link: &LinkRef,
@@ -98,6 +99,9 @@ pub fn attach(
     let pins = attacher.pins;
     let state = query::xdp(link)?;
     let own = xdp::own(pins, link, &state)?;
+    for direction in [Direction::Egress, Direction::Ingress] {
+        tc::refuse_other_instance(pins, link, direction)?;
+    }
     if let (None, Some(id)) = (&own, state.program())
         && wish != XdpWish::Off
     {

@@ -17,7 +17,7 @@ use super::LinkRef;
 use crate::datapath::error::{DatapathError, io_cause};
 use crate::datapath::host::TcKind;
 use crate::datapath::pins::{Pins, link_name, unpin};
-use crate::datapath::programs::Programs;
+use crate::datapath::programs::{Programs, tc_name};
 
 /// Place of our filter: before others' filters, which default to 49152.
 const PRIORITY: u16 = 1;
@@ -73,6 +73,47 @@ pub fn is_live(link: &LinkRef, direction: Direction, path: &Path) -> Result<bool
     Ok(programs
         .iter()
         .any(|program| program.id() == info.program_id()))
+}
+
+/// Refuses an interface on which a program of fw-ctl is that none of our pins
+/// holds. XDP admits one program only; TC would run both, and what passes would
+/// be what both let pass.
+///
+/// # Errors
+/// There is one. A kernel without TCX has nothing to ask.
+pub fn refuse_other_instance(
+    pins: &Pins,
+    link: &LinkRef,
+    direction: Direction,
+) -> Result<(), DatapathError> {
+    let Ok((_, programs)) = SchedClassifier::query_tcx(&link.name, hook(direction)) else {
+        return Ok(());
+    };
+    let own = match pins.find_link(&link_name(link.index, link_hook(direction)))? {
+        Some(path) => PinnedLink::from_pin(path)
+            .and_then(|pinned| FdLink::from(pinned).info())
+            .ok()
+            .map(|info| info.program_id()),
+        None => None,
+    };
+    let other = programs.iter().find(|program| {
+        program.name_as_str() == Some(tc_name(direction)) && Some(program.id()) != own
+    });
+    match other {
+        Some(program) => Err(DatapathError::OtherInstance {
+            interface: link.name.clone(),
+            id: program.id(),
+            direction: word(direction),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "ingress",
+        Direction::Egress => "egress",
+    }
 }
 
 fn attach_link(
@@ -216,10 +257,7 @@ fn attaching(
     let what = format!(
         "interface {}: attaching to its TC {}",
         link.name,
-        match direction {
-            Direction::Ingress => "ingress",
-            Direction::Egress => "egress",
-        }
+        word(direction)
     );
     move |error| DatapathError::aya(what.clone(), error)
 }
