@@ -1,10 +1,10 @@
 //! What the daemon needs of the kernel.
 
 use fw_common::wire::{Counter, Direction, Tally};
-use serde::{Deserialize, Serialize};
 
 use crate::compile::plan::{Mode, Plan};
 use crate::control::protocol::Failure;
+use crate::datapath::Ingress;
 use crate::netlink::{Link, LocalAddresses};
 
 /// The plan that packets see, as the kernel says.
@@ -29,30 +29,6 @@ pub enum Wish {
     Generic,
     /// TC, for this reason.
     Tc(String),
-}
-
-/// How ingress is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ingress {
-    /// In the driver.
-    XdpNative,
-    /// XDP behind the driver.
-    XdpGeneric,
-    /// TC.
-    Tc,
-}
-
-impl Ingress {
-    /// As in `status`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::XdpNative => "xdp-native",
-            Self::XdpGeneric => "xdp-generic",
-            Self::Tc => "tc",
-        }
-    }
 }
 
 /// A link that is filtered.

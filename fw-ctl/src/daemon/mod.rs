@@ -25,11 +25,12 @@ pub mod service;
 pub mod sources;
 pub mod status;
 
+pub use crate::datapath::Ingress;
 pub use confirmed::{Confirmed, ConfirmedStore};
 pub use declared::{Compiled, Sources, Wrong};
 pub use firewall::Firewall;
 pub use inputs::Inputs;
-pub use kernel::{AttachedLink, InForce, Ingress, Kernel, Wish};
+pub use kernel::{AttachedLink, InForce, Kernel, Wish};
 pub use lock::Lock;
 pub use mode::ModeStore;
 pub use names::Names;

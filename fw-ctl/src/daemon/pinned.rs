@@ -8,7 +8,7 @@ use super::{AttachedLink, InForce, Ingress, Kernel, Wish};
 use crate::compile::plan::{Mode, Plan};
 use crate::control::protocol::Failure;
 use crate::datapath::image::plan_hash;
-use crate::datapath::{self, Attached, Datapath, DatapathError, Installed, LinkRef, XdpWish};
+use crate::datapath::{Attached, Datapath, DatapathError, Installed, LinkRef, XdpWish};
 use crate::netlink::{Link, LocalAddresses};
 
 /// The datapath, and why each link is attached as it is.
@@ -33,11 +33,7 @@ impl Pinned {
         AttachedLink {
             index,
             name: attached.link.name.clone(),
-            ingress: match attached.ingress {
-                datapath::Ingress::XdpNative => Ingress::XdpNative,
-                datapath::Ingress::XdpGeneric => Ingress::XdpGeneric,
-                datapath::Ingress::Tc => Ingress::Tc,
-            },
+            ingress: attached.ingress,
             why: why
                 .or_else(|| attached.note.clone())
                 .unwrap_or_else(|| usual(attached.ingress).to_owned()),
@@ -46,11 +42,11 @@ impl Pinned {
 }
 
 /// Why a mode was chosen where nothing stood in its way.
-fn usual(ingress: datapath::Ingress) -> &'static str {
+fn usual(ingress: Ingress) -> &'static str {
     match ingress {
-        datapath::Ingress::XdpNative => "the driver has native XDP",
-        datapath::Ingress::XdpGeneric => "interfaces.xdp = \"generic\"",
-        datapath::Ingress::Tc => "attached by a former daemon",
+        Ingress::XdpNative => "the driver has native XDP",
+        Ingress::XdpGeneric => "interfaces.xdp = \"generic\"",
+        Ingress::Tc => "attached by a former daemon",
     }
 }
 

@@ -11,6 +11,7 @@ mod tc;
 mod xdp;
 
 use fw_common::wire::Direction;
+use serde::{Deserialize, Serialize};
 
 use super::error::DatapathError;
 use super::host::TcKind;
@@ -42,7 +43,8 @@ pub enum XdpWish {
 }
 
 /// Where ingress is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Ingress {
     /// XDP in the driver.
     XdpNative,
@@ -53,7 +55,7 @@ pub enum Ingress {
 }
 
 impl Ingress {
-    /// `xdp-native`, `xdp-generic`, `tc`.
+    /// `xdp-native`, `xdp-generic`, `tc`: in `status`, and in its JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -263,5 +265,17 @@ fn is_on(pin: &super::pins::PinnedName, link: &LinkRef) -> bool {
         "tc-ingress" => live(Direction::Ingress),
         "tc-egress" => live(Direction::Egress),
         _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_has_the_names_of_the_text() {
+        for ingress in [Ingress::XdpNative, Ingress::XdpGeneric, Ingress::Tc] {
+            assert_eq!(serde_json::to_value(ingress).unwrap(), ingress.name());
+        }
     }
 }
