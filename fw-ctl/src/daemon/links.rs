@@ -2,7 +2,7 @@
 
 use super::{AttachedLink, Ingress, Kernel, Wish};
 use crate::config::{Interfaces, Require, XdpSetting};
-use crate::netlink::{Choice, Link, Network, choose};
+use crate::netlink::{Choice, Link, Network, choose, missing};
 
 /// How ingress of `link` is to be attached.
 pub(super) fn wish(link: &Link, setting: XdpSetting) -> Wish {
@@ -54,9 +54,17 @@ pub(super) fn settle<K: Kernel>(
             problems.push(failure.line());
         }
     }
-    if !any {
+    let missing = missing(network, wanted);
+    for name in &missing {
+        problems.push(format!(
+            "interface {name}: `interfaces.include` names it, but there is no such interface here \
+             (try: ip link; it is filtered as soon as it appears)"
+        ));
+    }
+    if !any && missing.is_empty() {
         problems.push(
-            "no interface is filtered: none fits `interfaces.include` and `interfaces.exclude`"
+            "no interface is filtered: none fits `interfaces.include` and `interfaces.exclude` \
+             (try: ip link, and name one in interfaces.include)"
                 .into(),
         );
     }
@@ -75,7 +83,8 @@ pub(super) fn unacceptable(attached: &[AttachedLink], wanted: &Interfaces) -> Ve
         };
         if forced.is_some_and(|forced| forced != link.ingress) {
             problems.push(format!(
-                "{}: `interfaces.xdp` asks for another mode than {}: {}",
+                "{}: `interfaces.xdp` asks for another mode than {}: {} \
+                 (try: interfaces.xdp = \"auto\")",
                 link.name,
                 link.ingress.name(),
                 link.why

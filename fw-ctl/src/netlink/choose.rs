@@ -36,6 +36,16 @@ pub fn choose<'a>(network: &'a Network, wanted: &Interfaces) -> Vec<(&'a Link, C
         .collect()
 }
 
+/// Names in `interfaces.include` that no interface has. A pattern is no name: that
+/// it fits nothing yet is ordinary.
+#[must_use]
+pub fn missing<'a>(network: &Network, wanted: &'a Interfaces) -> Vec<&'a str> {
+    let is_name = |pattern: &&str| *pattern != "auto" && !pattern.contains(['*', '?', '[']);
+    let exists = |name: &str| network.links.iter().any(|link| link.name == name);
+    let names = wanted.include.iter().map(String::as_str).filter(is_name);
+    names.filter(|name| !exists(name)).collect()
+}
+
 fn decide(network: &Network, wanted: &Interfaces, link: &Link, depth: u32) -> Choice {
     if link.loopback {
         return leave("loopback");
@@ -250,6 +260,17 @@ mod tests {
                 "{include:?} - {exclude:?}"
             );
         }
+    }
+
+    #[test]
+    fn names_without_an_interface_are_told_and_patterns_are_not() {
+        let wanted = Interfaces {
+            include: ["auto", "eth0", "eth9", "ens*", "wan[01]", "p?p1", "tun0"]
+                .map(Into::into)
+                .into(),
+            ..Interfaces::default()
+        };
+        assert_eq!(missing(&machine(), &wanted), ["eth9", "tun0"]);
     }
 
     #[test]

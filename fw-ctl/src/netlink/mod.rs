@@ -8,7 +8,7 @@ mod model;
 mod routes;
 mod watch;
 
-pub use choose::{Choice, choose};
+pub use choose::{Choice, choose, missing};
 pub use local::LocalAddresses;
 pub use model::{Address, Link, Network};
 pub use watch::{NetlinkError, Watcher};

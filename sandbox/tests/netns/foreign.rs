@@ -36,6 +36,9 @@ fn it_is_named_and_never_displaced() {
             assert!(status.is_degraded(), "native XDP was asked for: {status:?}");
             let answer = fixture.fw_ctl.ask(&["status"]).unwrap();
             assert_eq!(answer.code, 1, "{}", answer.stdout);
+            for part in ["interface eth0", "try: bpftool prog show id", "is not ours"] {
+                assert!(answer.stdout.contains(part), "{part} in: {}", answer.stdout);
+            }
             break words(&format!("{}\n{}", answer.stdout, answer.stderr));
         }
         assert!(Instant::now() < end, "the daemon neither ends nor serves");

@@ -15,6 +15,7 @@ mod builtins;
 mod fixture;
 mod foreign;
 mod frames;
+mod interfaces;
 mod lifecycle;
 mod masquerade;
 mod reload;
