@@ -5,24 +5,10 @@ use std::net::IpAddr;
 use fw_common::wire::Direction;
 use serde::Deserialize;
 
+use super::protocol::{check_protocol, protocol_number, unknown_protocol};
 use crate::inventory::Identities;
 use crate::policy::rules::{ICMP, ICMPV6, PORT_PROTOCOLS, Service};
 
-/// Protocols by name; any other by number.
-const PROTOCOLS: [(&str, u8); 12] = [
-    ("TCP", 6),
-    ("UDP", 17),
-    ("SCTP", 132),
-    ("ICMP", ICMP),
-    ("ICMPv6", ICMPV6),
-    ("VRRP", 112),
-    ("IGMP", 2),
-    ("GRE", 47),
-    ("IPIP", 4),
-    ("IPv6", 41),
-    ("ESP", 50),
-    ("AH", 51),
-];
 /// Source port of a flow that names none: one that clients use.
 const EPHEMERAL: u16 = 40_000;
 
@@ -86,16 +72,6 @@ pub struct FlowError {
     pub line: usize,
     /// What is wrong, and what would be right.
     pub message: String,
-}
-
-/// Number of a protocol, by name (in any case) or number.
-#[must_use]
-pub fn protocol_number(text: &str) -> Option<u8> {
-    PROTOCOLS
-        .iter()
-        .find(|row| row.0.eq_ignore_ascii_case(text))
-        .map(|row| row.1)
-        .or_else(|| text.parse().ok())
 }
 
 /// Reads JSON lines; empty lines are skipped.
@@ -168,6 +144,7 @@ impl Written {
         if source.is_ipv4() != destination.is_ipv4() {
             return Err("`src` and `dst` are of different families".to_owned());
         }
+        check_protocol(protocol, destination)?;
         let direction = match self.direction {
             Some(WrittenDirection::Ingress) => Direction::Ingress,
             Some(WrittenDirection::Egress) => Direction::Egress,
@@ -201,17 +178,12 @@ impl Written {
     }
 
     fn protocol(&self) -> Result<u8, String> {
-        let number = match &self.proto {
+        match &self.proto {
             TextOrNumber::Text(name) => protocol_number(name),
-            TextOrNumber::Number(number) => u8::try_from(*number).ok(),
-        };
-        number.ok_or_else(|| {
-            let names: Vec<&str> = PROTOCOLS.iter().map(|row| row.0).collect();
-            format!(
-                "unknown `proto`; try: one of {}, or a number from 0 to 255",
-                names.join(", ")
-            )
-        })
+            TextOrNumber::Number(number) => {
+                u8::try_from(*number).map_err(|_| unknown_protocol(number))
+            }
+        }
     }
 
     /// Every field must mean something for the protocol.
@@ -291,7 +263,7 @@ mod tests {
             ),
             (
                 r#"{"src":"1.1.1.1","dst":"10.0.0.10","proto":"TCPP","dport":1}"#,
-                "unknown `proto`",
+                "unknown protocol `TCPP`",
             ),
             (
                 r#"{"src":"1.1.1.1","dst":"10.0.0.10","proto":"GRE","dport":1}"#,
@@ -308,6 +280,18 @@ mod tests {
             (
                 r#"{"src":"1.1.1.1","dst":"10.0.0.10","proto":"GRE","port":1}"#,
                 "unknown field",
+            ),
+            (
+                r#"{"src":"fd00::2","dst":"fd00::1","proto":44,"direction":"ingress"}"#,
+                "extension header",
+            ),
+            (
+                r#"{"src":"1.1.1.1","dst":"10.0.0.10","proto":"ICMPv6","icmp_type":128}"#,
+                "in IPv4 it is ICMP",
+            ),
+            (
+                r#"{"src":"fd00::2","dst":"fd00::1","proto":"ICMP","icmp_type":8}"#,
+                "in IPv6 it is ICMPv6",
             ),
             ("[", "EOF"),
         ] {
