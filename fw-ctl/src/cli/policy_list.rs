@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::args::OutputArgs;
 use super::offline::{Files, read};
-use super::output::{Format, Outcome, print, print_json, table};
+use super::output::{Format, Outcome, print, print_json};
+use super::table::table;
 use crate::exit;
 use crate::inventory::Labels;
 use crate::policy::label::LabelSet;

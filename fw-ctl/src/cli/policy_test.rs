@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::args::OutputArgs;
 use super::offline::{ClusterArgs, read};
-use super::output::{Format, Outcome, bad, good, print, print_json, say, table};
+use super::output::{Format, Outcome, bad, good, print, print_json, say};
+use super::table::table;
 use crate::compile::plan::Mode;
 use crate::compile::{Enforcement, Failsafe, Options};
 use crate::control::protocol::Failure;
