@@ -44,6 +44,9 @@ pub fn run(args: &Args) -> Outcome {
         return Ok(exit::OK);
     }
     let files = read(&args.policies, &args.inventory)?;
+    if let Some(node) = &args.node {
+        files.warn_without_node(node);
+    }
     let rows = rows(&files, args.node.as_deref());
     match args.output.format {
         Format::Json => {

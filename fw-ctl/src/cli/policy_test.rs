@@ -100,6 +100,7 @@ fn verdict(allow: bool) -> &'static str {
 /// When files are wrong, or the engine does not run here.
 pub fn run(args: &Args) -> Outcome {
     let files = read(&args.policies, &args.inventory)?;
+    files.warn_without_node(&args.node);
     let view = files
         .inventory
         .view(&args.node, &Labels::new(), &args.cluster.cluster_name);

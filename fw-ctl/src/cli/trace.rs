@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::args::{ClientArgs, OutputArgs, PathArgs, load};
-use super::output::{Format, Outcome, bad, good, print, print_json};
+use super::output::{Format, Outcome, bad, good, plain, print, print_json, warn};
 use crate::control::client::ask;
 use crate::control::protocol::{Failure, Flow, Request};
 use crate::daemon::sources;
@@ -88,6 +88,9 @@ fn offline(args: &Args, flow: Flow) -> Result<Trace, Failure> {
         .map_err(|errors| Failure::refused("the configuration is refused", &errors))?;
     let compiled = sources::compile(&loaded.config)
         .map_err(|wrong| wrong.failure("policies and inventory are refused"))?;
+    for warning in &compiled.warnings {
+        warn(&plain(warning));
+    }
     Ok(trace(compiled.context(&compiled.node_addresses), flow))
 }
 
