@@ -215,13 +215,22 @@ fn a_policy_that_is_not_enforced_is_refused() {
 
 #[test]
 fn a_line_that_is_no_flow_is_wrong_usage() {
-    let output = Files::new(POLICY, "{\"src\":1}\n").test(&[]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr(&output).contains("f.jsonl: line 1:"),
-        "{}",
-        stderr(&output)
-    );
+    let files = Files::new(POLICY, FLOWS);
+    for (flows, message) in [
+        (
+            &b"\n{\"dst\":1}\n"[..],
+            "f.jsonl: line 2: missing field `src`\n",
+        ),
+        (
+            &b"\n\n{\"id\":\"\xff\"}\n"[..],
+            "f.jsonl: line 3: not text in the encoding UTF-8\n",
+        ),
+    ] {
+        std::fs::write(files.0.path().join("f.jsonl"), flows).unwrap();
+        let output = files.test(&[]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).ends_with(message), "{}", stderr(&output));
+    }
 }
 
 #[test]
