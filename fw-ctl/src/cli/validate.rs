@@ -59,6 +59,8 @@ impl Outcome {
 struct Row {
     file: String,
     document: usize,
+    /// Of an item of a `List`: `items[2]`; else empty.
+    item: String,
     line: usize,
     kind: String,
     name: String,
@@ -116,6 +118,7 @@ fn rows(files: Vec<File>) -> Vec<Row> {
             Err(failure) => rows.push(Row {
                 file: name,
                 document: 0,
+                item: String::new(),
                 line: failure.span.map_or(1, |span| span.line),
                 kind: String::new(),
                 name: String::new(),
@@ -153,6 +156,7 @@ fn row(file: String, object: Decoded, mut diagnostics: Vec<Diagnostic>) -> Row {
     Row {
         file,
         document: object.index,
+        item: object.item,
         line: object.span.line,
         kind: object.kind,
         name: object.name,
@@ -171,7 +175,7 @@ impl Row {
                 .map(Diagnostic::to_json)
                 .collect::<Value>()
         };
-        json!({
+        let mut value = json!({
             "file": self.file,
             "document": self.document,
             "kind": self.kind,
@@ -179,7 +183,12 @@ impl Row {
             "result": self.outcome.name(),
             "errors": all(errors),
             "warnings": all(warnings),
-        })
+        });
+        // All items of a list are of one document.
+        if !self.item.is_empty() {
+            value["item"] = json!(self.item);
+        }
+        value
     }
 }
 
