@@ -31,6 +31,7 @@ mod spec;
 use std::sync::Arc;
 
 use self::cursor::{Decoder, Field, Object};
+pub(crate) use self::names::{is_label_value, is_qualified_name};
 use super::schema::{CidrGroup, PolicyDocument, PolicyKind};
 use super::yaml::Node;
 use crate::diagnostic::{Diagnostic, Severity, Source, Span};
