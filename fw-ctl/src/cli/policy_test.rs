@@ -165,7 +165,7 @@ fn flows(args: &Args, context: &Context) -> Result<Vec<Flow>, Failure> {
         .map_err(|error| wrong(format!("cannot read {name}: {}", why(&error))))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let text = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + text.iter().filter(|byte| **byte == b'\n').count();
+        let line = text.split(|byte| *byte == b'\n').count();
         wrong(format!(
             "{name}: line {line}: not text in the encoding UTF-8"
         ))
