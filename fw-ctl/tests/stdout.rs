@@ -3,8 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "tests may")]
 
 use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::json;
 
 const POLICY: &str = "\
 apiVersion: cilium.io/v2
@@ -102,4 +107,40 @@ fn a_closed_pipe_changes_neither_the_exit_code_nor_what_is_said() {
         assert_eq!(open.status.code(), Some(code), "{command}");
         assert_eq!(stderr(&closed), stderr(&open), "{command}");
     }
+}
+
+/// Who looks at the first verdict only must not wait for the end of all verdicts.
+#[test]
+fn a_monitor_that_nobody_reads_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(directory.path().join("control.sock")).unwrap();
+    let daemon = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = String::new();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        reader.read_line(&mut request).unwrap();
+        assert_eq!(request, "{\"verb\":\"monitor\"}\n");
+        let side = |address, identity| json!({"address": address, "port": 1, "identity": {"number": identity, "labels": []}});
+        let record = json!({
+            "time": 1, "node": "default/n1", "told": "allow", "reason": null, "ingress": true,
+            "source": side("192.0.2.1", 2), "destination": side("10.0.0.1", 1),
+            "family": 4, "protocol": 6, "tcp_flags": 2, "icmp_type": 0, "icmp_code": 0,
+            "vlan": 0, "length": 60, "ifindex": 2, "interface": "eth0", "plan": 1, "rule": null,
+        });
+        let replies = format!("{}\n{}\n", json!({"done": null}), json!({"record": record}));
+        stream.write_all(replies.as_bytes()).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        matches!(stream.read(&mut [0]), Ok(0))
+    });
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = run(directory.path(), "monitor --run-dir .", writer.into());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(
+        stderr(&output),
+        "Listening for events\nPress Ctrl-C to quit\n"
+    );
+    assert!(daemon.join().unwrap(), "the monitor went on");
 }
