@@ -15,5 +15,6 @@ pub mod netlink;
 pub mod observe;
 pub mod policy;
 pub mod reference;
+pub mod texts;
 pub mod trace;
 mod why;

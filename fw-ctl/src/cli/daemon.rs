@@ -21,20 +21,26 @@ pub struct Args {
 /// Runs until a signal ends it.
 ///
 /// # Errors
-/// When the configuration is wrong, another daemon is there, or the kernel
+/// When the configuration is wrong and none was ever right, another daemon is there, or the kernel
 /// cannot do what is needed.
 pub fn run(args: &Args) -> Outcome {
     log_to_stderr();
     let overrides = args.paths.overrides();
-    let loaded = load(&overrides)
-        .map_err(|errors| Failure::refused("the configuration is refused", &errors))?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{}", plain(warning));
-    }
-    for file in &loaded.files {
-        tracing::info!("configuration: {}", file.display());
-    }
-    daemon::run(loaded.config, overrides)?;
+    let config = match load(&overrides) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                tracing::warn!("{}", plain(warning));
+            }
+            for file in &loaded.files {
+                tracing::info!("configuration: {}", file.display());
+            }
+            loaded.config
+        }
+        // A node that was filtered must be filtered after a reboot, too.
+        Err(errors) => daemon::last_config(&overrides)
+            .ok_or_else(|| Failure::refused("the configuration is refused", &errors))?,
+    };
+    daemon::run(config, overrides)?;
     Ok(exit::OK)
 }
 

@@ -2,6 +2,7 @@
 //! neither root nor daemon.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 
@@ -9,7 +10,7 @@ use super::args::{ClientArgs, OutputArgs, PathArgs, load};
 use super::output::{Format, Outcome, bad, good, plain, print, print_json, warn};
 use crate::control::client::ask;
 use crate::control::protocol::{Failure, Flow, Request};
-use crate::daemon::sources;
+use crate::daemon::{Inputs, sources};
 use crate::exit;
 use crate::trace::{From, To, Trace, trace};
 
@@ -86,7 +87,8 @@ fn offline(args: &Args, flow: Flow) -> Result<Trace, Failure> {
     };
     let loaded = load(&paths.overrides())
         .map_err(|errors| Failure::refused("the configuration is refused", &errors))?;
-    let compiled = sources::compile(&loaded.config)
+    let (inputs, unreadable) = Inputs::read(&loaded.config);
+    let compiled = sources::compile(Arc::new(inputs), unreadable)
         .map_err(|wrong| wrong.failure("policies and inventory are refused"))?;
     for warning in &compiled.warnings {
         warn(&plain(warning));

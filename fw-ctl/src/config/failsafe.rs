@@ -4,8 +4,8 @@
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
-use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 const TCP: u8 = 6;
 const ICMP: u8 = 1;
@@ -19,8 +19,8 @@ const PROTOCOLS: [(&str, u8); 5] = [
 ];
 
 /// One entry of `failsafe.inbound` or `failsafe.outbound`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Written")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct FailsafeEntry {
     /// IP protocol number.
     pub protocol: u8,
@@ -41,12 +41,26 @@ pub enum FailsafePorts {
     Range(RangeInclusive<u16>),
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     protocol: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<Port>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     cidr: Option<String>,
+}
+
+impl From<FailsafeEntry> for Written {
+    fn from(entry: FailsafeEntry) -> Self {
+        let mut known = PROTOCOLS.iter();
+        let protocol = known.find(|row| row.1 == entry.protocol);
+        Self {
+            protocol: protocol.map_or_else(String::new, |row| row.0.to_owned()),
+            port: (entry.ports != FailsafePorts::None).then_some(Port(entry.ports)),
+            cidr: entry.cidr.map(|cidr| cidr.to_string()),
+        }
+    }
 }
 
 struct Port(FailsafePorts);
@@ -54,6 +68,17 @@ struct Port(FailsafePorts);
 impl<'de> Deserialize<'de> for Port {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(PortVisitor).map(Self)
+    }
+}
+
+impl Serialize for Port {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            FailsafePorts::Range(ports) => {
+                serializer.collect_str(&format_args!("{}-{}", ports.start(), ports.end()))
+            }
+            FailsafePorts::Ssh | FailsafePorts::None => serializer.serialize_str("ssh"),
+        }
     }
 }
 
@@ -199,6 +224,20 @@ mod tests {
             let error = ports(wrong).unwrap_err();
             let expected = format!("{wrong} is not a port from 1 to 65535, a range as");
             assert!(error.contains(&expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_the_same() {
+        for text in [
+            "protocol = \"tcp\"\nport = \"ssh\"",
+            "protocol = \"udp\"\nport = \"8000-8100\"\ncidr = \"192.0.2.0/24\"",
+            "protocol = \"sctp\"\nport = 1",
+            "protocol = \"icmpv6\"\ncidr = \"fd00::/8\"",
+        ] {
+            let entry = entry(text).unwrap();
+            let json = serde_json::to_string(&entry).unwrap();
+            assert_eq!(serde_json::from_str::<FailsafeEntry>(&json).unwrap(), entry);
         }
     }
 

@@ -6,14 +6,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use figment::error::Kind;
 use figment::value::{Dict, Map, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 
 use super::contradictions::contradictions;
 use super::place::Places;
-use super::{Config, DEFAULT_FILE, VENDOR_FILE, keys};
+use super::{Config, DEFAULT_FILE, VENDOR_FILE, keys, wording};
 use crate::diagnostic::{Diagnostic, Severity, Source};
+use crate::texts;
 use crate::why::why;
 
 /// Prefix of the environment variables.
@@ -128,7 +128,7 @@ struct Stack {
 impl Stack {
     fn file(&mut self, path: &Path, must_exist: bool) {
         let name = path.display().to_string();
-        let text = match std::fs::read_to_string(path) {
+        let text = match texts::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => return,
             Err(error) => {
@@ -137,7 +137,7 @@ impl Stack {
                     text: String::new(),
                 });
                 self.errors.push(Diagnostic {
-                    help: Some("a configuration file that is named must be there".into()),
+                    help: Some("it must be a readable text file".into()),
                     ..finding(
                         &source,
                         format!("cannot read the configuration: {}", why(&error)),
@@ -299,26 +299,8 @@ impl Stack {
             .metadata
             .as_ref()
             .and_then(|metadata| self.layers.iter().find(|l| l.source.name == metadata.name));
-        let message = match &error.kind {
-            Kind::UnknownVariant(written, known) => {
-                let best = known
-                    .iter()
-                    .max_by(|a, b| {
-                        strsim::jaro_winkler(a, written)
-                            .total_cmp(&strsim::jaro_winkler(b, written))
-                    })
-                    .filter(|best| strsim::jaro_winkler(best, written) >= 0.7);
-                let known = known.join("`, `");
-                match best {
-                    Some(best) => {
-                        format!("`{written}` is none of `{known}`: did you mean `{best}`?")
-                    }
-                    None => format!("`{written}` is none of `{known}`"),
-                }
-            }
-            kind => kind.to_string(),
-        };
-        let key = error.path.join(".");
+        let message = wording::of(&error.kind);
+        let key = wording::key(&error.path);
         let message = if key.is_empty() {
             message
         } else {

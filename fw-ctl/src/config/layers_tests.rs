@@ -157,7 +157,7 @@ fn environment_values_nest_and_may_be_lists() {
 
 #[test]
 fn mistakes_are_named_with_line_and_key() {
-    let cases: [(&str, &[&str]); 9] = [
+    let cases: [(&str, &[&str]); 10] = [
         (
             "[policy]\nmoed = \"audit\"\n\n[interface]\nxdp = \"auto\"\n",
             &[
@@ -173,11 +173,17 @@ fn mistakes_are_named_with_line_and_key() {
         ),
         (
             "[policy]\ndirs = \"/etc\"\n",
-            &["2:1 `policy.dirs`: invalid type: found string \"/etc\", expected a sequence | "],
+            &["2:1 `policy.dirs`: \"/etc\" is not an array | "],
         ),
         (
             "[failsafe]\ninbound = [\n  { protocol = \"icmp\", port = 8 },\n]\n",
-            &["3:3 `failsafe.inbound.0`: protocol `icmp` has no ports | "],
+            &["3:3 `failsafe.inbound[0]`: protocol `icmp` has no ports | "],
+        ),
+        (
+            "[failsafe]\ninbound = [{ protocol = \"tcp\", port = 70000 }]\n",
+            &[
+                "2:32 `failsafe.inbound[0].port`: `70000` is not a port from 1 to 65535, a range as \"8000-8100\", or \"ssh\" | ",
+            ],
         ),
         (
             "[interfaces]\nxdp = \"off\"\nrequire = \"native\"\n",
@@ -204,7 +210,7 @@ fn mistakes_are_named_with_line_and_key() {
         (
             "[builtins]\ndisable = [\"dhcp\"]\n",
             &[
-                "2:12 `builtins.disable.0`: no built-in is called `dhcp`; there are: multicast, neighbor-discovery, dhcpv4-client, dhcpv6-client, fragmentation-needed, packet-too-big | ",
+                "2:12 `builtins.disable[0]`: no built-in is called `dhcp`; there are: multicast, neighbor-discovery, dhcpv4-client, dhcpv6-client, fragmentation-needed, packet-too-big | ",
             ],
         ),
     ];

@@ -10,11 +10,12 @@ mod keys;
 mod layers;
 mod place;
 mod sshd;
+mod wording;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::compile::plan::Mode;
 pub use failsafe::{FailsafeEntry, FailsafePorts};
@@ -29,7 +30,7 @@ pub const CONTROL_SOCKET: &str = "control.sock";
 pub const VENDOR_FILE: &str = "/usr/lib/fw-ctl/fw-ctl.toml";
 
 /// The whole configuration. The defaults are those of a fresh install.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Who this node is.
@@ -47,7 +48,7 @@ pub struct Config {
 }
 
 /// `[node]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Node {
     /// Name of the node in the inventory; the hostname where none is given.
@@ -57,7 +58,7 @@ pub struct Node {
 }
 
 /// `[policy]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// Drop or only report.
@@ -85,7 +86,7 @@ impl Default for Policy {
 }
 
 /// `policy.mode`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModeSetting {
     /// Report what would be dropped, and let it pass.
@@ -105,7 +106,7 @@ impl From<ModeSetting> for Mode {
 }
 
 /// An entry of `policy.cidr_match_mode`; Cilium's `policy-cidr-match-mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CidrMatchMode {
     /// CIDR rules also match the addresses of nodes.
@@ -113,7 +114,7 @@ pub enum CidrMatchMode {
 }
 
 /// `[interfaces]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Interfaces {
     /// Names, globs, or `auto`.
@@ -138,7 +139,7 @@ impl Default for Interfaces {
 }
 
 /// `interfaces.xdp`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum XdpSetting {
     /// Native where the driver can, else TC.
@@ -153,7 +154,7 @@ pub enum XdpSetting {
 }
 
 /// `interfaces.require`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Require {
     /// Any attach mode will do.
@@ -164,7 +165,7 @@ pub enum Require {
 }
 
 /// `[failsafe]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Failsafe {
     /// What always reaches the node.
@@ -187,7 +188,7 @@ impl Default for Failsafe {
 }
 
 /// `[builtins]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Builtins {
     /// Names of built-ins that are switched off.
@@ -195,8 +196,8 @@ pub struct Builtins {
 }
 
 /// A built-in by its name in `fw_common::wire::BUILTINS`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct BuiltinName(pub fw_common::wire::Builtin);
 
 impl TryFrom<String> for BuiltinName {
@@ -217,6 +218,14 @@ impl TryFrom<String> for BuiltinName {
     }
 }
 
+impl From<BuiltinName> for String {
+    fn from(name: BuiltinName) -> Self {
+        let mut known = fw_common::wire::BUILTINS.iter();
+        let row = known.find(|row| row.0 == name.0);
+        row.map_or_else(Self::new, |row| row.1.to_owned())
+    }
+}
+
 impl Builtins {
     /// Bits of the built-ins that stay on.
     #[must_use]
@@ -230,7 +239,7 @@ impl Builtins {
 }
 
 /// `[paths]`: several instances on one machine differ in these.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Paths {
     /// What outlives a reboot.

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::glob::glob_match;
+use crate::texts;
 
 const MAIN: &str = "/etc/ssh/sshd_config";
 const DEFAULT_PORT: u16 = 22;
@@ -45,7 +46,7 @@ struct Found {
 
 impl Found {
     fn file(&mut self, path: &Path, depth: u32) {
-        let Ok(text) = std::fs::read_to_string(path) else {
+        let Ok(text) = texts::read_to_string(path) else {
             return;
         };
         let dir = path.parent().unwrap_or(Path::new("/"));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::Inputs;
 use crate::cli::output::plain;
 use crate::compile::CapacityError;
 use crate::compile::plan::Plan;
@@ -17,6 +18,8 @@ use crate::trace::Context;
 
 /// What the operator's files compile to.
 pub struct Compiled {
+    /// What it was made from.
+    pub inputs: Arc<Inputs>,
     /// The plan; its mode is that of the configuration.
     pub plan: Plan,
     /// Policies that were read.
@@ -91,9 +94,11 @@ pub trait Sources {
     /// # Errors
     /// Everything that is wrong with it.
     fn config(&self) -> Result<Config, Vec<Diagnostic>>;
-    /// Reads policies and inventory, and compiles them.
+    /// Reads what the configuration names; what cannot be read is told beside.
+    fn read(&self, config: &Config) -> (Inputs, Vec<Diagnostic>);
+    /// Compiles what was read.
     ///
     /// # Errors
-    /// Everything that is wrong with them, or that they do not fit.
-    fn compile(&self, config: &Config) -> Result<Compiled, Wrong>;
+    /// Everything that is wrong with it, after `unreadable`, or that it does not fit.
+    fn compile(&self, inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compiled, Wrong>;
 }

@@ -2,21 +2,20 @@
 //!
 //! The rule behind all of them: the node keeps the last plan that was right. A
 //! change with an error is refused as a whole; a daemon that starts among broken
-//! policies keeps what is pinned, and where nothing is pinned it attaches
-//! nothing, so that an empty plan never judges.
+//! policies keeps what is pinned, else puts the last accepted plan in force again;
+//! where there is none it attaches nothing, so that an empty plan never judges.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::status::{Detached, ModeStatus, Reloaded, SCHEMA, hex};
-use super::{Compiled, InForce, Kernel, ModeStore, Names, Sources, Wrong, links};
+use super::status::{Reloaded, SCHEMA, hex};
+use super::{Compiled, ConfirmedStore, InForce, Kernel, ModeStore, Names, Sources, Wrong, links};
 use crate::cli::output::plain;
 use crate::compile::plan::Mode;
 use crate::config::Config;
-use crate::control::protocol::{Failure, ModeChange};
-use crate::exit;
+use crate::control::protocol::Failure;
 use crate::netlink::Network;
 use crate::observe::Identify;
 
@@ -29,6 +28,16 @@ pub(super) enum Trouble {
     Network,
     /// The kernel does not hold what was installed.
     Kernel,
+    /// What must outlast a reboot cannot be kept or read.
+    State,
+}
+
+/// Why there is no change.
+pub(super) enum Refused {
+    /// By us, for what the files say.
+    Inputs(Wrong),
+    /// By the kernel.
+    Kernel(Failure),
 }
 
 /// The state of the daemon.
@@ -37,6 +46,7 @@ pub struct Firewall<K, S> {
     pub(super) sources: S,
     pub(super) config: Config,
     pub(super) mode: ModeStore,
+    pub(super) confirmed: ConfirmedStore,
     /// What was installed last, and the plan with the mode that it has.
     pub(super) installed: Option<(InForce, Compiled)>,
     names: watch::Sender<Arc<Names>>,
@@ -48,18 +58,14 @@ pub struct Firewall<K, S> {
 
 impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Takes over what is there; nothing changes before [`Self::start`].
-    pub fn new(
-        kernel: K,
-        sources: S,
-        config: Config,
-        mode: ModeStore,
-        names: watch::Sender<Arc<Names>>,
-    ) -> Self {
+    pub fn new(kernel: K, sources: S, config: Config, names: watch::Sender<Arc<Names>>) -> Self {
+        let state = &config.paths.state_dir;
         Self {
             kernel,
             sources,
+            mode: ModeStore::open(state),
+            confirmed: ConfirmedStore::new(state),
             config,
-            mode,
             installed: None,
             names,
             network: Network::default(),
@@ -76,12 +82,13 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     pub fn start(&mut self, network: Network) -> Result<Reloaded, Failure> {
         self.network = network;
         self.tell_links();
+        self.recover_mode();
         let result = match self.set_addresses() {
-            Ok(()) => self.change(),
-            Err(failure) => {
-                let lines = vec![failure.line()];
-                Err(self.note(failure, lines))
-            }
+            Ok(()) => self.change().map_err(|refused| {
+                self.restore();
+                self.tell(refused)
+            }),
+            Err(failure) => Err(self.tell(Refused::Kernel(failure))),
         };
         self.settle(true);
         result
@@ -92,40 +99,42 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// # Errors
     /// When anything is wrong: then nothing has changed.
     pub fn reload(&mut self) -> Result<Reloaded, Failure> {
-        let reloaded = self.change()?;
+        let reloaded = self.change().map_err(|refused| self.tell(refused))?;
         self.detached = false;
         self.settle(true);
         Ok(reloaded)
     }
 
     /// Remembers why the last change was refused, in a line for each error.
-    fn note(&mut self, failure: Failure, lines: Vec<String>) -> Failure {
+    fn tell(&mut self, refused: Refused) -> Failure {
+        let (failure, lines) = match refused {
+            Refused::Kernel(failure) => {
+                let lines = vec![failure.line()];
+                (failure, lines)
+            }
+            Refused::Inputs(wrong) => {
+                let what = match self.kernel.active() {
+                    Ok(Some(active)) => format!(
+                        "the change is refused, generation {} stays in force",
+                        active.number
+                    ),
+                    _ => "the files are refused, and nothing is filtered".to_owned(),
+                };
+                (wrong.failure(&what), wrong.lines())
+            }
+        };
         self.troubles.insert(Trouble::Change, lines);
         failure
     }
 
-    fn refuse(&mut self, wrong: &Wrong) -> Failure {
-        let what = match self.kernel.active() {
-            Ok(Some(active)) => format!(
-                "the change is refused, generation {} stays in force",
-                active.number
-            ),
-            _ => "the files are refused, and nothing is filtered".to_owned(),
-        };
-        self.note(wrong.failure(&what), wrong.lines())
-    }
-
-    fn change(&mut self) -> Result<Reloaded, Failure> {
-        let config = self.sources.config();
-        let config = config.map_err(|errors| self.refuse(&Wrong::Files(errors)))?;
-        let compiled = self.sources.compile(&config);
-        let mut compiled = compiled.map_err(|wrong| self.refuse(&wrong))?;
+    fn change(&mut self) -> Result<Reloaded, Refused> {
+        let wrong = |errors| Refused::Inputs(Wrong::Files(errors));
+        let config = self.sources.config().map_err(wrong)?;
+        let (inputs, unreadable) = self.sources.read(&config);
+        let compiled = self.sources.compile(Arc::new(inputs), unreadable);
+        let mut compiled = compiled.map_err(Refused::Inputs)?;
         compiled.plan.mode = self.effective_mode(&config);
-        let installed = self.install(&compiled);
-        let in_force = installed.map_err(|failure| {
-            let lines = vec![failure.line()];
-            self.note(failure, lines)
-        })?;
+        let in_force = self.install(&compiled).map_err(Refused::Kernel)?;
         self.troubles.remove(&Trouble::Change);
         let mut warnings: Vec<_> = compiled.warnings.iter().map(plain).collect();
         if config.paths != self.config.paths {
@@ -139,18 +148,22 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             rules: compiled.plan.rules.len(),
             warnings,
         };
-        self.installed = Some((in_force, compiled));
-        self.config = Config {
-            paths: self.config.paths.clone(),
-            ..config
-        };
+        self.take(in_force, compiled);
+        self.keep();
         Ok(reloaded)
     }
 
-    fn install(&mut self, compiled: &Compiled) -> Result<InForce, Failure> {
-        let last = self.kernel.active()?.map_or(0, |active| active.number);
-        let number = last + 1;
-        // Before it judges, so that its first event finds its rules.
+    /// Takes a plan for what is in force.
+    pub(super) fn take(&mut self, in_force: InForce, compiled: Compiled) {
+        self.config = Config {
+            paths: self.config.paths.clone(),
+            ..compiled.inputs.config.clone()
+        };
+        self.installed = Some((in_force, compiled));
+    }
+
+    /// Names the rules of generation `number` in events.
+    pub(super) fn name(&self, number: u64, compiled: &Compiled) {
         self.names.send_modify(|names| {
             let mut new = Names::clone(names);
             new.add_plan(number, compiled.plan.rules.clone());
@@ -158,6 +171,13 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             new.identities = identities;
             *names = Arc::new(new);
         });
+    }
+
+    pub(super) fn install(&mut self, compiled: &Compiled) -> Result<InForce, Failure> {
+        let last = self.kernel.active()?.map_or(0, |active| active.number);
+        let number = last + 1;
+        // Before it judges, so that its first event finds its rules.
+        self.name(number, compiled);
         let in_force = self.kernel.install(&compiled.plan, number)?;
         self.troubles.remove(&Trouble::Kernel);
         Ok(in_force)
@@ -200,7 +220,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     }
 
     /// `again`: links that are attached already are adopted anew.
-    fn settle(&mut self, again: bool) {
+    pub(super) fn settle(&mut self, again: bool) {
         let mut problems = Vec::new();
         if let Err(failure) = self.set_addresses() {
             problems.push(failure.line());
@@ -229,6 +249,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         if self.troubles.contains_key(&Trouble::Network) {
             self.settle(false);
         }
+        if self.troubles.contains_key(&Trouble::State) {
+            self.keep();
+        }
         let Some((expected, _)) = &self.installed else {
             return self.kernel.active().is_ok();
         };
@@ -252,93 +275,6 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 self.troubles.remove(&Trouble::Kernel);
                 true
             }
-        }
-    }
-
-    /// Says the mode, as the kernel has it.
-    ///
-    /// # Errors
-    /// When the kernel cannot be asked.
-    pub fn mode(&self) -> Result<ModeStatus, Failure> {
-        let mode = match self.kernel.active()?.map(|active| active.mode) {
-            Some(Mode::Audit) => "audit",
-            Some(Mode::Enforce) => "enforce",
-            None => "none",
-        };
-        let source = match self.mode.get() {
-            Some(_) => "fw-ctl mode",
-            None => "configuration",
-        };
-        Ok(ModeStatus {
-            schema: SCHEMA,
-            mode: mode.into(),
-            source: source.into(),
-        })
-    }
-
-    /// Changes the mode of the plan in force, and remembers it.
-    ///
-    /// # Errors
-    /// When there is no plan of this daemon's, or it cannot be stored or installed:
-    /// then nothing has changed.
-    pub fn set_mode(&mut self, change: ModeChange) -> Result<ModeStatus, Failure> {
-        let Some((_, mut compiled)) = self.installed.take() else {
-            return Err(Failure::new(
-                exit::REFUSED,
-                "the mode cannot be changed: no policy was accepted since the daemon started",
-            )
-            .help("fw-ctl status names the errors; `fw-ctl detach` opens the node"));
-        };
-        let before = self.mode.get();
-        let old_mode = compiled.plan.mode;
-        let result = self.mode.set(change).and_then(|()| {
-            compiled.plan.mode = self.effective_mode(&self.config);
-            self.install(&compiled).inspect_err(|_| {
-                let back = match before {
-                    Some(Mode::Audit) => ModeChange::Audit,
-                    Some(Mode::Enforce) => ModeChange::Enforce,
-                    None => ModeChange::Configured,
-                };
-                if let Err(failure) = self.mode.set(back) {
-                    tracing::error!("{failure}");
-                }
-            })
-        });
-        match result {
-            Ok(in_force) => {
-                self.installed = Some((in_force, compiled));
-                self.mode()
-            }
-            Err(failure) => {
-                compiled.plan.mode = old_mode;
-                self.installed = self.kernel.active()?.map(|active| (active, compiled));
-                Err(failure)
-            }
-        }
-    }
-
-    /// Takes the filter off every link, until the next reload or start.
-    ///
-    /// # Errors
-    /// When the kernel refuses one; the others are off.
-    pub fn detach(&mut self) -> Result<Detached, Failure> {
-        self.detached = true;
-        let mut interfaces = Vec::new();
-        let mut failures = Vec::new();
-        for link in self.kernel.attached() {
-            match self.kernel.detach(link.index) {
-                Ok(()) => interfaces.push(link.name),
-                Err(failure) => failures.push(failure.line()),
-            }
-        }
-        self.settle(false);
-        if failures.is_empty() {
-            Ok(Detached {
-                schema: SCHEMA,
-                interfaces,
-            })
-        } else {
-            Err(Failure::new(exit::UNREACHABLE, failures.join("\n")))
         }
     }
 }

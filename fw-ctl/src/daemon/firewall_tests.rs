@@ -11,9 +11,11 @@ use super::*;
 use crate::compile::plan::Plan;
 use crate::compile::plan::{DirectionPlan, PlanRule};
 use crate::config::{ModeSetting, Require, XdpSetting};
-use crate::daemon::{AttachedLink, Ingress, Wish};
+use crate::control::protocol::ModeChange;
+use crate::daemon::{AttachedLink, Ingress, Inputs, Wish};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::{Severity, Source};
+use crate::exit;
 use crate::inventory::Identities;
 use crate::netlink::{Address, Link};
 use crate::observe::Numbered;
@@ -60,6 +62,18 @@ impl Kernel for Fake {
         pins.active = Some(in_force);
         pins.tables = in_force.hash;
         pins.log.push(format!("install {number}"));
+        Ok(in_force)
+    }
+    fn set_mode(&mut self, mode: Mode) -> Result<InForce, Failure> {
+        let mut pins = self.0.borrow_mut();
+        let Some(active) = &mut pins.active else {
+            return Err(Failure::new(exit::REFUSED, "no plan is in force"));
+        };
+        active.mode = mode;
+        active.hash[0] = u8::from(mode == Mode::Enforce) + 1;
+        let in_force = *active;
+        pins.tables = in_force.hash;
+        pins.log.push(format!("mode {mode:?}"));
         Ok(in_force)
     }
     fn read_back(&self) -> Result<[u8; 16], Failure> {
@@ -159,10 +173,24 @@ impl Sources for FakeSources {
     fn config(&self) -> Result<Config, Vec<Diagnostic>> {
         Ok(self.0.borrow().config.clone())
     }
-    fn compile(&self, config: &Config) -> Result<Compiled, Wrong> {
+    fn read(&self, config: &Config) -> (Inputs, Vec<Diagnostic>) {
         let files = self.0.borrow();
-        if let Some(error) = files.error {
-            return Err(Wrong::Files(vec![finding(error)]));
+        let policy = Source {
+            name: "a.yaml".into(),
+            text: files.policy.clone(),
+        };
+        let inputs = Inputs {
+            config: config.clone(),
+            node: "n".into(),
+            ssh_ports: BTreeSet::new(),
+            policies: vec![Arc::new(policy)],
+            inventory: vec![],
+        };
+        (inputs, files.error.map(finding).into_iter().collect())
+    }
+    fn compile(&self, inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compiled, Wrong> {
+        if !unreadable.is_empty() {
+            return Err(Wrong::Files(unreadable));
         }
         let direction = DirectionPlan {
             columns: 1,
@@ -173,13 +201,13 @@ impl Sources for FakeSources {
         };
         Ok(Compiled {
             plan: Plan {
-                mode: config.policy.mode.into(),
+                mode: inputs.config.policy.mode.into(),
                 builtins: 0,
                 peers: vec![],
                 rows: 1,
                 directions: [direction.clone(), direction],
                 rules: vec![PlanRule {
-                    policy: files.policy.clone(),
+                    policy: inputs.policies[0].text.clone(),
                     rule: "ingress[0]".into(),
                     origin: "a.yaml:1".into(),
                     direction: None,
@@ -193,6 +221,7 @@ impl Sources for FakeSources {
             cidr_match_mode: CidrMatchMode::World,
             identities: Arc::new(Numbered::new(Identities::default())),
             node_addresses: BTreeSet::new(),
+            inputs,
         })
     }
 }
@@ -215,13 +244,9 @@ impl Fixture {
     /// A daemon that has not started yet; the kernel outlives it.
     fn daemon(&self) -> Firewall<Fake, FakeSources> {
         let (names, _) = watch::channel(Arc::new(Names::new("default/n".into())));
-        Firewall::new(
-            self.kernel.clone(),
-            self.files.clone(),
-            self.files.0.borrow().config.clone(),
-            ModeStore::open(self.state.path()).unwrap(),
-            names,
-        )
+        let mut config = self.files.0.borrow().config.clone();
+        config.paths.state_dir = self.state.path().to_owned();
+        Firewall::new(self.kernel.clone(), self.files.clone(), config, names)
     }
 
     fn break_files(&self, error: Option<&'static str>) {
@@ -376,6 +401,127 @@ fn broken_policies_at_start_keep_what_is_pinned() {
 }
 
 #[test]
+fn after_a_reboot_broken_files_leave_the_last_accepted_plan() {
+    let fixture = Fixture::new();
+    fixture.files.0.borrow_mut().policy = "good".into();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    daemon.set_mode(ModeChange::Enforce).unwrap();
+    drop(daemon);
+    *fixture.kernel.0.borrow_mut() = Pins::default();
+    fixture.break_files(Some("broken"));
+    let mut daemon = fixture.daemon();
+    let failure = daemon.start(network(&["eth0"])).unwrap_err();
+    assert!(
+        failure
+            .message
+            .starts_with("the change is refused, generation 1 stays in force"),
+        "{failure}"
+    );
+    assert_eq!(fixture.links(), ["eth0"]);
+    let status = daemon.status().unwrap();
+    assert_eq!(status.mode, "enforce");
+    assert_eq!(status.degraded, ["a.yaml: broken"]);
+    assert_eq!(daemon.rules().unwrap().rules[0].policy, "good");
+    assert_eq!(daemon.set_mode(ModeChange::Audit).unwrap().mode, "audit");
+    assert!(daemon.check());
+}
+
+#[test]
+fn broken_files_at_a_restart_leave_names_and_mode_changes() {
+    let fixture = Fixture::new();
+    fixture.files.0.borrow_mut().policy = "good".into();
+    fixture.daemon().start(network(&["eth0"])).unwrap();
+    fixture.log();
+    fixture.break_files(Some("broken"));
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap_err();
+    assert!(
+        !fixture
+            .log()
+            .iter()
+            .any(|entry| entry.starts_with("install")),
+        "it is in force already"
+    );
+    assert_eq!(daemon.rules().unwrap().rules[0].policy, "good");
+    assert_eq!(
+        daemon.set_mode(ModeChange::Enforce).unwrap().mode,
+        "enforce"
+    );
+}
+
+#[test]
+fn a_later_plan_in_the_kernel_is_not_replaced_by_a_kept_one() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    let mut pins = fixture.kernel.0.borrow_mut();
+    pins.active = pins.active.map(|active| InForce {
+        number: 5,
+        hash: [9; 16],
+        ..active
+    });
+    drop(pins);
+    fixture.break_files(Some("broken"));
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap_err();
+    let status = daemon.status().unwrap();
+    assert_eq!(status.generation.number, Some(5));
+    // The brake works on what nobody has the files of any more.
+    assert_eq!(
+        daemon.set_mode(ModeChange::Enforce).unwrap().mode,
+        "enforce"
+    );
+    assert_eq!(daemon.set_mode(ModeChange::Audit).unwrap().mode, "audit");
+}
+
+#[test]
+fn a_damaged_mode_leaves_the_mode_that_is_in_force() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    daemon.set_mode(ModeChange::Enforce).unwrap();
+    drop(daemon);
+    std::fs::write(fixture.state.path().join("mode.json"), "{").unwrap();
+    for pinned in [true, false] {
+        if !pinned {
+            *fixture.kernel.0.borrow_mut() = Pins::default();
+        }
+        let mut daemon = fixture.daemon();
+        daemon.start(network(&["eth0"])).unwrap();
+        let status = daemon.status().unwrap();
+        assert_eq!(status.mode, "enforce");
+        assert!(status.degraded[0].starts_with("the stored mode"));
+    }
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    daemon.set_mode(ModeChange::Audit).unwrap();
+    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_is_told_until_it_can() {
+    let mut fixture = Fixture::new();
+    let good = fixture.state;
+    fixture.state = tempfile::tempdir().unwrap();
+    let state = fixture.state.path().to_owned();
+    std::fs::remove_dir(&state).unwrap();
+    std::fs::write(&state, "").unwrap();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    let degraded = daemon.status().unwrap().degraded;
+    assert!(
+        degraded[0].starts_with("what is in force cannot be kept for the next boot"),
+        "{degraded:?}"
+    );
+    assert_eq!(fixture.links(), ["eth0"], "it filters all the same");
+    std::fs::remove_file(&state).unwrap();
+    assert!(daemon.check());
+    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    drop(good);
+}
+
+#[test]
 fn numbers_go_on_after_a_restart() {
     let fixture = Fixture::new();
     fixture.daemon().start(network(&["eth0"])).unwrap();
@@ -421,7 +567,7 @@ fn a_mode_that_cannot_be_installed_is_not_remembered() {
     fixture.kernel.0.borrow_mut().full = true;
     daemon.set_mode(ModeChange::Enforce).unwrap_err();
     assert_eq!(daemon.mode().unwrap().mode, "audit");
-    assert_eq!(ModeStore::open(fixture.state.path()).unwrap().get(), None);
+    assert_eq!(ModeStore::open(fixture.state.path()).get(), None);
     assert_eq!(
         daemon.rules().unwrap().generation,
         1,

@@ -83,6 +83,12 @@ pub trait Kernel {
     /// # Errors
     /// When it does not fit or cannot be written.
     fn install(&mut self, plan: &Plan, number: u64) -> Result<InForce, Failure>;
+    /// Changes the mode of the plan in force, whoever installed it, without
+    /// needing the plan; its number stays.
+    ///
+    /// # Errors
+    /// When no plan is in force, or the kernel refuses.
+    fn set_mode(&mut self, mode: Mode) -> Result<InForce, Failure>;
     /// Hash over the tables in force as they are now.
     ///
     /// # Errors

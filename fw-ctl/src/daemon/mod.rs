@@ -5,9 +5,13 @@
 //! reaches the kernel through [`Kernel`], so that its decisions are tested
 //! without one.
 
+mod atomic;
+mod command;
+mod confirmed;
 mod declared;
 mod events;
 mod firewall;
+mod inputs;
 mod kernel;
 mod links;
 mod lock;
@@ -15,15 +19,18 @@ mod mode;
 mod names;
 mod pinned;
 mod report;
+mod restore;
 mod run;
 pub mod service;
 pub mod sources;
 pub mod status;
 
+pub use confirmed::{Confirmed, ConfirmedStore};
 pub use declared::{Compiled, Sources, Wrong};
 pub use firewall::Firewall;
+pub use inputs::Inputs;
 pub use kernel::{AttachedLink, InForce, Ingress, Kernel, Wish};
 pub use lock::Lock;
 pub use mode::ModeStore;
 pub use names::Names;
-pub use run::run;
+pub use run::{last_config, run};

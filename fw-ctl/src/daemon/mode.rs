@@ -1,14 +1,15 @@
 //! The mode that `fw-ctl mode` set. It outlives restarts: a node that was put into
 //! enforce mode by hand must not come back in audit mode, nor the other way round.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::atomic;
 use crate::compile::plan::Mode;
 use crate::control::protocol::{Failure, ModeChange};
 use crate::exit;
+use crate::texts;
 use crate::why::why;
 
 const FILE: &str = "mode.json";
@@ -21,11 +22,30 @@ struct Stored {
     mode: Word,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+/// A mode as it is stored.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Word {
+pub(super) enum Word {
     Audit,
     Enforce,
+}
+
+impl From<Mode> for Word {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Audit => Self::Audit,
+            Mode::Enforce => Self::Enforce,
+        }
+    }
+}
+
+impl From<Word> for Mode {
+    fn from(word: Word) -> Self {
+        match word {
+            Word::Audit => Self::Audit,
+            Word::Enforce => Self::Enforce,
+        }
+    }
 }
 
 /// The stored mode and the file that keeps it.
@@ -33,44 +53,23 @@ enum Word {
 pub struct ModeStore {
     directory: PathBuf,
     mode: Option<Mode>,
+    damaged: Option<String>,
 }
 
 impl ModeStore {
-    /// Reads what a former daemon has stored in `directory`.
-    ///
-    /// # Errors
-    /// When there is something that cannot be read: guessing a mode is no option.
-    pub fn open(directory: &Path) -> Result<Self, Failure> {
-        let path = directory.join(FILE);
-        let failed = |reason: String| {
-            Failure::new(
-                exit::INVALID,
-                format!("cannot read the stored mode {}: {reason}", path.display()),
-            )
-            .help("remove the file; then the configuration decides")
+    /// Reads what a former daemon has stored in `directory`. A file that cannot be
+    /// read keeps no node from being filtered: see [`Self::damaged`].
+    #[must_use]
+    pub fn open(directory: &Path) -> Self {
+        let (mode, damaged) = match read(&directory.join(FILE)) {
+            Ok(mode) => (mode, None),
+            Err(reason) => (None, Some(reason)),
         };
-        let mode = match std::fs::read(&path) {
-            Ok(text) => {
-                let stored: Stored =
-                    serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))?;
-                if stored.schema != SCHEMA {
-                    return Err(failed(format!(
-                        "its schema is {}, not {SCHEMA}",
-                        stored.schema
-                    )));
-                }
-                Some(match stored.mode {
-                    Word::Audit => Mode::Audit,
-                    Word::Enforce => Mode::Enforce,
-                })
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(failed(why(&error))),
-        };
-        Ok(Self {
+        Self {
             directory: directory.to_owned(),
             mode,
-        })
+            damaged,
+        }
     }
 
     /// What was set, if anything.
@@ -79,57 +78,72 @@ impl ModeStore {
         self.mode
     }
 
+    /// Why what was set is not known, in a line.
+    #[must_use]
+    pub fn damaged(&self) -> Option<String> {
+        let path = self.directory.join(FILE);
+        self.damaged.as_ref().map(|reason| {
+            format!(
+                "the stored mode {} cannot be read: {reason}; try: fw-ctl mode audit, \
+                 enforce or configured",
+                path.display()
+            )
+        })
+    }
+
+    /// Takes `mode` for what was set, until something is set.
+    pub fn assume(&mut self, mode: Mode) {
+        self.mode = Some(mode);
+    }
+
     /// Stores a change, whole or not at all.
     ///
     /// # Errors
     /// When the file cannot be written; then nothing has changed.
     pub fn set(&mut self, change: ModeChange) -> Result<(), Failure> {
-        let path = self.directory.join(FILE);
-        let (mode, word) = match change {
-            ModeChange::Audit => (Some(Mode::Audit), Some(Word::Audit)),
-            ModeChange::Enforce => (Some(Mode::Enforce), Some(Word::Enforce)),
-            ModeChange::Configured => (None, None),
+        let mode = match change {
+            ModeChange::Audit => Some(Mode::Audit),
+            ModeChange::Enforce => Some(Mode::Enforce),
+            ModeChange::Configured => None,
         };
-        let written = match word {
-            Some(mode) => replace(&self.directory, &path, mode),
-            None => match std::fs::remove_file(&path) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-                result => result.and_then(|()| sync(&self.directory)),
-            },
-        };
-        written.map_err(|error| {
+        self.store(mode).map_err(|error| {
+            let path = self.directory.join(FILE);
+            let reason = why(&error);
             Failure::new(
                 exit::UNREACHABLE,
-                format!(
-                    "cannot store the mode in {}: {}",
-                    path.display(),
-                    why(&error)
-                ),
+                format!("cannot store the mode in {}: {reason}", path.display()),
             )
+            .help("check that `paths.state_dir` is a writable directory with free space")
         })?;
         self.mode = mode;
+        self.damaged = None;
         Ok(())
+    }
+
+    fn store(&self, mode: Option<Mode>) -> std::io::Result<()> {
+        let Some(mode) = mode else {
+            return atomic::remove(&self.directory, FILE);
+        };
+        let mut bytes = serde_json::to_vec(&Stored {
+            schema: SCHEMA,
+            mode: mode.into(),
+        })?;
+        bytes.push(b'\n');
+        atomic::replace(&self.directory, FILE, &bytes)
     }
 }
 
-fn replace(directory: &Path, path: &Path, mode: Word) -> std::io::Result<()> {
-    std::fs::create_dir_all(directory)?;
-    let new = directory.join(format!("{FILE}.new"));
-    let mut file = std::fs::File::create(&new)?;
-    let stored = Stored {
-        schema: SCHEMA,
-        mode,
+fn read(path: &Path) -> Result<Option<Mode>, String> {
+    let text = match texts::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if atomic::is_absent(&error) => return Ok(None),
+        Err(error) => return Err(why(&error)),
     };
-    serde_json::to_writer(&mut file, &stored)?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)?;
-    sync(directory)
-}
-
-/// Makes a rename survive a power cut.
-fn sync(directory: &Path) -> std::io::Result<()> {
-    std::fs::File::open(directory)?.sync_all()
+    let stored: Stored = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    if stored.schema != SCHEMA {
+        return Err(format!("its schema is {}, not {SCHEMA}", stored.schema));
+    }
+    Ok(Some(stored.mode.into()))
 }
 
 #[cfg(test)]
@@ -140,21 +154,21 @@ mod tests {
     fn a_mode_survives_the_daemon() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
-        let mut store = ModeStore::open(&path).unwrap();
+        let mut store = ModeStore::open(&path);
         assert_eq!(store.get(), None);
         store.set(ModeChange::Enforce).unwrap();
-        assert_eq!(ModeStore::open(&path).unwrap().get(), Some(Mode::Enforce));
+        assert_eq!(ModeStore::open(&path).get(), Some(Mode::Enforce));
         store.set(ModeChange::Audit).unwrap();
-        assert_eq!(ModeStore::open(&path).unwrap().get(), Some(Mode::Audit));
+        assert_eq!(ModeStore::open(&path).get(), Some(Mode::Audit));
         store.set(ModeChange::Configured).unwrap();
         assert_eq!(store.get(), None);
-        assert_eq!(ModeStore::open(&path).unwrap().get(), None);
+        assert_eq!(ModeStore::open(&path).get(), None);
         let left: Vec<_> = std::fs::read_dir(&path).unwrap().collect();
         assert!(left.is_empty(), "{left:?}");
     }
 
     #[test]
-    fn a_broken_file_is_an_error_not_a_default() {
+    fn a_broken_file_is_told_until_something_is_set() {
         let dir = tempfile::tempdir().unwrap();
         for text in [
             "",
@@ -163,11 +177,11 @@ mod tests {
             "{\"schema\":1,\"mode\":\"on\"}",
         ] {
             std::fs::write(dir.path().join(FILE), text).unwrap();
-            assert_eq!(
-                ModeStore::open(dir.path()).unwrap_err().exit,
-                exit::INVALID,
-                "{text}"
-            );
+            let mut store = ModeStore::open(dir.path());
+            assert!(store.damaged().is_some(), "{text}");
+            store.set(ModeChange::Audit).unwrap();
+            assert_eq!(store.damaged(), None);
+            assert_eq!(ModeStore::open(dir.path()).get(), Some(Mode::Audit));
         }
     }
 }

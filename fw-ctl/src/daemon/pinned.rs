@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use fw_common::wire::{Counter, Direction, Tally};
 
 use super::{AttachedLink, InForce, Ingress, Kernel, Wish};
-use crate::compile::plan::Plan;
+use crate::compile::plan::{Mode, Plan};
 use crate::control::protocol::Failure;
 use crate::datapath::image::plan_hash;
 use crate::datapath::{self, Attached, Datapath, DatapathError, Installed, LinkRef, XdpWish};
@@ -62,6 +62,10 @@ impl Kernel for Pinned {
 
     fn install(&mut self, plan: &Plan, number: u64) -> Result<InForce, Failure> {
         Ok(self.datapath.install(plan, number)?.into())
+    }
+
+    fn set_mode(&mut self, mode: Mode) -> Result<InForce, Failure> {
+        Ok(self.datapath.set_mode(mode)?.into())
     }
 
     fn read_back(&self) -> Result<[u8; 16], Failure> {

@@ -1,5 +1,7 @@
 //! What the daemon tells of itself.
 
+use std::sync::Arc;
+
 use fw_common::wire::{BUILTINS, Direction};
 
 use super::firewall::Trouble;
@@ -185,8 +187,18 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Hash of what the files of this moment compile to.
     fn declared(&self) -> Option<String> {
         let config = self.sources.config().ok()?;
-        let mut plan = self.sources.compile(&config).ok()?.plan;
-        plan.mode = self.effective_mode(&config);
+        let (inputs, unreadable) = self.sources.read(&config);
+        let mode = self.effective_mode(&config);
+        if let Some((in_force, compiled)) = &self.installed
+            && unreadable.is_empty()
+            && *compiled.inputs == inputs
+            && compiled.plan.mode == mode
+        {
+            return Some(hex(in_force.hash));
+        }
+        let compiled = self.sources.compile(Arc::new(inputs), unreadable);
+        let mut plan = compiled.ok()?.plan;
+        plan.mode = mode;
         Some(hex(self.kernel.hash(&plan)))
     }
 

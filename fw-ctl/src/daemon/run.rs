@@ -6,8 +6,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::pinned::Pinned;
 use super::sources::Files;
-use super::{Firewall, Lock, ModeStore, Names, events, service};
-use crate::config::{Config, Overrides};
+use super::{ConfirmedStore, Firewall, Lock, Names, events, service};
+use crate::config::{Config, Overrides, Paths};
 use crate::control::protocol::Failure;
 use crate::control::server;
 use crate::datapath::Datapath;
@@ -20,6 +20,24 @@ const BACKLOG: usize = 4_096;
 /// Requests that wait for the one before them.
 const QUEUE: usize = 16;
 
+/// The configuration that was in force last, under the paths of the command line,
+/// for a node whose configuration is broken.
+#[must_use]
+pub fn last_config(overrides: &Overrides) -> Option<Config> {
+    let defaults = Paths::default();
+    let state = overrides.state_dir.clone().unwrap_or(defaults.state_dir);
+    let kept = ConfirmedStore::new(&state).load().ok().flatten()?;
+    let mut config = kept.inputs.config.clone();
+    config.paths.state_dir = state;
+    if let Some(run_dir) = &overrides.run_dir {
+        config.paths.run_dir.clone_from(run_dir);
+    }
+    if let Some(pin_dir) = &overrides.pin_dir {
+        config.paths.pin_dir.clone_from(pin_dir);
+    }
+    Some(config)
+}
+
 /// Runs until a signal ends it.
 ///
 /// # Errors
@@ -27,7 +45,6 @@ const QUEUE: usize = 16;
 /// policies are no error: the daemon goes on, degraded.
 pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
     let _lock = Lock::take(&config.paths.run_dir)?;
-    let mode = ModeStore::open(&config.paths.state_dir)?;
     let mut datapath = Datapath::open(&config.paths.pin_dir)?;
     let reader = datapath.events()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -48,13 +65,7 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
         let (calls, requests) = mpsc::channel(QUEUE);
         let _server = server::serve(&config.paths.control_socket(), calls, records.clone())?;
         tokio::spawn(events::pump(reader, known, records));
-        let firewall = Firewall::new(
-            Pinned::new(datapath),
-            Files { overrides },
-            config,
-            mode,
-            names,
-        );
+        let firewall = Firewall::new(Pinned::new(datapath), Files { overrides }, config, names);
         service::serve(firewall, watcher, requests).await
     })
 }

@@ -1,14 +1,14 @@
 //! From the operator's files to a plan.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fw_common::wire::Direction;
 
-use super::{Compiled, Sources, Wrong};
+use super::{Compiled, Inputs, Sources, Wrong};
 use crate::cli::args;
 use crate::compile::{Enforcement, Failsafe, Options, compile as compile_plan};
-use crate::config::{self, Config, FailsafeEntry, FailsafePorts, Overrides, listening_ports};
+use crate::config::{Config, FailsafeEntry, FailsafePorts, Overrides};
 use crate::diagnostic::{Diagnostic, Severity, Source};
 use crate::engine::Context;
 use crate::inventory::{self, Labels};
@@ -28,38 +28,44 @@ impl Sources for Files {
         args::load(&self.overrides).map(|loaded| loaded.config)
     }
 
-    fn compile(&self, config: &Config) -> Result<Compiled, Wrong> {
-        compile(config)
+    fn read(&self, config: &Config) -> (Inputs, Vec<Diagnostic>) {
+        Inputs::read(config)
+    }
+
+    fn compile(&self, inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compiled, Wrong> {
+        compile(inputs, unreadable)
     }
 }
 
-/// Reads the policies and the inventory of `config`, and compiles them.
+/// Compiles what was read.
 ///
 /// # Errors
-/// Everything that is wrong with them, or that they do not fit.
-pub fn compile(config: &Config) -> Result<Compiled, Wrong> {
-    let policies = load::load(&config.policy.dirs);
-    let inventory = inventory::load(&inventory_paths(config));
-    let mut findings = policies.diagnostics;
+/// Everything that is wrong with it, after `unreadable`, or that it does not fit.
+pub fn compile(inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compiled, Wrong> {
+    let config = &inputs.config;
+    let policies = load::load_sources(inputs.policies.iter().cloned());
+    let inventory = inventory::load_sources(inputs.inventory.iter().cloned());
+    let mut findings = unreadable;
+    findings.extend(policies.diagnostics);
     findings.extend(inventory.diagnostics);
     let mut warnings = without_errors(findings)?;
     let mut inventory = inventory.inventory;
-    let name = config.node_name();
-    if !inventory.nodes.contains_key(&name) && config.node.labels.is_empty() {
-        warnings.push(nameless(&name));
+    let name = &inputs.node;
+    if !inventory.nodes.contains_key(name) && config.node.labels.is_empty() {
+        warnings.push(nameless(name));
     }
     let own = inventory.nodes.entry(name.clone()).or_default();
     own.labels.extend(config.node.labels.clone());
     let cluster = &config.policy.cluster_name;
-    let view = inventory.view(&name, &Labels::new(), cluster);
+    let view = inventory.view(name, &Labels::new(), cluster);
     let mut groups = policies.cidr_groups;
     groups.extend(inventory.cidr_groups.iter().cloned());
-    let options = options(config);
+    let options = options(config, &inputs.ssh_ports);
     warnings.extend(lint(&Input {
         documents: &policies.documents,
         groups: &groups,
         inventory: Some(&inventory),
-        node: Some(&name),
+        node: Some(name),
         cluster,
         cidr_match_mode: options.cidr_match_mode,
     }));
@@ -75,6 +81,9 @@ pub fn compile(config: &Config) -> Result<Compiled, Wrong> {
     warnings.extend(without_errors(flattened.diagnostics)?);
     let plan = compile_plan(&flattened.rules, &context.identities, &context.options)
         .map_err(|error| Wrong::TooLarge(Box::new(error)))?;
+    if !plan.filters(Direction::Ingress) && !plan.filters(Direction::Egress) {
+        warnings.push(open(context.documents.len(), name));
+    }
     Ok(Compiled {
         plan,
         policies: context.documents.len(),
@@ -83,6 +92,7 @@ pub fn compile(config: &Config) -> Result<Compiled, Wrong> {
         cidr_match_mode: context.options.cidr_match_mode,
         identities: Arc::new(Numbered::new(context.identities)),
         node_addresses: view.addresses,
+        inputs,
     })
 }
 
@@ -95,42 +105,56 @@ fn without_errors(findings: Vec<Diagnostic>) -> Result<Vec<Diagnostic>, Wrong> {
     Ok(findings)
 }
 
-/// A host without an inventory needs no empty directory for it. A policy
-/// directory must be there: one that has vanished must not open the node.
-fn inventory_paths(config: &Config) -> Vec<PathBuf> {
-    let default = config::Policy::default().inventory;
-    let paths = config.policy.inventory.iter();
-    paths
-        .filter(|path| path.exists() || !default.contains(path))
-        .cloned()
-        .collect()
-}
-
 fn nameless(name: &str) -> Diagnostic {
-    let source = Arc::new(Source {
-        name: "inventory".into(),
-        text: String::new(),
-    });
     let message = format!(
         "no Node is called `{name}`, and `node.labels` is empty: no label selects this node"
     );
+    warning(
+        "inventory",
+        message,
+        "set `node.name` or `node.labels`, or add the Node",
+    )
+}
+
+/// That no policy restricts anything is right for a fresh install, and a disaster
+/// after a wrong `rm`.
+fn open(policies: usize, name: &str) -> Diagnostic {
+    let message = match policies {
+        0 => "there is no policy: everything passes".to_owned(),
+        1 => format!("the only policy does not restrict node `{name}`: everything passes"),
+        _ => {
+            format!("none of the {policies} policies restricts node `{name}`: everything passes")
+        }
+    };
+    let help = match policies {
+        0 => "put policies into a directory of `policy.dirs`",
+        _ => "compare their `nodeSelector` with the labels of the node",
+    };
+    warning("policies", message, help)
+}
+
+fn warning(about: &str, message: String, help: &str) -> Diagnostic {
+    let source = Arc::new(Source {
+        name: about.into(),
+        text: String::new(),
+    });
     let mut warning = Diagnostic::new(Severity::Warning, &source, None, "", message);
-    warning.help("set `node.name` or `node.labels`, or add the Node");
+    warning.help(help);
     warning
 }
 
 /// What shapes a plan beside policies and inventory.
 #[must_use]
-pub fn options(config: &Config) -> Options {
+pub fn options(config: &Config, ssh_ports: &BTreeSet<u16>) -> Options {
     let failsafe = &config.failsafe;
     let inbound = failsafe
         .inbound
         .iter()
-        .map(|e| allowance(e, Direction::Ingress));
+        .map(|e| allowance(e, Direction::Ingress, ssh_ports));
     let outbound = failsafe
         .outbound
         .iter()
-        .map(|e| allowance(e, Direction::Egress));
+        .map(|e| allowance(e, Direction::Egress, ssh_ports));
     Options {
         mode: config.policy.mode.into(),
         builtins: config.builtins.bits(),
@@ -144,17 +168,17 @@ pub fn options(config: &Config) -> Options {
     }
 }
 
-fn allowance(entry: &FailsafeEntry, direction: Direction) -> Failsafe {
+fn allowance(entry: &FailsafeEntry, direction: Direction, ssh_ports: &BTreeSet<u16>) -> Failsafe {
     let protocol = entry.protocol;
     let services = match &entry.ports {
         FailsafePorts::None if protocol == ICMP => (0..=u8::MAX).map(ServiceRange::Icmp).collect(),
         FailsafePorts::None => (0..=u8::MAX).map(ServiceRange::Icmpv6).collect(),
-        FailsafePorts::Ssh => listening_ports()
-            .into_iter()
+        FailsafePorts::Ssh => ssh_ports
+            .iter()
             .map(|port| ServiceRange::Ports {
                 protocol,
-                first: port,
-                last: port,
+                first: *port,
+                last: *port,
             })
             .collect(),
         FailsafePorts::Range(ports) => vec![ServiceRange::Ports {
@@ -190,6 +214,11 @@ kind: Node
 metadata: {name: n1, labels: {role: cp}}
 status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}
 ";
+
+    fn compile(config: &Config) -> Result<Compiled, Wrong> {
+        let (inputs, unreadable) = Inputs::read(config);
+        super::compile(Arc::new(inputs), unreadable)
+    }
 
     fn config(policy: &str, inventory: &str) -> (tempfile::TempDir, Config) {
         let dir = tempfile::tempdir().unwrap();
@@ -267,6 +296,21 @@ status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}
     }
 
     #[test]
+    fn a_node_that_nothing_restricts_is_mentioned() {
+        let (_dir, mut config) = config(&POLICY.replace("role: cp", "role: worker"), NODE);
+        let compiled = compile(&config).unwrap_or_else(|_| panic!("it is right"));
+        let last = |compiled: &Compiled| compiled.warnings.last().unwrap().message.clone();
+        assert_eq!(
+            last(&compiled),
+            "the only policy does not restrict node `n1`: everything passes"
+        );
+        let empty = tempfile::tempdir().unwrap();
+        config.policy.dirs = vec![empty.path().to_owned()];
+        let compiled = compile(&config).unwrap_or_else(|_| panic!("it is right"));
+        assert_eq!(last(&compiled), "there is no policy: everything passes");
+    }
+
+    #[test]
     fn failsafe_entries_keep_direction_and_ports() {
         let mut config = Config::default();
         config.failsafe.inbound = vec![FailsafeEntry {
@@ -279,7 +323,7 @@ status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}
             ports: FailsafePorts::None,
             cidr: None,
         }];
-        let failsafe = options(&config).failsafe;
+        let failsafe = options(&config, &BTreeSet::new()).failsafe;
         let ports = ServiceRange::Ports {
             protocol: 6,
             first: 8000,

@@ -112,6 +112,11 @@ pub enum DatapathError {
         /// Why not.
         why: String,
     },
+    /// There is nothing whose mode could change.
+    #[error(
+        "the mode cannot be changed: no plan is in force, so nothing is filtered\ntry: fw-ctl reload, and fw-ctl status for what is wrong with the policies"
+    )]
+    NoPlan,
     /// The plan is larger than a table.
     #[error(
         "the plan does not fit: {table} would need {needed} entries and has room for {room}\ntry: fewer or coarser rules; nothing was changed"
@@ -155,7 +160,7 @@ impl DatapathError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::ForeignXdp { .. } | Self::Capacity { .. } | Self::Plan(_) => 4,
+            Self::ForeignXdp { .. } | Self::Capacity { .. } | Self::Plan(_) | Self::NoPlan => 4,
             _ => 5,
         }
     }

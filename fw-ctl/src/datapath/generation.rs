@@ -62,6 +62,42 @@ impl Tables {
             .map_err(writing("GENERATION"))
     }
 
+    /// Changes the mode of the generation `index`, which may be in force, and with
+    /// it the hash.
+    ///
+    /// In place: of what packets look at, only the bit of the mode changes, in one
+    /// word that is written whole, so that each packet is dropped or passes by one
+    /// mode or the other. That makes it safe also where no room is left for a
+    /// second copy of the plan. The bit comes first, because who opens a node in
+    /// distress should not wait until a million prefixes are hashed.
+    ///
+    /// Tables that were not those of the old hash keep it, so that who reads
+    /// them back goes on to see it.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked, or refuses.
+    pub(super) fn set_mode(&mut self, index: u32, mode: Mode) -> Result<Generation, DatapathError> {
+        let mut header = self.generation(index)?;
+        let former = mode_of(&header);
+        header.flags = match mode {
+            Mode::Enforce => header.flags | GenerationFlags::ENFORCE,
+            Mode::Audit => header.flags & !GenerationFlags::ENFORCE,
+        };
+        self.generations
+            .set(index, header, 0)
+            .map_err(writing("GENERATION"))?;
+        let (_, mut image) = self.read(index)?;
+        image.mode = former;
+        if image.hash() == header.hash {
+            image.mode = mode;
+            header.hash = image.hash();
+            self.generations
+                .set(index, header, 0)
+                .map_err(writing("GENERATION"))?;
+        }
+        Ok(header)
+    }
+
     /// What the kernel holds in the generation `index`.
     ///
     /// # Errors
@@ -74,11 +110,7 @@ impl Tables {
         let ingress = self.read_direction(index, &header, 0)?;
         let egress = self.read_direction(index, &header, 1)?;
         let image = Image {
-            mode: if header.flags & GenerationFlags::ENFORCE == 0 {
-                Mode::Audit
-            } else {
-                Mode::Enforce
-            },
+            mode: mode_of(&header),
             builtins: header.builtins,
             rows: header.rows,
             peers: Cow::Owned(peers),
@@ -175,6 +207,15 @@ impl Tables {
             protocols: numbers.protocol.to_vec(),
             cells,
         })
+    }
+}
+
+/// Whether the generation drops what is denied.
+pub(super) fn mode_of(header: &Generation) -> Mode {
+    if header.flags & GenerationFlags::ENFORCE == 0 {
+        Mode::Audit
+    } else {
+        Mode::Enforce
     }
 }
 

@@ -9,13 +9,12 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use fw_common::wire::{
-    Counter, Direction, FlowKey, FlowState, GENERATIONS, Generation, GenerationFlags, Tally,
-};
+use fw_common::wire::{Counter, Direction, FlowKey, FlowState, GENERATIONS, Generation, Tally};
 
 use super::attach::{self, Attached, Attacher, LinkRef, XdpWish};
 use super::error::DatapathError;
 use super::events::EventReader;
+use super::generation::mode_of;
 use super::host::{self, TcKind};
 use super::image::Image;
 use super::pins::{self, Pins, failed};
@@ -48,11 +47,7 @@ impl Installed {
         Self {
             number: generation.number,
             hash: generation.hash,
-            mode: if generation.flags & GenerationFlags::ENFORCE == 0 {
-                Mode::Audit
-            } else {
-                Mode::Enforce
-            },
+            mode: mode_of(generation),
             index,
         }
     }
@@ -147,6 +142,22 @@ impl Datapath {
         let installed = write_and_flip(&mut self.tables, plan, number, self.event_limit)?;
         wait_for_packets();
         Ok(installed)
+    }
+
+    /// Changes the mode of the plan in force, whoever installed it: the plan itself
+    /// is not needed. When this returns, every packet meets the new mode. The
+    /// number stays, the hash becomes that of the same plan in the new mode.
+    ///
+    /// # Errors
+    /// There is no plan in force, or the kernel refuses. If only the new hash could
+    /// not be made, the mode has changed all the same.
+    pub fn set_mode(&mut self, mode: Mode) -> Result<Installed, DatapathError> {
+        let Some(active) = self.active()? else {
+            return Err(DatapathError::NoPlan);
+        };
+        let header = self.tables.set_mode(active.index, mode)?;
+        wait_for_packets();
+        Ok(Installed::new(active.index, &header))
     }
 
     /// The hash of what the tables in force really hold; equals

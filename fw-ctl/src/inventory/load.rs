@@ -1,16 +1,17 @@
 //! From files to an [`Inventory`].
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Inventory;
 use super::fields::Field;
 use super::object;
-use crate::diagnostic::{Diagnostic, Severity, Source};
+use crate::diagnostic::{Diagnostic, Source};
 use crate::policy::yaml::{self, Limits};
+use crate::texts;
 
-/// Names that end like this are read from directories.
-const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
+/// Bytes that a file of the inventory may have.
+pub const LIMIT: usize = Limits::DUMPED.bytes;
 
 /// An inventory and what is to be said about its files.
 #[derive(Clone, Debug, Default)]
@@ -28,31 +29,21 @@ pub struct Loaded {
 #[must_use]
 pub fn load(paths: &[PathBuf]) -> Loaded {
     let mut loaded = Loaded::default();
-    for path in paths {
-        match files(path) {
-            Ok(files) => files.iter().for_each(|file| read(&mut loaded, file)),
-            Err((path, error)) => loaded.diagnostics.push(unreadable(&path, &error)),
+    for text in texts::read(paths, LIMIT) {
+        match text {
+            Ok(source) => add(&mut loaded, &source),
+            Err(error) => loaded.diagnostics.push(*error),
         }
     }
     loaded
 }
 
-fn read(loaded: &mut Loaded, path: &Path) {
-    match std::fs::read_to_string(path) {
-        Ok(text) => {
-            let name = path.display().to_string();
-            add(loaded, &Arc::new(Source { name, text }));
-        }
-        Err(error) => loaded.diagnostics.push(unreadable(path, &error)),
-    }
-}
-
 /// Like [`load`], with texts that were read already.
 #[must_use]
-pub fn load_sources(sources: impl IntoIterator<Item = Source>) -> Loaded {
+pub fn load_sources<T: Into<Arc<Source>>>(sources: impl IntoIterator<Item = T>) -> Loaded {
     let mut loaded = Loaded::default();
     for source in sources {
-        add(&mut loaded, &Arc::new(source));
+        add(&mut loaded, &source.into());
     }
     loaded
 }
@@ -78,47 +69,6 @@ fn add(loaded: &mut Loaded, source: &Arc<Source>) {
     }
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
-    let text = error.to_string();
-    let why = text.split(" (os error").next().unwrap_or(&text);
-    let source = Arc::new(Source {
-        name: path.display().to_string(),
-        text: String::new(),
-    });
-    let message = format!("cannot read {}: {why}", path.display());
-    Diagnostic::new(Severity::Error, &source, None, "", message)
-}
-
-/// The file itself, or all below a directory that have one of [`EXTENSIONS`].
-/// Names with a leading dot are left out (editors and `ConfigMap` mounts make them).
-fn files(path: &Path) -> Result<Vec<PathBuf>, (PathBuf, std::io::Error)> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let failed = |error| (path.to_owned(), error);
-    let mut entries = std::fs::read_dir(path)
-        .map_err(failed)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<std::io::Result<Vec<_>>>()
-        .map_err(failed)?;
-    entries.sort_unstable();
-    let mut found = Vec::new();
-    for entry in entries {
-        let hidden = entry
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let wanted = entry
-            .extension()
-            .is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known));
-        if entry.is_dir() && !hidden {
-            found.extend(files(&entry)?);
-        } else if wanted && !hidden {
-            found.push(entry);
-        }
-    }
-    Ok(found)
-}
-
 #[cfg(test)]
 pub(super) fn from_text(text: &str) -> Loaded {
     load_sources([Source {
@@ -130,31 +80,6 @@ pub(super) fn from_text(text: &str) -> Loaded {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn directories_are_read_in_order_and_hidden_files_left_out() {
-        let dir = tempfile::tempdir().unwrap();
-        let namespace = |name: &str| format!("{{kind: Namespace, metadata: {{name: {name}}}}}");
-        std::fs::create_dir(dir.path().join("sub")).unwrap();
-        for (file, name) in [
-            ("a.yaml", "a"),
-            ("b.txt", "b"),
-            (".c.yaml", "c"),
-            ("sub/d.yml", "d"),
-            ("e.json", "e"),
-        ] {
-            std::fs::write(dir.path().join(file), namespace(name)).unwrap();
-        }
-        let loaded = load(&[dir.path().to_owned()]);
-        let names: Vec<&str> = loaded
-            .inventory
-            .namespaces
-            .keys()
-            .map(String::as_str)
-            .collect();
-        assert_eq!(names, ["a", "d", "e"]);
-        assert!(loaded.diagnostics.is_empty());
-    }
 
     #[test]
     fn unreadable_files_and_documents_are_errors_and_unknown_kinds_notes() {

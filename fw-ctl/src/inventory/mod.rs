@@ -19,7 +19,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 pub use identities::{Identities, longest_prefix};
-pub use load::{Loaded, load, load_sources};
+pub use load::{LIMIT, Loaded, load, load_sources};
 pub use view::NodeView;
 
 use crate::policy::label::LabelSet;

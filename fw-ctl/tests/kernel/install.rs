@@ -120,6 +120,64 @@ fn a_refused_plan_leaves_the_old_one_in_force() {
 }
 
 #[test]
+fn the_mode_changes_without_the_plan() {
+    in_sandbox(|| {
+        let mut datapath = open();
+        let error = datapath.set_mode(Mode::Audit).unwrap_err();
+        assert!(error.to_string().contains("no plan is in force"), "{error}");
+        assert_eq!(error.exit_code(), 4);
+
+        let enforcing = plan(&["10.0.0.0/8", "2001:db8::/32"], &[22]);
+        let auditing = Plan {
+            mode: Mode::Audit,
+            ..enforcing.clone()
+        };
+        let installed = datapath.install(&enforcing, 3).unwrap();
+        drop(datapath);
+
+        // Of a former daemon, so that nobody here has the plan.
+        let mut datapath = open();
+        for (mode, same) in [
+            (Mode::Audit, &auditing),
+            (Mode::Audit, &auditing),
+            (Mode::Enforce, &enforcing),
+        ] {
+            let changed = datapath.set_mode(mode).unwrap();
+            assert_eq!((changed.number, changed.mode), (3, mode));
+            assert_eq!(changed.index, installed.index, "no second copy is needed");
+            assert_eq!(
+                changed.hash,
+                plan_hash(same),
+                "as if installed with {mode:?}"
+            );
+            assert_eq!(datapath.active().unwrap(), Some(changed));
+            assert_eq!(datapath.read_back().unwrap(), changed.hash);
+        }
+    });
+}
+
+#[test]
+fn tables_that_were_tampered_with_open_but_do_not_pass_for_sound() {
+    in_sandbox(|| {
+        let mut datapath = open();
+        let installed = datapath.install(&plan(&["10.0.0.0/8"], &[22]), 3).unwrap();
+        let mut matrix: Array<_, MatrixBlock> = pinned("MATRIX").try_into().unwrap();
+        let block = matrix_index(installed.index, Direction::Ingress, 0);
+        let mut words = matrix.get(&block, 0).unwrap();
+        words.0[0] = VerdictWord::allow(ALLOW).0;
+        matrix.set(block, words, 0).unwrap();
+
+        let changed = datapath.set_mode(Mode::Audit).unwrap();
+        assert_eq!(changed.mode, Mode::Audit);
+        assert_eq!(
+            changed.hash, installed.hash,
+            "no new hash for what is not it"
+        );
+        assert_ne!(datapath.read_back().unwrap(), changed.hash);
+    });
+}
+
+#[test]
 fn local_addresses_are_replaced() {
     in_sandbox(|| {
         let addresses = |texts: &[&str]| -> BTreeSet<IpAddr> {

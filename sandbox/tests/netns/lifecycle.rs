@@ -13,6 +13,7 @@ on_xdp_and_tc!(
     a_killed_daemon_changes_nothing_and_a_new_one_adopts,
     a_stopped_daemon_leaves_the_node_protected,
     a_broken_policy_refuses_the_whole_change,
+    a_reboot_among_broken_files_leaves_the_last_accepted_policies,
     the_mode_survives_a_restart,
     detach_opens_the_node,
 );
@@ -107,6 +108,52 @@ fn a_broken_policy_refuses_the_whole_change(xdp: &'static str) {
         Outcome::Silence,
         "now the good change is in force"
     );
+}
+
+/// Nothing is pinned, as after a reboot.
+fn reboot(fixture: &mut Fixture) {
+    fixture.kill_daemon();
+    let mut rm = fixture.lab.node.namespace.command("rm");
+    let status = rm.args(["-rf", "/sys/fs/bpf/fw-ctl"]).status().unwrap();
+    assert!(status.success());
+    let (from, node) = (&fixture.lab.stranger.namespace, &fixture.lab.node);
+    let other = probe::tcp(from, None, node.socket(Family::V4, 7001));
+    assert_eq!(other, Outcome::Answered, "nothing filters");
+    fixture.restart_daemon();
+}
+
+fn a_reboot_among_broken_files_leaves_the_last_accepted_policies(xdp: &'static str) {
+    let Some(mut fixture) = Fixture::start(xdp, "audit", &[("web", INGRESS_WEB)]) else {
+        return;
+    };
+    fixture.fw_ctl.must(&["mode", "enforce"]).unwrap();
+    let files = fixture.fw_ctl.files().clone();
+    let fifo = files.policies.join("fifo.yaml");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let config = std::fs::read_to_string(&files.config).unwrap();
+
+    for (what, told) in [("policies", "fifo.yaml"), ("configuration", "fw-ctl.toml")] {
+        if what == "configuration" {
+            std::fs::write(&files.config, "[policy\n").unwrap();
+        }
+        reboot(&mut fixture);
+        protected(&fixture, what);
+        let status = fixture.fw_ctl.ask(&["status"]).unwrap();
+        assert_eq!(status.code, 1, "{}", status.stdout);
+        assert!(status.stdout.contains(told), "{told}: {}", status.stdout);
+        let rules = fixture.fw_ctl.must(&["rules"]).unwrap();
+        assert!(rules.contains("web.yaml:"), "{rules}");
+        let answer = fixture.fw_ctl.ask(&["reload"]).unwrap();
+        assert_eq!(answer.code, 3, "{}", answer.stderr);
+    }
+    // What was wrong is mended: everything is as it was.
+    std::fs::remove_file(fifo).unwrap();
+    std::fs::write(&files.config, config).unwrap();
+    fixture.reload();
+    let status = fixture.fw_ctl.status().unwrap();
+    assert!(!status.is_degraded(), "{status:?}");
+    assert_eq!(status.mode, "enforce");
+    protected(&fixture, "at last");
 }
 
 fn the_mode_survives_a_restart(xdp: &'static str) {

@@ -1,0 +1,76 @@
+//! What outlasts the daemon and the machine: the last accepted plan, the mode.
+
+use super::firewall::Trouble;
+use super::{Firewall, Kernel, Sources};
+
+impl<K: Kernel, S: Sources> Firewall<K, S> {
+    /// Where the stored mode cannot be read, the node goes on in the mode that it
+    /// is in, or was in last: a guess from the configuration might cut it off or
+    /// open it.
+    pub(super) fn recover_mode(&mut self) {
+        if self.mode.damaged().is_none() {
+            return;
+        }
+        let in_force = self.kernel.active().ok().flatten();
+        let kept = || self.confirmed.load().ok().flatten();
+        let mode = in_force.map(|active| active.mode);
+        if let Some(mode) = mode.or_else(|| kept().map(|confirmed| confirmed.mode)) {
+            self.mode.assume(mode);
+        }
+    }
+
+    /// Makes the last accepted plan again: puts it in force where nothing is, and
+    /// learns the names of what is in force where that is it.
+    pub(super) fn restore(&mut self) {
+        if let Err(trouble) = self.try_restore() {
+            self.troubles.insert(Trouble::State, vec![trouble]);
+        }
+    }
+
+    fn try_restore(&mut self) -> Result<(), String> {
+        let Some(confirmed) = self.confirmed.load()? else {
+            return Ok(());
+        };
+        let again = self.sources.compile(confirmed.inputs, Vec::new());
+        let mut compiled = again.map_err(|wrong| {
+            let failure = wrong.failure("the last accepted policies are refused by this version");
+            failure.line()
+        })?;
+        compiled.plan.mode = self.effective_mode(&compiled.inputs.config);
+        let active = self.kernel.active().map_err(|failure| failure.line())?;
+        let in_force = match active {
+            Some(active) if active.hash == self.kernel.hash(&compiled.plan) => {
+                self.name(active.number, &compiled);
+                active
+            }
+            // A daemon that was killed before it could keep it has put a later one
+            // in force. It stays; only its names are not known.
+            Some(active) if active.number > confirmed.number => return Ok(()),
+            _ => self.install(&compiled).map_err(|failure| failure.line())?,
+        };
+        tracing::warn!(
+            "generation {} is in force, of the last accepted policies",
+            in_force.number
+        );
+        self.take(in_force, compiled);
+        self.keep();
+        Ok(())
+    }
+
+    /// Keeps what is in force for the next start.
+    pub(super) fn keep(&mut self) {
+        let kept = match &self.installed {
+            Some((in_force, compiled)) => {
+                self.confirmed
+                    .save(in_force.number, in_force.mode, &compiled.inputs)
+            }
+            None => Ok(()),
+        };
+        let troubles: Vec<_> = kept.err().into_iter().chain(self.mode.damaged()).collect();
+        if troubles.is_empty() {
+            self.troubles.remove(&Trouble::State);
+        } else {
+            self.troubles.insert(Trouble::State, troubles);
+        }
+    }
+}

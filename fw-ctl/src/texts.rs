@@ -1,0 +1,243 @@
+//! Finding and reading the files that say what is wanted: policies, inventory,
+//! configuration. A read never waits for anybody: what is not a regular file (a
+//! FIFO without a writer, a device) is an error, since the daemon does nothing
+//! else while it reads.
+
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Severity, Source};
+use crate::why::why;
+
+/// How deep directories may lie in each other.
+const MAX_DEPTH: usize = 32;
+/// Names that end like this are read from directories.
+const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// A text, or why it cannot be read.
+pub type Text = Result<Arc<Source>, Box<Diagnostic>>;
+
+/// Reads `paths`: files, and directories with all the `.yaml`, `.yml` and `.json`
+/// files in and below them, sorted by name; `-` is the standard input. Of a text
+/// longer than `limit` bytes one byte more is read, for the parser to refuse.
+#[must_use]
+pub fn read(paths: &[PathBuf], limit: usize) -> Vec<Text> {
+    let mut texts = Vec::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            let text = bytes(io::stdin().lock(), limit);
+            texts.push(text_of("<stdin>", text));
+            continue;
+        }
+        let mut found = Vec::new();
+        find(path, &mut found, &mut Vec::new(), true);
+        texts.extend(found.into_iter().map(|(path, accessible)| {
+            let name = path.display().to_string();
+            text_of(&name, accessible.and_then(|()| regular(&path, limit)))
+        }));
+    }
+    texts
+}
+
+/// The text of one regular file.
+///
+/// # Errors
+/// As [`std::fs::read_to_string`], and when it is not a regular file.
+pub fn read_to_string(path: &Path) -> io::Result<String> {
+    let bytes = regular(path, usize::MAX)?;
+    String::from_utf8(bytes).map_err(|error| io::Error::other(not_utf8(&error)))
+}
+
+fn regular(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    // Opening a FIFO would wait for a writer, opening a device may do anything.
+    let refused = || io::Error::other("it is not a regular file");
+    if !path.metadata()?.is_file() {
+        return Err(refused());
+    }
+    let file = std::fs::File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    // It may have been replaced since.
+    if !file.metadata()?.is_file() {
+        return Err(refused());
+    }
+    bytes(file, limit)
+}
+
+fn bytes(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    from.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn text_of(name: &str, read: io::Result<Vec<u8>>) -> Text {
+    let refused = |message: String, help: &str| {
+        let source = Arc::new(Source {
+            name: name.to_owned(),
+            text: String::new(),
+        });
+        let mut error = Diagnostic::new(Severity::Error, &source, None, "", message);
+        error.help(help);
+        Err(Box::new(error))
+    };
+    match read.map(String::from_utf8) {
+        Ok(Ok(text)) => Ok(Arc::new(Source {
+            name: name.to_owned(),
+            text,
+        })),
+        Ok(Err(error)) => refused(
+            format!("{name} {}", not_utf8(&error)),
+            "save it in the encoding UTF-8",
+        ),
+        Err(error) => refused(
+            format!("cannot read {name}: {}", reason(&error)),
+            "check the path and its permissions",
+        ),
+    }
+}
+
+fn not_utf8(error: &std::string::FromUtf8Error) -> String {
+    let valid = error.utf8_error().valid_up_to();
+    format!("is not UTF-8 text, from byte {valid} on")
+}
+
+/// What went wrong in words, without the number of the error.
+fn reason(error: &io::Error) -> String {
+    if error.raw_os_error() == Some(libc::ELOOP) {
+        return "its symbolic links go in a circle".to_owned();
+    }
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file or directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => why(error),
+    }
+}
+
+/// A path, and why it cannot be gone into.
+type Found = (PathBuf, io::Result<()>);
+
+/// Finds the files in and below `path`. A file that is named itself (`named`) is
+/// taken whatever its name ends with. Links are followed, except into a directory
+/// that is being listed already (`above`).
+fn find(path: &Path, found: &mut Vec<Found>, above: &mut Vec<PathBuf>, named: bool) {
+    match entries(path, above) {
+        Ok(Entries::File) => {
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            if named || extension.is_some_and(|extension| EXTENSIONS.contains(&extension)) {
+                found.push((path.to_owned(), Ok(())));
+            }
+        }
+        Ok(Entries::Listed) => {}
+        Ok(Entries::Directory(real, entries)) => {
+            above.push(real);
+            for entry in &entries {
+                find(entry, found, above, false);
+            }
+            above.pop();
+        }
+        Err(error) => found.push((path.to_owned(), Err(error))),
+    }
+}
+
+/// What a path is.
+enum Entries {
+    File,
+    /// A directory that is being listed already: a link leads back up to it.
+    Listed,
+    /// Its path without links, and what lies in it, sorted.
+    Directory(PathBuf, Vec<PathBuf>),
+}
+
+fn entries(path: &Path, above: &[PathBuf]) -> io::Result<Entries> {
+    if !path.metadata()?.is_dir() {
+        return Ok(Entries::File);
+    }
+    let real = path.canonicalize()?;
+    if above.contains(&real) {
+        return Ok(Entries::Listed);
+    }
+    if above.len() >= MAX_DEPTH {
+        let why = format!("directories are nested more than {MAX_DEPTH} deep");
+        return Err(io::Error::other(why));
+    }
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        // Editors and Kubernetes' ConfigMap volumes keep copies under such names.
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            entries.push(entry.path());
+        }
+    }
+    entries.sort();
+    Ok(Entries::Directory(real, entries))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(texts: &[Text], below: &Path) -> Vec<String> {
+        let name = |text: &Text| match text {
+            Ok(source) => Path::new(&source.name)
+                .strip_prefix(below)
+                .map(|path| path.display().to_string())
+                .unwrap_or_default(),
+            Err(error) => error.message.clone(),
+        };
+        texts.iter().map(name).collect()
+    }
+
+    #[test]
+    fn directories_are_read_in_order_and_hidden_files_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        for file in ["e.json", "a.yaml", "b.txt", ".c.yaml", "sub/d.yml"] {
+            std::fs::write(dir.path().join(file), "").unwrap();
+        }
+        let texts = read(&[dir.path().to_owned()], 10);
+        assert_eq!(names(&texts, dir.path()), ["a.yaml", "e.json", "sub/d.yml"]);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("a.yaml");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", dir.path().join("b.yaml")).unwrap();
+        let texts = read(&[dir.path().to_owned()], 10);
+        for text in &texts {
+            let error = text.as_ref().unwrap_err();
+            assert!(error.message.ends_with("it is not a regular file"));
+        }
+        assert_eq!(texts.len(), 2);
+        assert!(read_to_string(&fifo).is_err());
+    }
+
+    #[test]
+    fn no_more_is_read_than_shows_that_it_is_too_much() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.yaml");
+        std::fs::write(&path, "0123456789").unwrap();
+        let length = |limit| {
+            read(std::slice::from_ref(&path), limit)[0]
+                .as_ref()
+                .unwrap()
+                .text
+                .len()
+        };
+        assert_eq!((length(10), length(5)), (10, 6));
+    }
+
+    #[test]
+    fn a_text_of_another_encoding_says_where() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.yaml");
+        std::fs::write(&path, b"abc\xff").unwrap();
+        let error = read_to_string(&path).unwrap_err().to_string();
+        assert_eq!(error, "is not UTF-8 text, from byte 3 on");
+    }
+}
