@@ -88,7 +88,7 @@ const PORT: &str = "a port from 1 to 65535, a range as \"8000-8100\", or \"ssh\"
 struct PortVisitor;
 
 fn no_port<E: de::Error>(written: impl std::fmt::Display) -> E {
-    E::custom(format!("{written} is not {PORT}"))
+    E::custom(format!("`{written}` is not {PORT}"))
 }
 
 impl Visitor<'_> for PortVisitor {
@@ -222,7 +222,7 @@ mod tests {
         }
         for wrong in ["65536", "-1", "\"sssh\""] {
             let error = ports(wrong).unwrap_err();
-            let expected = format!("{wrong} is not a port from 1 to 65535, a range as");
+            let expected = format!("`{wrong}` is not a port from 1 to 65535, a range as");
             assert!(error.contains(&expected), "{error}");
         }
     }
