@@ -6,6 +6,7 @@
 //! - `kernel`: the tables as BPF maps, frames as XDP and TC contexts (bpf only).
 //! - [`model`]: the tables as collections, frames as slices (everywhere else).
 #![cfg_attr(target_arch = "bpf", no_std)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod datapath;
 #[cfg(target_arch = "bpf")]

@@ -6,7 +6,7 @@ use super::tables::{Tables, View};
 use crate::packet::Packet;
 use crate::packet::transport::TCP;
 use crate::wire::{
-    Action, Counter, Direction, DropReason, Event, GenerationFlags, RULE_NO_POLICY, VerdictWord,
+    Action, Counter, Direction, DropReason, GenerationFlags, RULE_NO_POLICY, VerdictWord,
 };
 
 /// The packet at hand, as one argument: a BPF function takes at most five.
@@ -94,29 +94,24 @@ impl<'a, P: Packet, T: Tables> Case<'a, P, T> {
     }
 
     /// It cannot be read; `flow` has what is known of it.
-    #[inline(always)]
+    #[inline(never)]
     pub fn unreadable(&self, flow: &Flow, reason: DropReason) -> Verdict {
         self.stop(flow, RULE_NO_POLICY, reason, true)
     }
 
     /// Drops, or in audit mode says that it would.
-    #[inline(never)]
+    #[inline(always)]
     fn stop(&self, flow: &Flow, rule: u16, reason: DropReason, report: bool) -> Verdict {
-        let enforce = self.enforces();
-        let (counter, action) = if enforce {
-            (Counter::Dropped(reason), Action::Deny)
+        let (counter, action, verdict) = if self.enforces() {
+            (Counter::Dropped(reason), Action::Deny, Verdict::Drop)
         } else {
-            (Counter::Audited(reason), Action::Audit)
+            (Counter::Audited(reason), Action::Audit, Verdict::Pass)
         };
         self.count(counter);
         if report && self.may_report(KIND_DENIED) {
             self.report(flow, rule, action, reason as u8);
         }
-        if enforce {
-            Verdict::Drop
-        } else {
-            Verdict::Pass
-        }
+        verdict
     }
 
     #[inline(always)]
@@ -142,25 +137,24 @@ impl<'a, P: Packet, T: Tables> Case<'a, P, T> {
             Direction::Ingress => (flow.key.remote, flow.key.local),
             Direction::Egress => (flow.key.local, flow.key.remote),
         };
-        self.tables.report(Event {
-            time: 0,
-            plan: self.view.plan.number,
-            source,
-            destination,
-            ifindex: self.packet.ifindex(),
-            length: self.packet.length(),
-            source_port: flow.l4.source,
-            destination_port: flow.l4.destination,
-            rule,
-            vlan: self.vlan,
-            action: action as u8,
-            reason,
-            direction: self.direction as u8,
-            family: self.family,
-            protocol: flow.l4.protocol,
-            tcp_flags: flow.l4.tcp_flags,
-            icmp_type: flow.l4.icmp_type,
-            icmp_code: flow.l4.icmp_code,
+        self.tables.report(|event| {
+            event.plan = self.view.plan.number;
+            event.source = source;
+            event.destination = destination;
+            event.ifindex = self.packet.ifindex();
+            event.length = self.packet.length();
+            event.source_port = flow.l4.source;
+            event.destination_port = flow.l4.destination;
+            event.rule = rule;
+            event.vlan = self.vlan;
+            event.action = action as u8;
+            event.reason = reason;
+            event.direction = self.direction as u8;
+            event.family = self.family;
+            event.protocol = flow.l4.protocol;
+            event.tcp_flags = flow.l4.tcp_flags;
+            event.icmp_type = flow.l4.icmp_type;
+            event.icmp_code = flow.l4.icmp_code;
         });
     }
 }

@@ -10,10 +10,12 @@ mod conntrack;
 pub mod flow;
 pub mod tables;
 
-use crate::packet::Packet;
+use crate::packet::icmp::Quoted;
+use crate::packet::quick::{self, Quick};
+use crate::packet::{Packet, eth};
 use crate::packet::behind::{self, Behind};
 use crate::packet::front::{self, Front};
-use crate::packet::ip::{Addresses, Part};
+use crate::packet::ip::Part;
 use crate::wire::{Builtin, Counter, Direction, DropReason};
 use case::Case;
 use flow::Flow;
@@ -38,10 +40,42 @@ pub fn run<P: Packet, T: Tables>(packet: &P, tables: &T, direction: Direction) -
         return Verdict::Pass;
     };
     let mut case = Case::new(packet, tables, view, direction);
+    let mut flow = Flow::default();
+    let (mut places, l4) = flow.places(direction);
+    match quick::read(packet, &mut places, l4) {
+        Some(quick) => usual(&mut case, &mut flow, quick),
+        None if quick::is_no_ip(packet) => case.pass(Counter::NotIp),
+        None => thorough(&mut case, &mut flow),
+    }
+}
+
+/// What nearly every packet is: nothing in it needs a second look.
+#[inline(always)]
+fn usual<P: Packet, T: Tables>(
+    case: &mut Case<'_, P, T>,
+    flow: &mut Flow,
+    quick: Quick,
+) -> Verdict {
+    case.family = quick.family;
+    case.vlan = case.packet.offloaded_tag().map_or(0, eth::vlan_id);
+    if let Some(counter) = unjudged(case, flow, quick.broadcast) {
+        return case.pass(counter);
+    }
+    flow.complete(case.direction);
+    let builtins = case.view.plan.builtins;
+    if builtin::passes(builtins, case.direction, quick.family, quick.hop_limit, flow) {
+        return case.pass(Counter::Builtin);
+    }
+    judge(case, flow, None)
+}
+
+/// Any packet, header by header.
+#[inline(never)]
+fn thorough<P: Packet, T: Tables>(case: &mut Case<'_, P, T>, flow: &mut Flow) -> Verdict {
+    *flow = Flow::default();
     let mut front = Front::default();
-    let mut addresses = Addresses::default();
-    if let Some(reason) = front::read(packet, &mut front, &mut addresses) {
-        return case.unreadable(&Flow::default(), reason);
+    if let Some(reason) = front::read(case.packet, &mut front, &mut flow.places(case.direction).0) {
+        return case.unreadable(flow, reason);
     }
     let ip = &front.ip;
     if ip.family == 0 {
@@ -49,35 +83,54 @@ pub fn run<P: Packet, T: Tables>(packet: &P, tables: &T, direction: Direction) -
     }
     case.vlan = front.vlan;
     case.family = ip.family;
-    let mut flow = Flow::between(direction, &addresses);
-    if !tables.is_local(view, &flow.key.local) && !flow.key.local.is_loopback(ip.family) {
-        return case.pass(Counter::NotLocal);
-    }
-    if let Direction::Egress = direction
-        && view.plan.builtins & Builtin::Multicast.bit() != 0
-        && (front.broadcast || flow.peer().is_multicast(ip.family))
-    {
-        return case.pass(Counter::Multicast);
+    if let Some(counter) = unjudged(case, flow, front.broadcast) {
+        return case.pass(counter);
     }
     let mut behind = Behind::default();
-    if let Some(reason) = behind::read(packet, ip, &mut behind) {
-        return case.unreadable(&flow, reason);
+    if let Some(reason) = behind::read(case.packet, ip, &mut behind) {
+        return case.unreadable(flow, reason);
     }
     if behind.fragment.part != Part::Whole
-        && !flow::find_ports(tables, direction, &flow, ip.family, &mut behind)
+        && !flow::find_ports(case.tables, case.direction, flow, ip.family, &mut behind)
     {
-        return case.unreadable(&flow, DropReason::FragmentWithoutFirst);
+        return case.unreadable(flow, DropReason::FragmentWithoutFirst);
     }
-    flow.about(direction, behind.l4);
-    if builtin::passes(view.plan.builtins, direction, ip, &flow) {
+    flow.l4 = behind.l4;
+    flow.complete(case.direction);
+    let builtins = case.view.plan.builtins;
+    if builtin::passes(builtins, case.direction, ip.family, ip.hop_limit, flow) {
         return case.pass(Counter::Builtin);
     }
-    judge(&mut case, &flow, &behind)
+    judge(case, flow, behind.quotes.then_some(&behind.quoted))
+}
+
+/// Why a packet passes for its addresses alone, if it does.
+#[inline(always)]
+fn unjudged<P: Packet, T: Tables>(
+    case: &Case<'_, P, T>,
+    flow: &Flow,
+    broadcast: bool,
+) -> Option<Counter> {
+    let (family, local) = (case.family, &flow.key.local);
+    if !case.tables.is_local(case.view, local) && !local.is_loopback(family) {
+        return Some(Counter::NotLocal);
+    }
+    if let Direction::Egress = case.direction
+        && case.view.plan.builtins & Builtin::Multicast.bit() != 0
+        && (broadcast || flow.peer().is_multicast(family))
+    {
+        return Some(Counter::Multicast);
+    }
+    None
 }
 
 /// Policy, then what conntrack knows.
 #[inline(always)]
-fn judge<P: Packet, T: Tables>(case: &mut Case<'_, P, T>, flow: &Flow, behind: &Behind) -> Verdict {
+fn judge<P: Packet, T: Tables>(
+    case: &mut Case<'_, P, T>,
+    flow: &Flow,
+    quoted: Option<&Quoted>,
+) -> Verdict {
     case.class = classify::peer_class(case.tables, case.view, case.family, flow.peer());
     if case.packet.forwarded() {
         conntrack::remember(case, flow);
@@ -97,7 +150,9 @@ fn judge<P: Packet, T: Tables>(case: &mut Case<'_, P, T>, flow: &Flow, behind: &
     if conntrack::is_reply(case, flow) {
         return case.pass(Counter::Reply);
     }
-    if behind.quotes && conntrack::is_related(case, &behind.quoted) {
+    if let Some(quoted) = quoted
+        && conntrack::is_related(case, quoted)
+    {
         return case.pass(Counter::Related);
     }
     // In audit mode the packet passes. Its replies must be known as such, else

@@ -62,8 +62,8 @@ pub trait Tables {
     /// Whether another event of this kind (0 allowed, 1 not allowed) may be
     /// reported now; what may not is counted as lost.
     fn may_report(&self, kind: u32, limit: u32) -> bool;
-    /// Reports; `time` is filled in here.
-    fn report(&self, event: Event);
+    /// Reports what `fill` writes, where it will be read; `time` is filled in here.
+    fn report(&self, fill: impl FnOnce(&mut Event));
     /// The monotonic clock in units of 2^30 ns.
     fn now(&self) -> u32;
 }

@@ -1,11 +1,33 @@
 //! Frames as the two hooks hand them over.
 
-use core::mem::size_of;
+use core::mem::{offset_of, size_of};
 
-use aya_ebpf::bindings::__sk_buff;
+use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::programs::{TcContext, XdpContext};
 
-use crate::packet::{Header, Packet, forget_range};
+use crate::packet::{Header, Packet, Window, forget_range};
+
+/// A pointer in the context, which the kernel hands out as 32 bits. In assembly:
+/// the compiler would pass what it takes for a number from function to function,
+/// and the verifier allows nothing to be done with such a pointer. Not `pure`: it is
+/// another one after the frame was made linear.
+macro_rules! field {
+    ($context:ident, $offset:expr) => {{
+        let value: usize;
+        // SAFETY: reads a field of the context, which lives as long as the program runs.
+        unsafe {
+            core::arch::asm!(
+                "{value} = *(u32 *)({context} + {offset})",
+                value = out(reg) value,
+                context = in(reg) $context,
+                offset = const $offset,
+                options(readonly, nostack, preserves_flags),
+            );
+        }
+        value
+    }};
+}
 
 /// A frame at XDP.
 pub struct XdpFrame<'a> {
@@ -19,18 +41,37 @@ impl<'a> XdpFrame<'a> {
     pub const fn new(context: &'a XdpContext) -> Self {
         Self { context }
     }
+
+    #[inline(always)]
+    fn bounds(&self) -> (usize, usize) {
+        let context = self.context.as_ptr() as usize;
+        (
+            field!(context, offset_of!(xdp_md, data)),
+            field!(context, offset_of!(xdp_md, data_end)),
+        )
+    }
 }
 
 impl Packet for XdpFrame<'_> {
+    type Window = FrameWindow;
+
+    #[inline(always)]
+    fn window(&self, length: usize) -> Option<FrameWindow> {
+        let (data, data_end) = self.bounds();
+        FrameWindow::new(data, data_end, length)
+    }
+
     #[inline(always)]
     fn load<T: Header>(&self, offset: usize) -> Option<T> {
-        direct(self.context.data(), self.context.data_end(), offset)
+        let (data, data_end) = self.bounds();
+        direct(data, data_end, offset)
     }
 
     #[inline(always)]
     fn length(&self) -> u32 {
         // The linear part; the rest of a multi-buffer frame is not counted.
-        (self.context.data_end() - self.context.data()) as u32
+        let (data, data_end) = self.bounds();
+        (data_end - data) as u32
     }
 
     #[inline(always)]
@@ -70,15 +111,34 @@ impl<'a> TcFrame<'a> {
     }
 
     #[inline(always)]
+    fn bounds(&self) -> (usize, usize) {
+        let context = self.skb() as usize;
+        (
+            field!(context, offset_of!(__sk_buff, data)),
+            field!(context, offset_of!(__sk_buff, data_end)),
+        )
+    }
+
+    #[inline(always)]
     fn skb(&self) -> *mut __sk_buff {
         self.context.skb.skb
     }
 }
 
 impl Packet for TcFrame<'_> {
+    type Window = FrameWindow;
+
+    /// Of the linear part: what is beyond it takes the thorough readers.
+    #[inline(always)]
+    fn window(&self, length: usize) -> Option<FrameWindow> {
+        let (data, data_end) = self.bounds();
+        FrameWindow::new(data, data_end, length)
+    }
+
     #[inline(always)]
     fn load<T: Header>(&self, offset: usize) -> Option<T> {
-        if let Some(value) = direct(self.context.data(), self.context.data_end(), offset) {
+        let (data, data_end) = self.bounds();
+        if let Some(value) = direct(data, data_end, offset) {
             return Some(value);
         }
         // The header is outside the linear part, which the kernel can mend. No
@@ -88,7 +148,8 @@ impl Packet for TcFrame<'_> {
         }
         // The bounds must be looked at anew, which the compiler thinks is in vain.
         let offset = forget_range(offset as u32) as usize;
-        direct(self.context.data(), self.context.data_end(), offset)
+        let (data, data_end) = self.bounds();
+        direct(data, data_end, offset)
     }
 
     #[inline(always)]
@@ -119,6 +180,58 @@ impl Packet for TcFrame<'_> {
         // A packet that begins here never came in through an interface.
         // SAFETY: as above.
         self.egress && unsafe { (*self.skb()).ingress_ifindex } != 0
+    }
+}
+
+/// The beginning of a frame in memory.
+pub struct FrameWindow {
+    start: usize,
+}
+
+impl FrameWindow {
+    #[inline(always)]
+    fn new(data: usize, data_end: usize, length: usize) -> Option<Self> {
+        if data + length > data_end {
+            return None;
+        }
+        Some(Self { start: data })
+    }
+}
+
+/// One load of the given width. In assembly, since for Rust a load that may not be
+/// aligned is one load for each byte; the instruction itself needs no alignment on
+/// the machines that we run on (the verifier refuses it on others).
+macro_rules! load {
+    ($self:ident, $at:ident, $width:literal) => {{
+        let value: u64;
+        // SAFETY: reads memory of the frame, which the caller checked to be there;
+        // if it did not, the verifier refuses the program.
+        unsafe {
+            core::arch::asm!(
+                concat!("{value} = *(", $width, " *)({place} + 0)"),
+                value = out(reg) value,
+                place = in(reg) $self.start + $at,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+        }
+        value
+    }};
+}
+
+impl Window for FrameWindow {
+    #[inline(always)]
+    fn byte(&self, at: usize) -> u8 {
+        load!(self, at, "u8") as u8
+    }
+
+    #[inline(always)]
+    fn pair(&self, at: usize) -> u16 {
+        load!(self, at, "u16") as u16
+    }
+
+    #[inline(always)]
+    fn word(&self, at: usize) -> u32 {
+        load!(self, at, "u32") as u32
     }
 }
 

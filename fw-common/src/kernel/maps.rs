@@ -1,11 +1,11 @@
 //! Every map, once. Both programs share them through their pins, by name.
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 
 use crate::wire::{
     ActiveWord, Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FlowKey, FlowState,
-    FragmentKey, GENERATIONS, Generation, L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses,
+    FragmentKey, GENERATIONS, Generation, L4, LOCAL_BUCKETS, LocalBucket, MATRIX_BLOCKS, MatrixBlock, NumberClasses,
     PORT_PROTOCOLS, PeerKeyV4, PeerKeyV6, PortClasses, RULES as RULE_ENTRIES, Tally,
 };
 
@@ -14,10 +14,8 @@ const _: () = assert!(size_of::<Event>().is_multiple_of(8));
 /// Prefixes of one family in both generations. The trie takes memory only for
 /// what is in it.
 const PEERS: u32 = 2_097_152;
-/// Addresses of the node.
-const LOCALS: u32 = 4_096;
-/// Prefixes that are the node's as a whole, and what is excepted of them. The trie
-/// takes memory only for what is in it.
+/// Prefixes that are the node's as a whole, what is excepted of them, and addresses
+/// whose bucket is full. The trie takes memory only for what is in it.
 const LOCAL_NETWORKS: u32 = 65_536;
 /// Connections.
 const FLOWS: u32 = 131_072;
@@ -32,11 +30,11 @@ pub static ACTIVE: Array<ActiveWord> = Array::pinned(1, 0);
 /// By generation.
 #[map]
 pub static GENERATION: Array<Generation> = Array::pinned(GENERATIONS, 0);
-/// The node's addresses; the value is not used.
+/// The node's addresses, by [`Address::bucket`].
 #[map]
-pub static LOCAL: HashMap<Address, u32> = HashMap::pinned(LOCALS, 0);
-/// Networks of more than one address whose packets the node takes for its own, by
-/// the longest prefix of the (mapped) address: 1 if so, 0 if it is excepted.
+pub static LOCAL: Array<LocalBucket> = Array::pinned(LOCAL_BUCKETS, 0);
+/// Networks whose packets the node takes for its own, by the longest prefix of the
+/// (mapped) address: 1 if so, 0 if it is excepted.
 #[map]
 pub static LOCAL_PREFIXES: LpmTrie<Address, u32> = LpmTrie::pinned(LOCAL_NETWORKS, 0);
 /// Peer classes of IPv4.

@@ -43,7 +43,9 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn is_local(&self, view: View<'_>, address: &Address) -> bool {
-        LOCAL.get_ptr(address).is_some()
+        LOCAL
+            .get(address.bucket())
+            .is_some_and(|bucket| bucket.contains(address))
             || view.local_prefixes
                 && LOCAL_PREFIXES
                     .get(Key::new(ADDRESS_BITS, *address))
@@ -162,14 +164,17 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn report(&self, event: Event) {
+    fn report(&self, fill: impl FnOnce(&mut Event)) {
         let Some(mut entry) = EVENTS.reserve::<Event>(0) else {
             lost();
             return;
         };
-        entry.write(event);
-        // SAFETY: written just above.
-        unsafe { (*entry.as_mut_ptr()).time = bpf_ktime_get_ns() };
+        // SAFETY: every bit pattern is an event, so what was in the ring before is
+        // one; `fill` and the next line write all of it.
+        let event = unsafe { entry.assume_init_mut() };
+        fill(event);
+        // SAFETY: a helper without arguments.
+        event.time = unsafe { bpf_ktime_get_ns() };
         entry.submit(0);
     }
 

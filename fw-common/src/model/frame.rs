@@ -1,6 +1,6 @@
 //! A frame in memory.
 
-use crate::packet::{Header, Packet};
+use crate::packet::{Header, Packet, Window};
 
 /// The bytes of a frame and what a hook would know beside them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,7 +15,27 @@ pub struct SliceFrame<'a> {
     pub forwarded: bool,
 }
 
-impl Packet for SliceFrame<'_> {
+impl Window for &[u8] {
+    fn byte(&self, at: usize) -> u8 {
+        self[at]
+    }
+
+    fn pair(&self, at: usize) -> u16 {
+        u16::from_ne_bytes([self[at], self[at + 1]])
+    }
+
+    fn word(&self, at: usize) -> u32 {
+        u32::from_ne_bytes([self[at], self[at + 1], self[at + 2], self[at + 3]])
+    }
+}
+
+impl<'a> Packet for SliceFrame<'a> {
+    type Window = &'a [u8];
+
+    fn window(&self, length: usize) -> Option<&'a [u8]> {
+        self.bytes.get(..length)
+    }
+
     fn load<T: Header>(&self, offset: usize) -> Option<T> {
         let bytes = self
             .bytes

@@ -172,7 +172,9 @@ impl Tables for Model {
         limit > 0
     }
 
-    fn report(&self, event: Event) {
+    fn report(&self, fill: impl FnOnce(&mut Event)) {
+        let mut event = Event::default();
+        fill(&mut event);
         self.events.borrow_mut().push(event);
     }
 

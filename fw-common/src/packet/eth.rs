@@ -60,7 +60,7 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Link, DropReason> {
         ethertype: u16::from_be_bytes(ethernet.ethertype),
         offset: HEADER,
         vlan: match packet.offloaded_tag() {
-            Some(control) => control & 0x0fff,
+            Some(control) => vlan_id(control),
             None => 0,
         },
         broadcast: ethernet.destination == [0xff; 6],
@@ -75,7 +75,7 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Link, DropReason> {
             return Err(DropReason::Invalid);
         };
         if link.vlan == 0 {
-            link.vlan = u16::from_be_bytes(tag.control) & 0x0fff;
+            link.vlan = vlan_id(u16::from_be_bytes(tag.control));
         }
         link.ethertype = u16::from_be_bytes(tag.ethertype);
         link.offset += TAG;
@@ -87,7 +87,14 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Link, DropReason> {
     Ok(link)
 }
 
+/// The VLAN id in a tag's control information.
 #[inline(always)]
-const fn is_tag(ethertype: u16) -> bool {
+#[must_use]
+pub const fn vlan_id(control: u16) -> u16 {
+    control & 0x0fff
+}
+
+#[inline(always)]
+pub(super) const fn is_tag(ethertype: u16) -> bool {
     ethertype == ETHERTYPE_VLAN || ethertype == ETHERTYPE_QINQ
 }

@@ -2,7 +2,7 @@
 
 use super::Packet;
 use super::eth::{self, ETHERTYPE_IPV4, ETHERTYPE_IPV6};
-use super::ip::{self, Addresses, Ip};
+use super::ip::{self, Ip, Places};
 use crate::wire::DropReason;
 
 /// What the first two headers say.
@@ -25,7 +25,7 @@ pub struct Front {
 pub fn read<P: Packet>(
     packet: &P,
     front: &mut Front,
-    addresses: &mut Addresses,
+    places: &mut Places<'_>,
 ) -> Option<DropReason> {
     let link = match eth::parse(packet) {
         Ok(link) => link,
@@ -36,10 +36,9 @@ pub fn read<P: Packet>(
     if link.ethertype != ETHERTYPE_IPV4 && link.ethertype != ETHERTYPE_IPV6 {
         return None;
     }
-    match ip::parse(packet, &link) {
-        Ok((ip, from_to)) => {
+    match ip::parse(packet, &link, places) {
+        Ok(ip) => {
             front.ip = ip;
-            *addresses = from_to;
             None
         }
         Err(reason) => Some(reason),

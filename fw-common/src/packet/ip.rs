@@ -103,12 +103,24 @@ pub enum Part {
     Later = 2,
 }
 
+/// Where addresses are read to, so that they need not be copied.
+pub struct Places<'a> {
+    /// Sender.
+    pub source: &'a mut Address,
+    /// Receiver.
+    pub destination: &'a mut Address,
+}
+
 /// Reads the fixed part of the header.
 ///
 /// # Errors
 /// [`DropReason::Invalid`] if the frame ends inside.
 #[inline(always)]
-pub fn parse<P: Packet>(packet: &P, link: &Link) -> Result<(Ip, Addresses), DropReason> {
+pub fn parse<P: Packet>(
+    packet: &P,
+    link: &Link,
+    places: &mut Places<'_>,
+) -> Result<Ip, DropReason> {
     let at = forget_range(link.offset as u32) as usize;
     if link.ethertype == ETHERTYPE_IPV4 {
         let Some(header) = packet.load::<Ipv4>(at) else {
@@ -128,11 +140,9 @@ pub fn parse<P: Packet>(packet: &P, link: &Link) -> Result<(Ip, Addresses), Drop
             hop_limit: header.ttl,
             pad: 0,
         };
-        let addresses = Addresses {
-            source: Address::v4(header.source),
-            destination: Address::v4(header.destination),
-        };
-        Ok((ip, addresses))
+        *places.source = Address::v4(header.source);
+        *places.destination = Address::v4(header.destination);
+        Ok(ip)
     } else {
         let Some(header) = packet.load::<Ipv6>(at) else {
             return Err(DropReason::Invalid);
@@ -150,11 +160,9 @@ pub fn parse<P: Packet>(packet: &P, link: &Link) -> Result<(Ip, Addresses), Drop
             hop_limit: header.hop_limit,
             pad: 0,
         };
-        let addresses = Addresses {
-            source: Address::v6(header.source),
-            destination: Address::v6(header.destination),
-        };
-        Ok((ip, addresses))
+        *places.source = Address::v6(header.source);
+        *places.destination = Address::v6(header.destination);
+        Ok(ip)
     }
 }
 

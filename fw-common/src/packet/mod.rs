@@ -8,10 +8,15 @@ pub mod eth;
 pub mod front;
 pub mod icmp;
 pub mod ip;
+pub mod quick;
 pub mod transport;
 
 /// A frame and what the hook knows of it beside its bytes.
 pub trait Packet {
+    /// The beginning of a frame.
+    type Window: Window;
+    /// The first `length` bytes of the frame, if it has as many.
+    fn window(&self, length: usize) -> Option<Self::Window>;
     /// The `T` at `offset` from the start of the frame, or `None` beyond its end.
     fn load<T: Header>(&self, offset: usize) -> Option<T>;
     /// Length of the frame in bytes.
@@ -22,6 +27,19 @@ pub trait Packet {
     fn offloaded_tag(&self) -> Option<u16>;
     /// Egress only: the node forwards this packet, it did not begin here.
     fn forwarded(&self) -> bool;
+}
+
+/// The beginning of a frame, of a length that was checked.
+///
+/// Values are as they lie in memory: in network byte order. Reading beyond the
+/// length that was asked for is refused by the verifier and a panic on the host.
+pub trait Window {
+    /// One byte.
+    fn byte(&self, at: usize) -> u8;
+    /// Two bytes.
+    fn pair(&self, at: usize) -> u16;
+    /// Four bytes.
+    fn word(&self, at: usize) -> u32;
 }
 
 /// A piece of a frame that may be read at any offset.

@@ -13,7 +13,9 @@ mod reason;
 
 pub use counter::{COUNTERS, Counter, Tally, counter_index};
 pub use event::{Action, EVENT_WINDOW_SHIFT, Event, EventBudget};
-pub use flow::{Address, FlowKey, FlowState, FragmentKey, L4, Origin, Phase};
+pub use flow::{
+    Address, FlowKey, FlowState, FragmentKey, L4, LOCAL_BUCKETS, LocalBucket, Origin, Phase,
+};
 pub use plan::{
     ActiveWord, BUILTINS, Builtin, GENERATIONS, Generation, GenerationFlags, MATRIX_BLOCK_WORDS,
     MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PeerKeyV4, PeerKeyV6,

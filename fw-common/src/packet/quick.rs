@@ -1,0 +1,292 @@
+//! The frames that nearly all traffic is made of, read in one step: an untagged
+//! frame, IPv4 without options or IPv6 without extension headers, not a fragment,
+//! no ICMP error.
+//!
+//! Every offset is a constant here, every field one load, and nothing is called:
+//! in the kernel a call alone costs as much as all of this. What is not recognised
+//! is left to [`super::front`] and [`super::behind`], which read everything; where
+//! this one answers, they say the same (held against each other in the tests).
+
+use super::eth::{ETHERTYPE_IPV4, ETHERTYPE_IPV6};
+use super::ip::Places;
+use super::transport::{ICMP, ICMPV6, SCTP, TCP, UDP};
+use super::{Packet, Window, icmp, ip};
+use crate::wire::{Address, L4};
+
+const ETHERNET: usize = 14;
+const V4: usize = ETHERNET + 20;
+const V6: usize = ETHERNET + 40;
+/// Of the transport header this much is asked for with the network header: all of
+/// UDP's, and of ICMP's what matters.
+const SHORTEST: usize = 8;
+const TCP_HEADER: usize = 20;
+const SCTP_HEADER: usize = 12;
+/// IPv4, and five words of header.
+const PLAIN_V4: u8 = 0x45;
+/// An IPv4 header's fragment field without "don't fragment".
+const FRAGMENT_BITS: u16 = 0x3fff;
+
+/// What the headers say beside addresses and transport header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quick {
+    /// 4 or 6.
+    pub family: u8,
+    /// TTL or hop limit.
+    pub hop_limit: u8,
+    /// Sent to all stations of the link.
+    pub broadcast: bool,
+}
+
+/// Whether the frame carries neither IP nor a tag.
+#[inline(always)]
+pub fn is_no_ip<P: Packet>(packet: &P) -> bool {
+    match packet.window(ETHERNET) {
+        Some(window) => {
+            let ethertype = ethertype(&window);
+            ethertype != ETHERTYPE_IPV4
+                && ethertype != ETHERTYPE_IPV6
+                && !super::eth::is_tag(ethertype)
+        }
+        None => false,
+    }
+}
+
+/// Reads the headers; `None`: the frame is none of those above, and what was written
+/// to `places` and `l4` (zeroed before) means nothing.
+#[inline(always)]
+pub fn read<P: Packet>(packet: &P, places: &mut Places<'_>, l4: &mut L4) -> Option<Quick> {
+    let window = packet.window(V4 + SHORTEST)?;
+    match ethertype(&window) {
+        ETHERTYPE_IPV4 => v4(packet, &window, places, l4),
+        ETHERTYPE_IPV6 => v6(packet, places, l4),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn v4<P: Packet>(packet: &P, window: &P::Window, places: &mut Places<'_>, l4: &mut L4) -> Option<Quick> {
+    let fragment = u16::from_be(window.pair(ETHERNET + 6));
+    if window.byte(ETHERNET) != PLAIN_V4 || fragment & FRAGMENT_BITS != 0 {
+        return None;
+    }
+    *places.source = Address::v4_word(window.word(ETHERNET + 12));
+    *places.destination = Address::v4_word(window.word(ETHERNET + 16));
+    l4.protocol = window.byte(ETHERNET + 9);
+    transport(packet, window, l4, V4)?;
+    Some(Quick {
+        family: 4,
+        hop_limit: window.byte(ETHERNET + 8),
+        broadcast: is_broadcast(window),
+    })
+}
+
+#[inline(always)]
+fn v6<P: Packet>(packet: &P, places: &mut Places<'_>, l4: &mut L4) -> Option<Quick> {
+    let window = &packet.window(V6 + SHORTEST)?;
+    let next = window.byte(ETHERNET + 6);
+    if window.byte(ETHERNET) >> 4 != 6 || ip::is_extension(next) {
+        return None;
+    }
+    *places.source = address(window, ETHERNET + 8);
+    *places.destination = address(window, ETHERNET + 24);
+    l4.protocol = next;
+    transport(packet, window, l4, V6)?;
+    Some(Quick {
+        family: 6,
+        hop_limit: window.byte(ETHERNET + 7),
+        broadcast: is_broadcast(window),
+    })
+}
+
+#[inline(always)]
+fn transport<P: Packet>(packet: &P, window: &P::Window, l4: &mut L4, at: usize) -> Option<()> {
+    match l4.protocol {
+        TCP | UDP | SCTP => {
+            if l4.protocol == TCP {
+                l4.tcp_flags = packet.window(at + TCP_HEADER)?.byte(at + 13);
+            } else if l4.protocol == SCTP {
+                packet.window(at + SCTP_HEADER)?;
+            }
+            l4.source = u16::from_be(window.pair(at));
+            l4.destination = u16::from_be(window.pair(at + 2));
+        }
+        ICMP | ICMPV6 => {
+            l4.icmp_type = window.byte(at);
+            l4.icmp_code = window.byte(at + 1);
+            if icmp::is_error(l4) {
+                return None;
+            }
+            if icmp::is_echo(l4.protocol, l4.icmp_type) {
+                l4.source = u16::from_be(window.pair(at + 4));
+            }
+        }
+        _ => {}
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn ethertype<W: Window>(window: &W) -> u16 {
+    u16::from_be(window.pair(12))
+}
+
+#[inline(always)]
+fn is_broadcast<W: Window>(window: &W) -> bool {
+    window.word(0) == u32::MAX && window.pair(4) == u16::MAX
+}
+
+#[inline(always)]
+fn address<W: Window>(window: &W, at: usize) -> Address {
+    Address([
+        window.word(at),
+        window.word(at + 4),
+        window.word(at + 8),
+        window.word(at + 12),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SliceFrame;
+    use crate::packet::behind::{self, Behind};
+    use crate::packet::front::{self, Front};
+    use crate::packet::ip::{Addresses, Part};
+
+    type Read = (Quick, Addresses, L4);
+
+    impl Addresses {
+        fn places(&mut self) -> Places<'_> {
+            Places {
+                source: &mut self.source,
+                destination: &mut self.destination,
+            }
+        }
+    }
+
+    /// What the readers of everything say, where that is all that Quick can say.
+    fn thorough(bytes: &[u8]) -> Option<Read> {
+        let frame = SliceFrame {
+            bytes,
+            ..SliceFrame::default()
+        };
+        let (mut front, mut addresses) = (Front::default(), Addresses::default());
+        if front::read(&frame, &mut front, &mut addresses.places()).is_some() || front.ip.family == 0 {
+            return None;
+        }
+        let mut behind = Behind::default();
+        if behind::read(&frame, &front.ip, &mut behind).is_some() {
+            return None;
+        }
+        assert_eq!(behind.fragment.part, Part::Whole);
+        assert!(!behind.quotes);
+        let quick = Quick {
+            family: front.ip.family,
+            hop_limit: front.ip.hop_limit,
+            broadcast: front.broadcast,
+        };
+        Some((quick, addresses, behind.l4))
+    }
+
+    fn quick(bytes: &[u8]) -> Option<Read> {
+        let frame = SliceFrame {
+            bytes,
+            ..SliceFrame::default()
+        };
+        let (mut addresses, mut l4) = (Addresses::default(), L4::default());
+        let quick = read(&frame, &mut addresses.places(), &mut l4)?;
+        Some((quick, addresses, l4))
+    }
+
+    /// A generator of bytes that differ, the same in every run (xorshift64).
+    struct Bytes(u64);
+
+    impl Bytes {
+        fn next(&mut self) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0
+        }
+
+        fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
+            of[usize::try_from(self.next()).unwrap() % of.len()]
+        }
+
+        /// A frame whose deciding bytes are often, not always, those of a good one.
+        fn frame(&mut self) -> Vec<u8> {
+            let length = self.one_of(&[13, 20, 41, 42, 45, 46, 53, 54, 61, 62, 66, 74, 90]);
+            let mut frame: Vec<u8> = (0..length).map(|_| self.next() as u8).collect();
+            let protocol = self.one_of(&[0, 1, 6, 17, 43, 44, 47, 58, 60, 132]);
+            let kind = self.one_of(&[0, 1, 3, 4, 8, 11, 128, 129, 133]);
+            let ethertype = self.one_of(&[0x0800_u16, 0x0800, 0x86dd, 0x86dd, 0x8100, 0x0806]);
+            let first = if ethertype == 0x0800 {
+                self.one_of(&[0x45, 0x45, 0x45, 0x46, 0x44, 0x65])
+            } else {
+                self.one_of(&[0x60, 0x6f, 0x60, 0x45])
+            };
+            let set = [
+                (12, (ethertype >> 8) as u8),
+                (13, ethertype as u8),
+                (14, first),
+                (20, if first >> 4 == 4 { self.one_of(&[0, 0x40, 0x20, 1]) } else { protocol }),
+                (21, self.one_of(&[0, 0, 0, 1])),
+                (23, protocol),
+                (34, kind),
+                (54, kind),
+            ];
+            for (at, byte) in set {
+                if let Some(place) = frame.get_mut(at) {
+                    *place = byte;
+                }
+            }
+            if self.next().is_multiple_of(4) {
+                frame[..6].fill(0xff);
+            }
+            frame
+        }
+    }
+
+    #[test]
+    fn where_it_answers_it_says_what_the_thorough_readers_say() {
+        let mut bytes = Bytes(0x9e37_79b9_7f4a_7c15);
+        let mut answered = [0; 2];
+        for _ in 0..200_000 {
+            let frame = bytes.frame();
+            let Some(read) = quick(&frame) else { continue };
+            assert_eq!(Some(read), thorough(&frame), "{frame:02x?}");
+            answered[usize::from(read.0.family == 6)] += 1;
+        }
+        assert!(answered.iter().all(|count| *count > 5_000), "{answered:?}");
+    }
+
+    #[test]
+    fn what_is_no_ip_is_so_for_both() {
+        let mut bytes = Bytes(7);
+        for _ in 0..20_000 {
+            let frame = bytes.frame();
+            let slice = SliceFrame {
+                bytes: &frame,
+                ..SliceFrame::default()
+            };
+            let (mut front, mut addresses) = (Front::default(), Addresses::default());
+            let readable = front::read(&slice, &mut front, &mut addresses.places()).is_none();
+            if is_no_ip(&slice) {
+                assert!(readable && front.ip.family == 0);
+            }
+        }
+    }
+
+    #[test]
+    fn the_usual_frames_are_recognised() {
+        let mut frame = vec![0; 62];
+        frame[12] = 8;
+        frame[14] = 0x45;
+        for (protocol, kind, expected) in [(6, 0, true), (17, 0, true), (1, 8, true), (1, 3, false)] {
+            frame[23] = protocol;
+            frame[34] = kind;
+            assert_eq!(quick(&frame).is_some(), expected, "{protocol} {kind}");
+        }
+        assert_eq!(quick(&frame[..41]), None);
+    }
+}
