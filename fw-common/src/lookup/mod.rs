@@ -13,7 +13,8 @@
 //!                        └─ index by byte (at most 2) ─┬─ class
 //!                                                      └─ leaf ─ class
 //! IPv6   the same on bits 0–63 (at most 6 indices); where a /64 is of several
-//!        classes, the answer is a node, and the same on bits 64–127 begins there
+//!        classes, its leaf answers with a node, and the same on bits 64–127
+//!        begins there (at most 8 indices)
 //! ```
 //!
 //! Written once for the kernel's tables, the model's and the tests'.
@@ -53,28 +54,20 @@ pub fn v6<M: PeerMemory>(memory: &M, address: &Address) -> Option<u32> {
     if root.is_class() {
         return Some(root.0);
     }
-    let node = search(memory, root, high, [40, 32, 24, 16, 8, 0])?;
+    let node = descend(memory, root, high, [40, 32, 24, 16, 8, 0])?;
+    if node.is_class() {
+        return Some(node.0);
+    }
+    let node = leaf::wide(memory.block(node.block())?, node, high);
     if node.is_class() {
         return Some(node.0);
     }
     let low = half(address.0[2], address.0[3]);
-    let node = search(memory, node, low, [56, 48, 40, 32, 24, 16, 8, 0])?;
-    node.is_class().then_some(node.0)
-}
-
-/// What is known at the end of one half of an IPv6 address.
-#[inline(always)]
-fn search<M: PeerMemory, const N: usize>(
-    memory: &M,
-    node: Node,
-    key: u64,
-    shifts: [u32; N],
-) -> Option<Node> {
-    let node = descend(memory, node, key, shifts)?;
-    if node.is_class() || node.is_index() {
-        return Some(node);
+    let node = descend(memory, node, low, [56, 48, 40, 32, 24, 16, 8, 0])?;
+    if node.is_class() {
+        return Some(node.0);
     }
-    Some(leaf::wide(memory.block(node.block())?, node, key))
+    Some(leaf::wide(memory.block(node.block())?, node, low).0 & 0xffff)
 }
 
 /// Follows indices, by the byte of `key` at each of `shifts`.
