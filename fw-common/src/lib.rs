@@ -3,6 +3,7 @@
 //! - [`wire`]: what crosses the boundary between the kernel and user space.
 //! - [`packet`]: reading a frame.
 //! - [`datapath`]: the decision, generic over the frame and the tables.
+//! - [`lookup`]: from an address to the class of its peer.
 //! - `kernel`: the tables as BPF maps, frames as XDP and TC contexts (bpf only).
 //! - [`model`]: the tables as collections, frames as slices (everywhere else).
 #![cfg_attr(target_arch = "bpf", no_std)]
@@ -11,6 +12,7 @@
 pub mod datapath;
 #[cfg(target_arch = "bpf")]
 pub mod kernel;
+pub mod lookup;
 #[cfg(not(target_arch = "bpf"))]
 pub mod model;
 pub mod packet;

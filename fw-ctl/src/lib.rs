@@ -11,6 +11,7 @@ pub mod engine;
 pub mod exit;
 mod glob;
 pub mod inventory;
+pub mod lookup;
 pub mod netlink;
 pub mod observe;
 pub mod policy;

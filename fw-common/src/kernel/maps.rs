@@ -1,19 +1,18 @@
 //! Every map, once. Both programs share them through their pins, by name.
 
-use aya_ebpf::macros::map;
+use aya_ebpf::btf_maps;
+use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 
 use crate::wire::{
     ActiveWord, Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FlowKey, FlowState,
-    FragmentKey, GENERATIONS, Generation, L4, LOCAL_BUCKETS, LocalBucket, MATRIX_BLOCKS, MatrixBlock, NumberClasses,
-    PORT_PROTOCOLS, PeerKeyV4, PeerKeyV6, PortClasses, RULES as RULE_ENTRIES, Tally,
+    FragmentKey, GENERATIONS, Generation, L4, LOCAL_BUCKETS, LocalBucket, MATRIX_BLOCKS,
+    MatrixBlock, NumberClasses, PEER_BLOCKS, PORT_PROTOCOLS, PeerBlock, PeerRoot, PortClasses,
+    RULES as RULE_ENTRIES, Tally,
 };
 
 const _: () = assert!(size_of::<Event>().is_multiple_of(8));
 
-/// Prefixes of one family in both generations. The trie takes memory only for
-/// what is in it.
-const PEERS: u32 = 2_097_152;
 /// Prefixes that are the node's as a whole, what is excepted of them, and addresses
 /// whose bucket is full. The trie takes memory only for what is in it.
 const LOCAL_NETWORKS: u32 = 65_536;
@@ -37,12 +36,17 @@ pub static LOCAL: Array<LocalBucket> = Array::pinned(LOCAL_BUCKETS, 0);
 /// (mapped) address: 1 if so, 0 if it is excepted.
 #[map]
 pub static LOCAL_PREFIXES: LpmTrie<Address, u32> = LpmTrie::pinned(LOCAL_NETWORKS, 0);
-/// Peer classes of IPv4.
+/// Peer classes by the first 16 bits of the address.
 #[map]
-pub static PEERS_V4: LpmTrie<PeerKeyV4, u32> = LpmTrie::pinned(PEERS, 0);
-/// Peer classes of IPv6.
-#[map]
-pub static PEERS_V6: LpmTrie<PeerKeyV6, u32> = LpmTrie::pinned(PEERS, 0);
+pub static PEER_ROOTS: Array<PeerRoot> = Array::pinned(GENERATIONS * 2, 0);
+/// What the roots name: a map for each block that the plans need, so that small
+/// plans take little memory. One entry each, because then the kernel does both
+/// lookups without a call.
+#[btf_map]
+pub static PEERS: btf_maps::ArrayOfMaps<
+    btf_maps::Array<PeerBlock, 1>,
+    { (GENERATIONS * PEER_BLOCKS) as usize },
+> = btf_maps::ArrayOfMaps::new();
 /// Service classes by port.
 #[map]
 pub static PORTS: Array<PortClasses> = Array::pinned(GENERATIONS * 2 * PORT_PROTOCOLS, 0);

@@ -6,22 +6,43 @@ use aya_ebpf::maps::lpm_trie::Key;
 
 use super::maps::{
     ACTIVE, CONNTRACK, COUNTERS, EVENT_BUDGET, EVENTS, FRAGMENTS, GENERATION, LOCAL,
-    LOCAL_PREFIXES, MATRIX, NUMBERS, PEERS_V4, PEERS_V6, PORTS, RULES,
+    LOCAL_PREFIXES, MATRIX, NUMBERS, PEER_ROOTS, PEERS, PORTS, RULES,
 };
 use crate::datapath::tables::{Numbers, Tables, View};
+use crate::lookup::{self, PeerMemory};
 use crate::wire::{
     Address, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowKey, FlowState, FragmentKey, L4,
-    MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, PeerKeyV4, PeerKeyV6, Tally, VerdictWord, counter_index,
-    matrix_index, rule_index,
+    MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, Node, PeerBlock, Tally, VerdictWord, block_index,
+    counter_index, matrix_index, root_index, rule_index,
 };
 
-/// Bits of the key in front of the address: the generation.
-const GENERATION_BITS: u32 = 32;
 /// Bits of an address, mapped or not.
 const ADDRESS_BITS: u32 = 128;
 
 /// The maps of the program that runs.
 pub struct KernelTables;
+
+/// The peer tables of a generation.
+struct KernelPeers {
+    generation: u32,
+}
+
+impl PeerMemory for KernelPeers {
+    #[inline(always)]
+    fn root(&self, family: u32, first: u32) -> Option<Node> {
+        let nodes = PEER_ROOTS
+            .get(root_index(self.generation, family))?
+            .0
+            .as_ptr();
+        // SAFETY: there are 65,536 nodes, and the index has 16 bits.
+        Some(unsafe { *nodes.add((first & 0xffff) as usize) })
+    }
+
+    #[inline(always)]
+    fn block(&self, number: u32) -> Option<&PeerBlock> {
+        PEERS.get_value(block_index(self.generation, number), &0)
+    }
+}
 
 impl Tables for KernelTables {
     #[inline(always)]
@@ -54,18 +75,11 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn peer_class(&self, generation: u32, family: u8, address: &Address) -> Option<u32> {
+        let memory = KernelPeers { generation };
         if family == 4 {
-            let key = PeerKeyV4 {
-                generation,
-                address: address.v4_bytes(),
-            };
-            PEERS_V4.get(Key::new(GENERATION_BITS + 32, key)).copied()
+            lookup::v4(&memory, address)
         } else {
-            let key = PeerKeyV6 {
-                generation,
-                address: address.bytes(),
-            };
-            PEERS_V6.get(Key::new(GENERATION_BITS + 128, key)).copied()
+            lookup::v6(&memory, address)
         }
     }
 

@@ -3,7 +3,9 @@
 //! Used by tests, by `policy test --engine model`, by `trace` and by benchmarks.
 
 mod frame;
+mod peers;
 mod tables;
 
 pub use frame::SliceFrame;
+pub use peers::PeerTables;
 pub use tables::{Model, ModelTables};

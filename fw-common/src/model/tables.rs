@@ -3,8 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::PeerTables;
 use crate::datapath::tables::{Numbers, Tables, View};
 use crate::datapath::{Verdict, run};
+use crate::lookup;
 use crate::packet::Packet;
 use crate::wire::{
     Address, Counter, Direction, Event, FlowKey, FlowState, FragmentKey, GENERATIONS, Generation,
@@ -20,8 +22,8 @@ const CAPACITY: usize = 65_536;
 pub struct ModelTables {
     /// What the plan says of itself; `number` 0: never installed.
     pub generation: Generation,
-    /// Peer classes by (family, prefix length, masked address).
-    pub peers: BTreeMap<(u8, u8, Address), u32>,
+    /// Peer classes by address.
+    pub peers: PeerTables,
     /// By direction and slot (TCP, UDP, SCTP): 65,536 classes.
     pub ports: [[Vec<u16>; 3]; 2],
     /// By direction.
@@ -110,11 +112,11 @@ impl Tables for Model {
 
     fn peer_class(&self, generation: u32, family: u8, address: &Address) -> Option<u32> {
         let peers = &self.table(generation)?.peers;
-        let longest = if family == 4 { 32 } else { 128 };
-        (0..=longest)
-            .rev()
-            .find_map(|length| peers.get(&(family, length, address.masked(family, length))))
-            .copied()
+        if family == 4 {
+            lookup::v4(peers, address)
+        } else {
+            lookup::v6(peers, address)
+        }
     }
 
     fn port_class(&self, table: u32, port: u16) -> Option<u32> {

@@ -8,6 +8,7 @@
 mod counter;
 mod event;
 mod flow;
+mod peer;
 mod plan;
 mod reason;
 
@@ -16,16 +17,19 @@ pub use event::{Action, EVENT_WINDOW_SHIFT, Event, EventBudget};
 pub use flow::{
     Address, FlowKey, FlowState, FragmentKey, L4, LOCAL_BUCKETS, LocalBucket, Origin, Phase,
 };
+pub use peer::{
+    Node, PEER_BLOCK_WORDS, PEER_BLOCKS, PEER_INDEX_WORDS, PEER_LEAF_RANGES, PEER_ROOT_NODES,
+    PeerBlock, PeerRoot, block_index, root_index,
+};
 pub use plan::{
     ActiveWord, BUILTINS, Builtin, GENERATIONS, Generation, GenerationFlags, MATRIX_BLOCK_WORDS,
-    MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PeerKeyV4, PeerKeyV6,
-    PortClasses, RULE_NO_POLICY, RULES, VerdictWord, direction_index, matrix_index, port_index,
-    rule_index,
+    MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses,
+    RULE_NO_POLICY, RULES, VerdictWord, direction_index, matrix_index, port_index, rule_index,
 };
 pub use reason::{DROP_REASONS, DropReason};
 
 /// Version of everything in this module, and the `v<N>` of the pin directory.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// Which way a packet goes, seen from the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

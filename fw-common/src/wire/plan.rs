@@ -100,6 +100,10 @@ pub struct Generation {
     pub builtins: u32,
     /// Events of each kind that a CPU may report in one window; see [`super::EventBudget`].
     pub event_limit: u32,
+    /// Blocks of the peer tables.
+    pub peer_blocks: u32,
+    /// Zero.
+    pub pad: u32,
 }
 
 /// Bits of [`Generation::flags`].
@@ -206,35 +210,13 @@ pub struct NumberClasses {
 #[repr(C)]
 pub struct MatrixBlock(pub [u32; MATRIX_BLOCK_WORDS as usize]);
 
-/// Key of the IPv4 peer table behind the prefix length (32 + prefix length bits).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct PeerKeyV4 {
-    /// 0 or 1.
-    pub generation: u32,
-    /// Network byte order.
-    pub address: [u8; 4],
-}
-
-/// Key of the IPv6 peer table behind the prefix length (32 + prefix length bits).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct PeerKeyV6 {
-    /// 0 or 1.
-    pub generation: u32,
-    /// Network byte order.
-    pub address: [u8; 16],
-}
-
 pod!(
     ActiveWord: 4,
-    Generation: 48,
+    Generation: 56,
     VerdictWord: 4,
     PortClasses: 131_072,
     NumberClasses: 1_536,
     MatrixBlock: 16_384,
-    PeerKeyV4: 8,
-    PeerKeyV6: 20,
 );
 
 /// Traffic that passes before any policy unless it is switched off.

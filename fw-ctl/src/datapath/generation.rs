@@ -1,30 +1,23 @@
 //! Writing a plan into one generation of the tables, and reading it back.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
 
-use aya::Pod;
-use aya::maps::lpm_trie::Key;
-use aya::maps::{LpmTrie, MapData, MapError};
+use fw_common::model::PeerTables;
 use fw_common::wire::{
     Generation, GenerationFlags, MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses,
-    PORT_PROTOCOLS, PeerKeyV4, PeerKeyV6, VerdictWord, direction_index, matrix_index, port_index,
+    PORT_PROTOCOLS, VerdictWord, direction_index, matrix_index, port_index,
 };
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::error::{DatapathError, io_cause};
+use super::command;
+use super::error::DatapathError;
 use super::image::{DIRECTIONS, Image, block_words, blocks};
-use super::port_table;
-use super::tables::{Tables, present, reading, writing};
+use super::tables::{Tables, reading, writing};
 use crate::compile::plan::{DirectionPlan, Mode};
-
-/// Bits of a peer key before the prefix: the number of the generation.
-const GENERATION_BITS: u32 = u32::BITS;
+use crate::lookup;
 
 impl Tables {
-    /// Makes the generation `index`, which must not be in force, hold `image` and
-    /// nothing else. The header comes last.
+    /// Makes the generation `index`, which must not be in force, hold `image`, its
+    /// `peers` as tables, and nothing else. The header comes last.
     ///
     /// # Errors
     /// The kernel refuses, or a table is full.
@@ -32,16 +25,17 @@ impl Tables {
         &mut self,
         index: u32,
         image: &Image<'_>,
+        peers: &PeerTables,
         header: Generation,
     ) -> Result<(), DatapathError> {
         let old = self.generation(index)?;
-        self.write_peers(index, &image.peers)?;
+        self.peers.write(index, peers)?;
         for direction in DIRECTIONS {
             let side = direction as usize;
             let plan = &image.directions[side];
             for (slot, classes) in (0..PORT_PROTOCOLS).zip(&plan.ports) {
                 let at = port_index(index, direction, slot);
-                port_table::write(&mut self.ports, at, classes)
+                command::write(&mut self.ports, at, classes)
                     .map_err(|error| DatapathError::io("writing the table PORTS", &error))?;
             }
             self.numbers
@@ -104,22 +98,23 @@ impl Tables {
     /// The kernel cannot be asked, or the header names more than the tables hold.
     pub(super) fn read(&self, index: u32) -> Result<(Generation, Image<'static>), DatapathError> {
         let header = self.generation(index)?;
-        let mut peers = read_peers(&self.peers_v4, index).map_err(reading("PEERS_V4"))?;
-        peers.extend(read_peers(&self.peers_v6, index).map_err(reading("PEERS_V6"))?);
-        peers.sort_unstable();
+        let tables = self.peers.read(index, header.peer_blocks)?;
+        let peers = lookup::read(&tables).map_err(|why| DatapathError::Differs {
+            what: format!("the peer tables are broken: {why}"),
+        })?;
         let ingress = self.read_direction(index, &header, 0)?;
         let egress = self.read_direction(index, &header, 1)?;
         let image = Image {
             mode: mode_of(&header),
             builtins: header.builtins,
             rows: header.rows,
-            peers: Cow::Owned(peers),
+            peers,
             directions: Cow::Owned([ingress, egress]),
         };
         Ok((header, image))
     }
 
-    /// Whether the generation `index` holds exactly `image` under `header`.
+    /// Whether the generation `index` holds exactly what [`Self::write`] was given.
     ///
     /// # Errors
     /// It does not: which table differs.
@@ -127,47 +122,27 @@ impl Tables {
         &self,
         index: u32,
         image: &Image<'_>,
+        peers: &PeerTables,
         header: &Generation,
     ) -> Result<(), DatapathError> {
-        let (found_header, found) = self.read(index)?;
         let differs = |what: String| Err(DatapathError::Differs { what });
-        if found_header != *header {
+        if self.generation(index)? != *header {
             return differs("the header of the generation".into());
         }
-        if found.peers != image.peers {
-            return differs(format!(
-                "the peer tables have {} entries, {} were written",
-                found.peers.len(),
-                image.peers.len()
-            ));
+        if self.peers.read(index, header.peer_blocks)? != *peers {
+            return differs("the peer tables".into());
         }
-        let sides = found.directions.iter().zip(image.directions.iter());
-        for ((found, written), name) in sides.zip(["ingress", "egress"]) {
+        let names = ["ingress", "egress"];
+        for (side, (written, name)) in image.directions.iter().zip(names).enumerate() {
+            let found = self.read_direction(index, header, side)?;
             if found.cells != written.cells {
                 return differs(format!("the verdicts of {name}"));
             }
-            if found != written {
+            if found != *written {
                 return differs(format!("the service classes of {name}"));
             }
         }
-        if found != *image {
-            return differs("the flags of the generation".into());
-        }
         Ok(())
-    }
-
-    fn write_peers(&mut self, index: u32, peers: &[(IpNet, u16)]) -> Result<(), DatapathError> {
-        let mut v4 = BTreeMap::new();
-        let mut v6 = BTreeMap::new();
-        for (prefix, class) in peers {
-            match prefix {
-                IpNet::V4(prefix) => v4.insert(prefix.trunc(), *class),
-                IpNet::V6(prefix) => v6.insert(prefix.trunc(), *class),
-            };
-        }
-        let [room_v4, room_v6] = self.peer_room;
-        replace(&mut self.peers_v4, index, &v4, room_v4, "PEERS_V4")?;
-        replace(&mut self.peers_v6, index, &v6, room_v6, "PEERS_V6")
     }
 
     fn read_direction(
@@ -193,7 +168,7 @@ impl Tables {
         cells.truncate(count);
         let read_ports = |slot| {
             let at = port_index(index, direction, slot);
-            port_table::read(&self.ports, at)
+            command::read(&self.ports, at)
                 .map_err(|error| DatapathError::io("reading the table PORTS", &error))
         };
         let numbers = self
@@ -232,110 +207,4 @@ fn number_classes(plan: &DirectionPlan) -> NumberClasses {
         icmpv6: table(&plan.icmp[1]),
         protocol: table(&plan.protocols),
     }
-}
-
-/// A key of a peer table: the generation in front of a prefix of one family.
-trait PeerKey: Pod {
-    type Net: Copy + Ord + Into<IpNet>;
-    fn key(generation: u32, net: Self::Net) -> Key<Self>;
-    fn net(self, length: u8) -> Option<Self::Net>;
-    fn generation(self) -> u32;
-}
-
-impl PeerKey for PeerKeyV4 {
-    type Net = Ipv4Net;
-    fn key(generation: u32, net: Ipv4Net) -> Key<Self> {
-        let address = net.addr().octets();
-        let data = Self {
-            generation,
-            address,
-        };
-        Key::new(GENERATION_BITS + u32::from(net.prefix_len()), data)
-    }
-    fn net(self, length: u8) -> Option<Ipv4Net> {
-        Ipv4Net::new(Ipv4Addr::from(self.address), length).ok()
-    }
-    fn generation(self) -> u32 {
-        self.generation
-    }
-}
-
-impl PeerKey for PeerKeyV6 {
-    type Net = Ipv6Net;
-    fn key(generation: u32, net: Ipv6Net) -> Key<Self> {
-        let address = net.addr().octets();
-        let data = Self {
-            generation,
-            address,
-        };
-        Key::new(GENERATION_BITS + u32::from(net.prefix_len()), data)
-    }
-    fn net(self, length: u8) -> Option<Ipv6Net> {
-        Ipv6Net::new(Ipv6Addr::from(self.address), length).ok()
-    }
-    fn generation(self) -> u32 {
-        self.generation
-    }
-}
-
-/// Makes `wanted` the entries of the generation; others' are left alone.
-fn replace<K: PeerKey>(
-    map: &mut LpmTrie<MapData, K, u32>,
-    index: u32,
-    wanted: &BTreeMap<K::Net, u16>,
-    room: u32,
-    name: &'static str,
-) -> Result<(), DatapathError> {
-    let keys: Vec<Key<K>> = map
-        .keys()
-        .collect::<Result<_, _>>()
-        .map_err(reading(name))?;
-    let (own, others): (Vec<_>, Vec<_>) = keys
-        .into_iter()
-        .partition(|key| key.data().generation() == index);
-    for key in &own {
-        if !net_of(key).is_some_and(|net| wanted.contains_key(&net)) {
-            present(map.remove(key)).map_err(writing(name))?;
-        }
-    }
-    for (net, class) in wanted {
-        map.insert(&K::key(index, *net), u32::from(*class), 0)
-            .map_err(
-                |error| match io_cause(&error).and_then(std::io::Error::raw_os_error) {
-                    Some(libc::ENOSPC) => DatapathError::Capacity {
-                        table: if name == "PEERS_V4" {
-                            "the table of IPv4 peers"
-                        } else {
-                            "the table of IPv6 peers"
-                        },
-                        needed: wanted.len(),
-                        room: (room as usize).saturating_sub(others.len()),
-                    },
-                    _ => writing(name)(error),
-                },
-            )?;
-    }
-    Ok(())
-}
-
-fn read_peers<K: PeerKey>(
-    map: &LpmTrie<MapData, K, u32>,
-    index: u32,
-) -> Result<Vec<(IpNet, u16)>, MapError> {
-    let mut peers = Vec::new();
-    for entry in map {
-        let (key, class) = entry?;
-        if key.data().generation() == index
-            && let Some(net) = net_of(&key)
-        {
-            // A class that does not fit is shown as the largest: it then differs.
-            peers.push((net.into(), u16::try_from(class).unwrap_or(u16::MAX)));
-        }
-    }
-    Ok(peers)
-}
-
-fn net_of<K: PeerKey>(key: &Key<K>) -> Option<K::Net> {
-    let length = key.prefix_len().checked_sub(GENERATION_BITS)?;
-    key.data().net(u8::try_from(length).ok()?)
 }

@@ -4,16 +4,15 @@
 //! back from the kernel are equal exactly if packets are judged by that plan.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use fw_common::wire::{
     Direction, Generation, GenerationFlags, MATRIX_BLOCK_WORDS, MATRIX_WORDS, RULES, VerdictWord,
 };
-use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 use super::error::DatapathError;
 use crate::compile::plan::{DirectionPlan, Mode, Plan};
+use crate::lookup::Runs;
 
 /// Both directions, in the order of their numbers.
 pub const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
@@ -32,8 +31,8 @@ pub struct Image<'a> {
     pub builtins: u32,
     /// Peer classes.
     pub rows: u32,
-    /// Peer class by prefix, sorted.
-    pub peers: Cow<'a, [(IpNet, u16)]>,
+    /// Peer class by address.
+    pub peers: Runs,
     /// Ingress, egress.
     pub directions: Cow<'a, [DirectionPlan; 2]>,
 }
@@ -52,14 +51,15 @@ impl<'a> Image<'a> {
             mode: plan.mode,
             builtins: plan.builtins,
             rows: plan.rows,
-            peers: Cow::Borrowed(&plan.peers),
+            peers: Runs::of(&plan.peers),
             directions: Cow::Borrowed(&plan.directions),
         }
     }
 
-    /// What the datapath reads beside the tables.
+    /// What the datapath reads beside the tables, of which those of peers have so
+    /// many blocks.
     #[must_use]
-    pub fn generation(&self, number: u64, event_limit: u32) -> Generation {
+    pub fn generation(&self, number: u64, event_limit: u32, peer_blocks: u32) -> Generation {
         Generation {
             number,
             hash: self.hash(),
@@ -68,6 +68,8 @@ impl<'a> Image<'a> {
             flags: self.flags(),
             builtins: self.builtins,
             event_limit,
+            peer_blocks,
+            pad: 0,
         }
     }
 
@@ -95,21 +97,16 @@ impl<'a> Image<'a> {
         word(self.flags());
         word(self.builtins);
         word(self.rows);
-        word(len(self.peers.len()));
-        for (prefix, class) in self.peers.iter() {
-            match prefix.addr() {
-                IpAddr::V4(v4) => {
-                    word(4);
-                    word(u32::from_be_bytes(v4.octets()));
-                }
-                IpAddr::V6(v6) => {
-                    word(6);
-                    for part in v6.octets().chunks_exact(4) {
-                        word(u32::from_be_bytes([part[0], part[1], part[2], part[3]]));
-                    }
-                }
+        word(len(self.peers.v4.len()));
+        for (first, class) in &self.peers.v4 {
+            word(*first);
+            word(u32::from(*class));
+        }
+        word(len(self.peers.v6.len()));
+        for (first, class) in &self.peers.v6 {
+            for shift in [96, 64, 32, 0] {
+                word((*first >> shift) as u32);
             }
-            word(u32::from(prefix.prefix_len()));
             word(u32::from(*class));
         }
         for direction in self.directions.iter() {
@@ -136,16 +133,17 @@ impl<'a> Image<'a> {
         hash
     }
 
-    /// Whether the tables can hold it and every class and rule id exists; `rules`
-    /// is the number of rule ids.
+    /// Whether the tables can hold the rest of `plan`, and every class and rule id
+    /// exists.
     ///
     /// # Errors
     /// What is too large, or what contradicts what.
-    pub fn check(&self, rules: usize) -> Result<(), DatapathError> {
+    pub fn check(plan: &Plan) -> Result<(), DatapathError> {
+        let rules = plan.rules.len();
         fits("rule ids", rules, RULES as usize)?;
-        let rows = self.rows as usize;
+        let rows = plan.rows as usize;
         check(rows > 0, || "it has no peer class".into())?;
-        for (prefix, class) in self.peers.iter() {
+        for (prefix, class) in &plan.peers {
             check(usize::from(*class) < rows, || {
                 format!("{prefix} has the peer class {class} of {rows}")
             })?;
@@ -153,16 +151,16 @@ impl<'a> Image<'a> {
                 format!("{prefix} has bits behind its length")
             })?;
         }
-        check(self.peers.is_sorted_by(|a, b| a.0 < b.0), || {
+        check(plan.peers.is_sorted_by(|a, b| a.0 < b.0), || {
             "its prefixes are not in order, or one is there twice".into()
         })?;
         for everything in ["0.0.0.0/0", "::/0"] {
             check(
-                self.peers.iter().any(|(p, _)| p.to_string() == everything),
+                plan.peers.iter().any(|(p, _)| p.to_string() == everything),
                 || format!("{everything} has no peer class"),
             )?;
         }
-        for (direction, name) in self.directions.iter().zip(["ingress", "egress"]) {
+        for (direction, name) in plan.directions.iter().zip(["ingress", "egress"]) {
             let columns = direction.columns as usize;
             fits(
                 "verdict matrix",
@@ -336,11 +334,11 @@ mod tests {
     #[test]
     fn a_sound_plan_passes_and_each_contradiction_is_named() {
         let good = plan();
-        Image::of(&good).check(good.rules.len()).unwrap();
+        Image::check(&good).unwrap();
         let refused = |change: &dyn Fn(&mut Plan), says: &str| {
             let mut bad = plan();
             change(&mut bad);
-            let error = Image::of(&bad).check(bad.rules.len()).unwrap_err();
+            let error = Image::check(&bad).unwrap_err();
             assert!(error.to_string().contains(says), "{error}");
         };
         refused(

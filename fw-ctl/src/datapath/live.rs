@@ -20,6 +20,7 @@ use super::pins::{self, Pins, failed};
 use super::programs::Programs;
 use super::tables::Tables;
 use crate::compile::plan::{Mode, Plan};
+use crate::lookup;
 use crate::netlink::LocalAddresses;
 
 /// Events of each kind that a CPU reports in one window (128 ms at 250 Hz),
@@ -336,13 +337,18 @@ pub(super) fn write_and_flip(
     if number == 0 {
         return Err(DatapathError::Plan("its number is 0".into()));
     }
+    Image::check(plan)?;
     let image = Image::of(plan);
-    image.check(plan.rules.len())?;
+    let peers = lookup::build(&image.peers).map_err(|error| DatapathError::Capacity {
+        table: "the table of peers (in blocks of 256 KiB)",
+        needed: error.needed,
+        room: error.room,
+    })?;
     let index = (tables.active()? + 1) % GENERATIONS;
-    let header = image.generation(number, event_limit);
-    tables.write(index, &image, header)?;
+    let header = image.generation(number, event_limit, peers.blocks());
+    tables.write(index, &image, &peers, header)?;
     tables.clear_rule_counters(index, plan.rules.len())?;
-    tables.verify(index, &image, &header)?;
+    tables.verify(index, &image, &peers, &header)?;
     tables.flip(index)?;
     Ok(Installed::new(index, &header))
 }

@@ -3,6 +3,7 @@
 //! - [`objects`]: the compiled programs, embedded at build time.
 //! - [`image`]: a plan as the kernel's tables hold it, and its hash.
 //! - [`tables`]: the maps, typed; `generation`: writing and reading a plan.
+//! - [`peer_store`]: the largest of them, sized by the plan.
 //! - [`pins`]: the directory on the BPF file system through which state
 //!   outlives the daemon.
 //! - [`attach`]: programs on interfaces, through links that stay.
@@ -12,6 +13,7 @@
 //! - [`frame`]: real frames from flows, for tests and `policy test`.
 
 pub mod attach;
+mod command;
 pub mod error;
 pub mod events;
 pub mod frame;
@@ -21,8 +23,8 @@ pub mod image;
 pub mod live;
 pub mod modelrun;
 pub mod objects;
+pub mod peer_store;
 pub mod pins;
-mod port_table;
 pub mod programs;
 pub mod tables;
 pub mod testrun;

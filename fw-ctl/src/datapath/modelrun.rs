@@ -3,12 +3,13 @@
 //! collections.
 
 use fw_common::datapath;
-use fw_common::model::{Model, ModelTables, SliceFrame};
+use fw_common::model::{Model, ModelTables, PeerTables, SliceFrame};
 use fw_common::wire::NumberClasses;
 
 use super::image::Image;
 use super::testrun::{Hook, Outcome, Verdict};
 use crate::compile::plan::{DirectionPlan, Plan};
+use crate::lookup;
 use crate::netlink::LocalAddresses;
 
 /// A node without a kernel.
@@ -23,10 +24,12 @@ impl ModelRun {
     pub fn install(&mut self, plan: &Plan) {
         self.installed += 1;
         let next = 1 - self.model.active;
+        let image = Image::of(plan);
+        let peers = lookup::build(&image.peers).expect("what is compiled fits");
         let tables = ModelTables {
             // As in a test run, every event is wanted.
-            generation: Image::of(plan).generation(self.installed, u32::MAX),
-            ..tables(plan)
+            generation: image.generation(self.installed, u32::MAX, peers.blocks()),
+            ..tables(plan, peers)
         };
         self.model.generations[next as usize] = tables;
         self.model.active = next;
@@ -75,18 +78,10 @@ impl ModelRun {
 }
 
 /// The plan's tables as collections.
-fn tables(plan: &Plan) -> ModelTables {
+fn tables(plan: &Plan, peers: PeerTables) -> ModelTables {
     let [ingress, egress] = &plan.directions;
     ModelTables {
-        peers: plan
-            .peers
-            .iter()
-            .map(|(prefix, class)| {
-                let family = if prefix.addr().is_ipv4() { 4 } else { 6 };
-                let key = (family, prefix.prefix_len(), prefix.network().into());
-                (key, u32::from(*class))
-            })
-            .collect(),
+        peers,
         ports: [ingress.ports.clone(), egress.ports.clone()],
         numbers: [numbers(ingress), numbers(egress)],
         cells: [ingress.cells.clone(), egress.cells.clone()],

@@ -8,6 +8,7 @@ use aya::{Ebpf, EbpfLoader};
 use fw_common::wire::Direction;
 
 use super::error::DatapathError;
+use super::peer_store::PEERS;
 use super::{host, objects};
 
 const XDP: &str = "fw_xdp";
@@ -31,6 +32,8 @@ impl Programs {
         let load = |object: &[u8]| {
             let mut loader = EbpfLoader::new();
             loader.default_map_pin_directory(maps);
+            // An array of maps cannot say in the object that it is pinned.
+            loader.map_pin_path(PEERS, maps.join(PEERS));
             for (name, entries) in sizes {
                 loader.map_max_entries(name, *entries);
             }

@@ -12,21 +12,22 @@ use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, Pe
 use fw_common::wire::{
     ActiveWord, Address, COUNTERS, Counter, Direction, EventBudget, FlowKey, FlowState,
     FragmentKey, GENERATIONS, Generation, L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses,
-    PORT_PROTOCOLS, PeerKeyV4, PeerKeyV6, PortClasses, RULES, Tally, counter_index, rule_index,
+    PORT_PROTOCOLS, PortClasses, RULES, Tally, counter_index, rule_index,
 };
 
 use super::error::DatapathError;
 use super::image::DIRECTIONS;
+use super::peer_store::{PEER_ROOTS, PEERS, PeerStore};
 use crate::netlink::LocalAddresses;
 
-/// The names of all maps: those of the pins.
+/// The names of all maps: those of the pins. The blocks of [`PEERS`] are beside them.
 pub const NAMES: [&str; 14] = [
     "ACTIVE",
     "GENERATION",
     "LOCAL",
     "LOCAL_PREFIXES",
-    "PEERS_V4",
-    "PEERS_V6",
+    PEER_ROOTS,
+    PEERS,
     "PORTS",
     "NUMBERS",
     "MATRIX",
@@ -51,10 +52,7 @@ pub struct Tables {
     local_room: u32,
     local_prefixes: LpmTrie<MapData, Address, u32>,
     local_prefixes_room: u32,
-    pub(super) peers_v4: LpmTrie<MapData, PeerKeyV4, u32>,
-    pub(super) peers_v6: LpmTrie<MapData, PeerKeyV6, u32>,
-    /// Most entries of the peer tables, IPv4 and IPv6, both generations together.
-    pub(super) peer_room: [u32; 2],
+    pub(super) peers: PeerStore,
     pub(super) ports: Array<MapData, PortClasses>,
     pub(super) numbers: Array<MapData, NumberClasses>,
     pub(super) matrix: Array<MapData, MatrixBlock>,
@@ -73,8 +71,6 @@ impl Tables {
     /// # Errors
     /// A pin is missing, or a map has other sizes than this version's.
     pub fn open(directory: &Path) -> Result<Self, DatapathError> {
-        let (peers_v4, room_v4) = open_map(directory, "PEERS_V4")?;
-        let (peers_v6, room_v6) = open_map(directory, "PEERS_V6")?;
         let (conntrack, conntrack_room) = open_map(directory, "CONNTRACK")?;
         let (fragments, fragments_room) = open_map(directory, "FRAGMENTS")?;
         let (local, local_room) = open_map(directory, "LOCAL")?;
@@ -87,9 +83,7 @@ impl Tables {
             local_room,
             local_prefixes,
             local_prefixes_room,
-            peers_v4,
-            peers_v6,
-            peer_room: [room_v4, room_v6],
+            peers: PeerStore::open(directory)?,
             ports: open_array(directory, "PORTS", sides * PORT_PROTOCOLS)?,
             numbers: open_array(directory, "NUMBERS", sides)?,
             matrix: open_array(directory, "MATRIX", sides * MATRIX_BLOCKS)?,
@@ -317,24 +311,35 @@ pub(super) fn open_map<T>(directory: &Path, name: &'static str) -> Result<(T, u3
 where
     T: TryFrom<Map, Error = MapError>,
 {
-    let stale = |why: String| DatapathError::ForeignPins {
-        path: directory.to_owned(),
-        why,
-    };
-    let data = MapData::from_pin(directory.join(name)).map_err(|error| {
-        match super::error::io_cause(&error).map(std::io::Error::kind) {
-            Some(std::io::ErrorKind::NotFound) => stale(format!("{name} is missing")),
-            _ => DatapathError::aya(format!("opening the table {name}"), &error),
-        }
-    })?;
+    let data = open_data(directory, name)?;
     let room = data.info().map_err(reading(name))?.max_entries();
     let map = Map::from_map_data(data).map_err(reading(name))?;
-    let map = T::try_from(map).map_err(|error| stale(format!("{name}: {error}")))?;
+    let map = T::try_from(map).map_err(|error| DatapathError::ForeignPins {
+        path: directory.to_owned(),
+        why: format!("{name}: {error}"),
+    })?;
     Ok((map, room))
 }
 
+/// What is pinned in `directory` under `name`.
+pub(super) fn open_data(directory: &Path, name: &str) -> Result<MapData, DatapathError> {
+    MapData::from_pin(directory.join(name)).map_err(|error| {
+        match super::error::io_cause(&error).map(std::io::Error::kind) {
+            Some(std::io::ErrorKind::NotFound) => DatapathError::ForeignPins {
+                path: directory.to_owned(),
+                why: format!("{name} is missing"),
+            },
+            _ => DatapathError::aya(format!("opening the table {name}"), &error),
+        }
+    })
+}
+
 /// An array of `directory` that must have `length` entries.
-fn open_array<T>(directory: &Path, name: &'static str, length: u32) -> Result<T, DatapathError>
+pub(super) fn open_array<T>(
+    directory: &Path,
+    name: &'static str,
+    length: u32,
+) -> Result<T, DatapathError>
 where
     T: TryFrom<Map, Error = MapError>,
 {
@@ -359,7 +364,7 @@ pub(super) fn writing(name: &'static str) -> impl Fn(MapError) -> DatapathError 
 }
 
 /// That an entry has gone by itself is no failure to remove it.
-pub(super) fn present(result: Result<(), MapError>) -> Result<(), MapError> {
+fn present(result: Result<(), MapError>) -> Result<(), MapError> {
     match result {
         Err(error) if is_missing(&error) => Ok(()),
         other => other,

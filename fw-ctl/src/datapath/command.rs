@@ -1,0 +1,191 @@
+//! Commands of bpf(2) that aya has not: values too large for the stack, and many
+//! updates in one.
+//!
+//! aya passes values by value; a table of ports is 128 KiB, and a debug build
+//! copies it often enough to overflow the stack of a thread.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use aya::Pod;
+use aya::maps::{Array, IterableMap, MapData};
+
+/// Commands of linux/bpf.h.
+#[derive(Clone, Copy)]
+enum Command {
+    Lookup = 1,
+    Update = 2,
+    UpdateBatch = 26,
+}
+
+/// The part of `union bpf_attr` that looking up and updating use.
+#[repr(C)]
+struct Element {
+    map: u32,
+    pad: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// The part that commands on many elements use.
+#[repr(C)]
+struct Batch {
+    from: u64,
+    until: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map: u32,
+    element_flags: u64,
+    flags: u64,
+}
+
+/// The value at `index`, as the `T`s that it consists of.
+///
+/// # Errors
+/// The kernel refuses, in particular when there is no such index.
+pub fn read<V: Pod, T: Pod + Default>(map: &Array<MapData, V>, index: u32) -> io::Result<Vec<T>> {
+    let mut value = vec![T::default(); length::<V, T>()];
+    element(Command::Lookup, fd(map), index, value.as_mut_ptr().cast())?;
+    Ok(value)
+}
+
+/// Writes the value at `index`; what `value` lacks of it becomes zero.
+///
+/// # Errors
+/// The kernel refuses, in particular when there is no such index.
+pub fn write<V: Pod, T: Pod + Default>(
+    map: &mut Array<MapData, V>,
+    index: u32,
+    value: &[T],
+) -> io::Result<()> {
+    let mut whole;
+    let value = if value.len() == length::<V, T>() {
+        value
+    } else {
+        whole = value.to_vec();
+        whole.resize(length::<V, T>(), T::default());
+        &whole
+    };
+    element(
+        Command::Update,
+        fd(map),
+        index,
+        value.as_ptr().cast_mut().cast(),
+    )
+}
+
+/// The id of the map at `index` of an array of maps, if there is one.
+///
+/// # Errors
+/// The kernel refuses, in particular when `outer` is no array of maps.
+pub fn inner_id(outer: &MapData, index: u32) -> io::Result<Option<u32>> {
+    expect_array_of_maps(outer)?;
+    let mut id = 0_u32;
+    let result = element(
+        Command::Lookup,
+        outer.fd().as_fd(),
+        index,
+        (&raw mut id).cast(),
+    );
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(|()| Some(id)),
+    }
+}
+
+/// Puts each map at its index of an array of maps. All at once, because each such
+/// command waits until no program runs that could see the old map.
+///
+/// # Errors
+/// The kernel refuses, in particular when `outer` is no array of maps; some may
+/// have been put there.
+pub fn set_inner(outer: &MapData, maps: &[(u32, BorrowedFd<'_>)]) -> io::Result<()> {
+    expect_array_of_maps(outer)?;
+    let keys: Vec<u32> = maps.iter().map(|(index, _)| *index).collect();
+    let mut fds: Vec<i32> = maps.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
+    let batch = Batch {
+        from: 0,
+        until: 0,
+        keys: keys.as_ptr() as u64,
+        values: fds.as_ptr() as u64,
+        count: u32::try_from(maps.len()).map_err(io::Error::other)?,
+        map: outer.fd().as_fd().as_raw_fd().cast_unsigned(),
+        element_flags: 0,
+        flags: 0,
+    };
+    // SAFETY: the attributes are those of the command. The kernel reads `count`
+    // keys and values of four bytes each, as an array of maps has them, and writes
+    // to the attributes only.
+    match unsafe { bpf(Command::UpdateBatch, &batch) } {
+        Ok(()) => Ok(()),
+        // Kernels before 5.13 cannot do it all at once.
+        Err(_) => keys.iter().zip(&mut fds).try_for_each(|(index, inner)| {
+            let inner: *mut i32 = inner;
+            element(Command::Update, outer.fd().as_fd(), *index, inner.cast())
+        }),
+    }
+}
+
+fn expect_array_of_maps(map: &MapData) -> io::Result<()> {
+    let kind = map.info().and_then(|info| info.map_type());
+    match kind {
+        Ok(aya::maps::MapType::ArrayOfMaps) => Ok(()),
+        _ => Err(io::Error::from(io::ErrorKind::InvalidInput)),
+    }
+}
+
+/// How many `T` a `V` is.
+const fn length<V, T>() -> usize {
+    assert!(size_of::<V>().is_multiple_of(size_of::<T>()));
+    size_of::<V>() / size_of::<T>()
+}
+
+fn fd<V: Pod>(map: &Array<MapData, V>) -> BorrowedFd<'_> {
+    IterableMap::<u32, V>::map(map).fd().as_fd()
+}
+
+/// A command on one element. `value` points to as many bytes as a value of the map
+/// has, writable when they are looked up.
+fn element(
+    command: Command,
+    map: BorrowedFd<'_>,
+    index: u32,
+    value: *mut libc::c_void,
+) -> io::Result<()> {
+    let attributes = Element {
+        map: map.as_raw_fd().cast_unsigned(),
+        pad: 0,
+        key: (&raw const index) as u64,
+        value: value as u64,
+        flags: 0,
+    };
+    // SAFETY: the attributes are those of both commands, and the key is the u32 of
+    // an array. The kernel reads or writes one value: `Array::new` has checked that
+    // it has the size of `V`, an array of maps has values of four bytes, and the
+    // callers have so much there.
+    unsafe { bpf(command, &attributes) }
+}
+
+/// Calls the kernel.
+///
+/// # Safety
+/// The attributes must be those of the command, and what they point to as large as
+/// the command expects.
+unsafe fn bpf<A>(command: Command, attributes: &A) -> io::Result<()> {
+    // SAFETY: as this function demands; the kernel copies the attributes.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command as libc::c_long,
+            std::ptr::from_ref(attributes),
+            size_of::<A>(),
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}

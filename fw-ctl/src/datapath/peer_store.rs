@@ -1,0 +1,205 @@
+//! The peer tables in the kernel: two roots for each generation, and a map for each
+//! block that it needs.
+//!
+//! A block is pinned beside the other tables under the name of its place
+//! (`PEERS_1_17`), because only so can a process without all capabilities open it
+//! again. Places behind the last block hold block 0 once more: emptying one would
+//! wait for all packets, each time.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use aya::maps::{Array, IterableMap, Map, MapData};
+use fw_common::model::PeerTables;
+use fw_common::wire::{
+    GENERATIONS, Node, PEER_BLOCKS, PeerBlock, PeerRoot, block_index, root_index,
+};
+
+use super::command;
+use super::error::DatapathError;
+use super::pins::failed;
+use super::tables::{open_array, open_data, reading};
+
+/// Name of the array of all blocks, and the beginning of the names of blocks.
+pub const PEERS: &str = "PEERS";
+/// Name of the roots.
+pub const PEER_ROOTS: &str = "PEER_ROOTS";
+
+/// Blocks that are handled at once: each takes a file descriptor meanwhile.
+const AT_ONCE: usize = 128;
+
+/// A block of its own.
+type Block = Array<MapData, PeerBlock>;
+
+/// The peer tables of both generations.
+pub struct PeerStore {
+    directory: PathBuf,
+    roots: Array<MapData, PeerRoot>,
+    places: MapData,
+}
+
+impl PeerStore {
+    /// Opens the tables pinned in `directory`.
+    ///
+    /// # Errors
+    /// A pin is missing, or a map has other sizes than this version's.
+    pub fn open(directory: &Path) -> Result<Self, DatapathError> {
+        let places = open_data(directory, PEERS)?;
+        let found = places.info().map_err(reading(PEERS))?.max_entries();
+        if found != GENERATIONS * PEER_BLOCKS {
+            return Err(DatapathError::ForeignPins {
+                path: directory.to_owned(),
+                why: format!("{PEERS} has {found} entries"),
+            });
+        }
+        Ok(Self {
+            directory: directory.to_owned(),
+            roots: open_array(directory, PEER_ROOTS, GENERATIONS * 2)?,
+            places,
+        })
+    }
+
+    /// Makes the generation, which must not be in force, hold `tables`, in as much
+    /// memory as they need.
+    ///
+    /// # Errors
+    /// The kernel refuses, or has no memory.
+    pub fn write(&mut self, generation: u32, tables: &PeerTables) -> Result<(), DatapathError> {
+        let numbers: Vec<u32> = (0..tables.blocks()).collect();
+        for numbers in numbers.chunks(AT_ONCE) {
+            let mut blocks = Vec::with_capacity(numbers.len());
+            for &number in numbers {
+                let mut block = self.block(generation, number)?;
+                let words = tables.words_of(number).unwrap_or_default();
+                command::write(&mut block, 0, words).map_err(refused("writing"))?;
+                blocks.push(block);
+            }
+            let first = (generation, numbers[0]);
+            self.place(first, &blocks.iter().collect::<Vec<_>>())?;
+        }
+        self.shrink(generation, tables.blocks())?;
+        for (family, root) in (0..).zip(&tables.roots) {
+            let at = root_index(generation, family);
+            command::write(&mut self.roots, at, root).map_err(refused("writing"))?;
+        }
+        Ok(())
+    }
+
+    /// What the kernel holds in the generation, which has so many `blocks`.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked, or a block is not there.
+    pub fn read(&self, generation: u32, blocks: u32) -> Result<PeerTables, DatapathError> {
+        let root = |family| {
+            command::read::<_, Node>(&self.roots, root_index(generation, family))
+                .map_err(refused("reading"))
+        };
+        let mut tables = PeerTables {
+            roots: [root(0)?, root(1)?],
+            words: Vec::new(),
+        };
+        for number in 0..blocks.min(PEER_BLOCKS) {
+            let block = open_block(open_data(&self.directory, &name(generation, number))?)?;
+            if self.id_at(generation, number)? != Some(id(&block)?) {
+                return Err(DatapathError::Differs {
+                    what: format!(
+                        "another block is in the place of {}",
+                        name(generation, number)
+                    ),
+                });
+            }
+            let words: Vec<u64> = command::read(&block, 0).map_err(refused("reading"))?;
+            tables.words.extend(words);
+        }
+        Ok(tables)
+    }
+
+    /// The block of a place, made and pinned if there is none.
+    fn block(&self, generation: u32, number: u32) -> Result<Block, DatapathError> {
+        let path = self.directory.join(name(generation, number));
+        match MapData::from_pin(&path) {
+            Ok(data) => open_block(data),
+            Err(_) => {
+                let block = Block::create(1, 0).map_err(|error| {
+                    DatapathError::aya(format!("making the table {PEERS}"), &error)
+                })?;
+                data(&block)
+                    .pin(&path)
+                    .map_err(|error| DatapathError::aya(format!("pinning {PEERS}"), &error))?;
+                Ok(block)
+            }
+        }
+    }
+
+    /// Puts blocks in their places, from the first one on, where others are.
+    fn place(
+        &self,
+        (generation, first): (u32, u32),
+        blocks: &[&Block],
+    ) -> Result<(), DatapathError> {
+        let mut changed = Vec::new();
+        for (block, number) in blocks.iter().zip(first..) {
+            if self.id_at(generation, number)? != Some(id(block)?) {
+                changed.push((block_index(generation, number), data(block).fd().as_fd()));
+            }
+        }
+        if changed.is_empty() {
+            return Ok(());
+        }
+        command::set_inner(&self.places, &changed).map_err(refused("writing"))
+    }
+
+    /// Leaves the generation only its first `blocks`.
+    fn shrink(&self, generation: u32, blocks: u32) -> Result<(), DatapathError> {
+        let first = self.block(generation, 0)?;
+        let mut used = blocks;
+        while used < PEER_BLOCKS && self.id_at(generation, used)?.is_some() {
+            used += 1;
+        }
+        let count = (used - blocks) as usize;
+        self.place((generation, blocks), &vec![&first; count])?;
+        // From the end, so that what a crash leaves has no gap.
+        let mut stale = Vec::new();
+        for number in blocks..PEER_BLOCKS {
+            let path = self.directory.join(name(generation, number));
+            match fs::symlink_metadata(&path) {
+                Ok(_) => stale.push(path),
+                Err(error) if error.kind() == ErrorKind::NotFound => break,
+                Err(error) => return Err(failed("reading", &path)(error)),
+            }
+        }
+        for path in stale.iter().rev() {
+            fs::remove_file(path).map_err(failed("removing", path))?;
+        }
+        Ok(())
+    }
+
+    fn id_at(&self, generation: u32, number: u32) -> Result<Option<u32>, DatapathError> {
+        command::inner_id(&self.places, block_index(generation, number)).map_err(refused("reading"))
+    }
+}
+
+/// Name of the pin of a block.
+fn name(generation: u32, number: u32) -> String {
+    format!("{PEERS}_{generation}_{number}")
+}
+
+fn open_block(data: MapData) -> Result<Block, DatapathError> {
+    let map = Map::from_map_data(data).map_err(reading(PEERS))?;
+    Block::try_from(map).map_err(reading(PEERS))
+}
+
+fn data(block: &Block) -> &MapData {
+    IterableMap::<u32, PeerBlock>::map(block)
+}
+
+fn id(block: &Block) -> Result<u32, DatapathError> {
+    Ok(data(block).info().map_err(reading(PEERS))?.id())
+}
+
+/// For `map_err`: the kernel refused.
+fn refused(what: &'static str) -> impl Fn(std::io::Error) -> DatapathError {
+    move |error| DatapathError::io(format!("{what} the table {PEERS}"), &error)
+}

@@ -1,0 +1,287 @@
+//! Laying runs out as tables.
+
+use fw_common::model::PeerTables;
+use fw_common::wire::{
+    Node, PEER_BLOCK_WORDS, PEER_BLOCKS, PEER_INDEX_WORDS, PEER_LEAF_RANGES, PEER_ROOT_NODES,
+};
+
+use super::Runs;
+
+/// Words of all blocks of one generation.
+const ROOM: usize = PEER_BLOCKS as usize * PEER_BLOCK_WORDS;
+
+/// So many prefixes fit wherever they are: one makes at most two ranges of 12 bytes
+/// and a leaf of three behind them, each leaf filled up to eight; and indices of
+/// 1 KiB, 14 behind each other at most, begin where 128 ranges are, of which a
+/// prefix makes two.
+pub const PREFIXES_THAT_FIT: usize =
+    ROOM * size_of::<u64>() / (5 * 12 + 2 * 4 + 14 * PEER_INDEX_WORDS * size_of::<u64>() * 2 / 128);
+
+/// The tables of one generation cannot hold so much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLarge {
+    /// Blocks that are needed.
+    pub needed: usize,
+    /// Blocks that there may be.
+    pub room: usize,
+}
+
+/// The tables in which every address is found in the class of its run.
+///
+/// The same runs give the same tables. There is always one block, though perhaps
+/// an empty one.
+///
+/// # Errors
+/// There are more runs than the tables hold: see [`PREFIXES_THAT_FIT`].
+pub fn build(runs: &Runs) -> Result<PeerTables, TooLarge> {
+    let mut memory = Memory { words: Vec::new() };
+    let v4 = memory.root(&runs.v4, 32);
+    let v6 = memory.root(&upper_halves(&runs.v6), 64);
+    let blocks = memory.words.len().div_ceil(PEER_BLOCK_WORDS).max(1);
+    if blocks > PEER_BLOCKS as usize {
+        return Err(TooLarge {
+            needed: blocks,
+            room: PEER_BLOCKS as usize,
+        });
+    }
+    memory.words.resize(blocks * PEER_BLOCK_WORDS, 0);
+    Ok(PeerTables {
+        roots: [v4, v6],
+        words: memory.words,
+    })
+}
+
+/// The words of all blocks, as far as they are used.
+struct Memory {
+    words: Vec<u64>,
+}
+
+/// A range of addresses, up to the next one, in one of the three trees.
+trait Range: Copy {
+    /// The first address, as far as this tree goes.
+    fn key(self) -> u64;
+    /// What is known of it, as a leaf says it.
+    fn node(self, memory: &mut Memory) -> Node;
+    /// What is known of a part in which nothing else begins.
+    fn whole(self, _start: u64, memory: &mut Memory) -> Node {
+        self.node(memory)
+    }
+    /// Writes a leaf: `first` begins at `start`, and the others follow.
+    fn leaf(start: u64, first: Self, others: &[Self], memory: &mut Memory) -> Node;
+}
+
+impl Memory {
+    /// The nodes for the first 16 of `bits` bits.
+    fn root<R: Range>(&mut self, ranges: &[R], bits: u32) -> Vec<Node> {
+        let shift = bits - PEER_ROOT_NODES.ilog2();
+        let mut cursor = Cursor::new(ranges[0], &ranges[1..]);
+        (0..PEER_ROOT_NODES as u64)
+            .map(|number| {
+                let start = number << shift;
+                let (first, others) = cursor.part(start, shift);
+                self.node(start, first, others, shift)
+            })
+            .collect()
+    }
+
+    /// What is known of the part of 2^`shift` addresses that begins at `start`:
+    /// `first` holds there, and `others` begin further inside.
+    fn node<R: Range>(&mut self, start: u64, first: R, others: &[R], shift: u32) -> Node {
+        if others.is_empty() {
+            return first.whole(start, self);
+        }
+        if others.len() < PEER_LEAF_RANGES {
+            return R::leaf(start, first, others, self);
+        }
+        let index = self.take(PEER_INDEX_WORDS);
+        let shift = shift - 8;
+        let mut cursor = Cursor::new(first, others);
+        for byte in 0..256 {
+            let start = start + ((byte as u64) << shift);
+            let (first, others) = cursor.part(start, shift);
+            let node = self.node(start, first, others, shift);
+            self.set(index, byte, node.0);
+        }
+        Node::index(position(index))
+    }
+
+    /// Makes room for `count` words in one block; returns the first one.
+    fn take(&mut self, count: usize) -> usize {
+        let left = self.words.len().next_multiple_of(PEER_BLOCK_WORDS) - self.words.len();
+        let gap = if count > left { left } else { 0 };
+        let first = self.words.len() + gap;
+        self.words.resize(first + count, 0);
+        first
+    }
+
+    /// Writes the 32 bits at `at`, counted in such pieces from the word `first`.
+    fn set(&mut self, first: usize, at: usize, value: u32) {
+        let word = &mut self.words[first + at / 2];
+        let mut bytes = word.to_ne_bytes();
+        bytes[at % 2 * 4..][..4].copy_from_slice(&value.to_ne_bytes());
+        *word = u64::from_ne_bytes(bytes);
+    }
+
+    /// Writes a leaf of keys of 64 bits and their nodes.
+    fn wide_leaf<R: Range>(&mut self, start: u64, first: R, others: &[R]) -> Node {
+        let count = others.len() + 1;
+        let leaf = self.take(count + count.div_ceil(2));
+        let keys = std::iter::once(start).chain(others.iter().map(|range| range.key()));
+        for (at, key) in keys.enumerate() {
+            self.words[leaf + at] = key;
+        }
+        for (at, range) in std::iter::once(&first).chain(others).enumerate() {
+            let node = range.node(self);
+            self.set(leaf + count, at, node.0);
+        }
+        Node::leaf(position(leaf), count as u32)
+    }
+}
+
+/// Goes through ranges, part by part.
+struct Cursor<'a, R> {
+    /// The range that holds where the next part begins.
+    first: R,
+    rest: &'a [R],
+}
+
+impl<'a, R: Range> Cursor<'a, R> {
+    fn new(first: R, rest: &'a [R]) -> Self {
+        Self { first, rest }
+    }
+
+    /// The range that holds at `start`, and those that begin inside the 2^`shift`
+    /// addresses from there on. To be asked for parts that follow each other.
+    fn part(&mut self, start: u64, shift: u32) -> (R, &'a [R]) {
+        if let Some((next, rest)) = self.rest.split_first()
+            && next.key() == start
+        {
+            (self.first, self.rest) = (*next, rest);
+        }
+        let first = self.first;
+        let beyond = |range: &R| range.key() >> shift != start >> shift;
+        let count = self.rest.iter().position(beyond);
+        let (inside, rest) = self.rest.split_at(count.unwrap_or(self.rest.len()));
+        self.first = inside.last().copied().unwrap_or(first);
+        self.rest = rest;
+        (first, inside)
+    }
+}
+
+/// A position as nodes name it; what is beyond the last block is refused later.
+fn position(word: usize) -> u32 {
+    word as u32
+}
+
+/// IPv4.
+impl Range for (u32, u16) {
+    fn key(self) -> u64 {
+        u64::from(self.0)
+    }
+
+    fn node(self, _memory: &mut Memory) -> Node {
+        Node::class(self.1)
+    }
+
+    fn leaf(start: u64, first: Self, others: &[Self], memory: &mut Memory) -> Node {
+        let count = others.len() + 1;
+        let leaf = memory.take(count.div_ceil(2));
+        let ranges = std::iter::once((start as u32, first.1)).chain(others.iter().copied());
+        for (at, (key, class)) in ranges.enumerate() {
+            memory.set(leaf, at, key << 16 | u32::from(class));
+        }
+        Node::leaf(position(leaf), count as u32)
+    }
+}
+
+/// The lower half of IPv6, inside one upper half.
+impl Range for (u128, u16) {
+    fn key(self) -> u64 {
+        self.0 as u64
+    }
+
+    fn node(self, _memory: &mut Memory) -> Node {
+        Node::class(self.1)
+    }
+
+    fn leaf(start: u64, first: Self, others: &[Self], memory: &mut Memory) -> Node {
+        memory.wide_leaf(start, first, others)
+    }
+}
+
+/// A range of upper halves of IPv6.
+#[derive(Clone, Copy)]
+struct Upper<'a> {
+    half: u64,
+    what: What<'a>,
+}
+
+/// What holds in a range of upper halves.
+#[derive(Clone, Copy)]
+enum What<'a> {
+    /// One class in all of them.
+    Class(u16),
+    /// It is a single one, in which this class holds first and these runs begin.
+    Runs(u16, &'a [(u128, u16)]),
+}
+
+impl Range for Upper<'_> {
+    fn key(self) -> u64 {
+        self.half
+    }
+
+    fn node(self, memory: &mut Memory) -> Node {
+        match self.what {
+            What::Class(class) => Node::class(class),
+            What::Runs(first, runs) => memory.node(0, (0, first), runs, u64::BITS),
+        }
+    }
+
+    /// The lower half is found behind a leaf, so that it is known where it begins.
+    fn whole(self, start: u64, memory: &mut Memory) -> Node {
+        match self.what {
+            What::Class(class) => Node::class(class),
+            What::Runs(..) => memory.wide_leaf(start, self, &[]),
+        }
+    }
+
+    fn leaf(start: u64, first: Self, others: &[Self], memory: &mut Memory) -> Node {
+        memory.wide_leaf(start, first, others)
+    }
+}
+
+/// IPv6 cut at the upper halves: each that is of several classes is a range of its
+/// own.
+fn upper_halves(runs: &[(u128, u16)]) -> Vec<Upper<'_>> {
+    let half = |run: &(u128, u16)| (run.0 >> 64) as u64;
+    let mut ranges: Vec<Upper<'_>> = Vec::with_capacity(runs.len());
+    let mut push = |half, what| ranges.push(Upper { half, what });
+    // The class in which the upper half at hand begins, if no run begins there.
+    let mut class = 0;
+    // Where `class` begins, if that is not said by a range yet.
+    let mut unsaid = None;
+    for group in runs.chunk_by(|a, b| half(a) == half(b)) {
+        let here = half(&group[0]);
+        if let Some(half) = unsaid.take()
+            && half < here
+        {
+            push(half, What::Class(class));
+        }
+        let (first, inside) = match group[0].0 as u64 {
+            0 => (group[0].1, &group[1..]),
+            _ => (class, group),
+        };
+        if let Some(last) = inside.last() {
+            push(here, What::Runs(first, inside));
+            class = last.1;
+            unsaid = here.checked_add(1);
+        } else {
+            push(here, What::Class(first));
+            class = first;
+        }
+    }
+    if let Some(half) = unsaid {
+        push(half, What::Class(class));
+    }
+    ranges
+}
