@@ -11,13 +11,7 @@ const FRAGMENTATION_NEEDED: u8 = 4;
 
 /// Whether one of the built-ins that are on (`enabled`: bits) lets it pass.
 #[inline(always)]
-pub fn passes(
-    enabled: u32,
-    direction: Direction,
-    family: u8,
-    hop_limit: u8,
-    flow: &Flow,
-) -> bool {
+pub fn passes(enabled: u32, direction: Direction, family: u8, hop_limit: u8, flow: &Flow) -> bool {
     let l4 = &flow.l4;
     let Some(builtin) = (match (family, l4.protocol) {
         // From farther than the link it is forged (RFC 4861 §6.1, §7.1).

@@ -9,16 +9,15 @@ use crate::wire::{
     Action, Counter, Direction, DropReason, GenerationFlags, RULE_NO_POLICY, VerdictWord,
 };
 
-/// The packet at hand, as one argument: a BPF function takes at most five.
-pub struct Case<'a, P, T> {
+/// The packet at hand, as one argument: a BPF function takes at most five. Its
+/// direction is part of the type, so that each is compiled and verified by itself.
+pub struct Case<'a, P, T, const EGRESS: bool> {
     /// The frame.
     pub packet: &'a P,
     /// The tables.
     pub tables: &'a T,
     /// The plan that judges it.
     pub view: View<'a>,
-    /// Where it goes.
-    pub direction: Direction,
     /// Class of the peer, once it is known.
     pub class: u32,
     /// Outermost VLAN id, once it is known.
@@ -32,22 +31,27 @@ pub struct Case<'a, P, T> {
 const KIND_ALLOWED: u32 = 0;
 const KIND_DENIED: u32 = 1;
 
-impl<'a, P: Packet, T: Tables> Case<'a, P, T> {
+impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
     #[inline(always)]
-    pub(super) const fn new(
-        packet: &'a P,
-        tables: &'a T,
-        view: View<'a>,
-        direction: Direction,
-    ) -> Self {
+    pub(super) const fn new(packet: &'a P, tables: &'a T, view: View<'a>) -> Self {
         Self {
             packet,
             tables,
             view,
-            direction,
             class: 0,
             vlan: 0,
             family: 0,
+        }
+    }
+
+    /// Where it goes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn direction(&self) -> Direction {
+        if EGRESS {
+            Direction::Egress
+        } else {
+            Direction::Ingress
         }
     }
 
@@ -117,7 +121,7 @@ impl<'a, P: Packet, T: Tables> Case<'a, P, T> {
     #[inline(always)]
     fn count(&self, counter: Counter) {
         self.tables
-            .count(self.direction, counter, self.packet.length());
+            .count(self.direction(), counter, self.packet.length());
     }
 
     #[inline(always)]
@@ -133,7 +137,7 @@ impl<'a, P: Packet, T: Tables> Case<'a, P, T> {
 
     #[inline(never)]
     fn report(&self, flow: &Flow, rule: u16, action: Action, reason: u8) {
-        let (source, destination) = match self.direction {
+        let (source, destination) = match self.direction() {
             Direction::Ingress => (flow.key.remote, flow.key.local),
             Direction::Egress => (flow.key.local, flow.key.remote),
         };
@@ -149,7 +153,7 @@ impl<'a, P: Packet, T: Tables> Case<'a, P, T> {
             event.vlan = self.vlan;
             event.action = action as u8;
             event.reason = reason;
-            event.direction = self.direction as u8;
+            event.direction = self.direction() as u8;
             event.family = self.family;
             event.protocol = flow.l4.protocol;
             event.tcp_flags = flow.l4.tcp_flags;

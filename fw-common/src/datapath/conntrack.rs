@@ -11,17 +11,22 @@ use super::flow::Flow;
 use super::tables::Tables;
 use crate::packet::Packet;
 use crate::packet::icmp::{self, Quoted};
+use crate::packet::ip::Addresses;
 use crate::packet::transport::{ACK, FIN, ICMP, ICMPV6, RST, SYN, TCP};
-use crate::wire::{Direction, FlowKey, FlowState, GenerationFlags, L4, Origin, Phase};
+use crate::wire::{Address, Direction, FlowKey, FlowState, GenerationFlags, L4, Origin, Phase};
 
-/// Lifetimes in units of 2^30 ns (1.07 s), by [`Phase`]: Cilium's defaults.
-const LIFETIME: [u32; 3] = [56, 7_450, 10];
+/// Lifetimes in seconds, by [`Phase`]: Cilium's defaults.
+const LIFETIME: [u32; 3] = [60, 8_000, 10];
+const LONGEST: u32 = LIFETIME[1];
 
 /// Remembers the connection of a packet that may pass, if policy would deny its reply.
 #[inline(always)]
-pub(super) fn remember<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) {
+pub(super) fn remember<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &Case<'_, P, T, EGRESS>,
+    flow: &Flow,
+) {
     // Decided here, so that an unfiltered direction costs one test of a bit.
-    let back = GenerationFlags::filters(case.direction.reverse());
+    let back = GenerationFlags::filters(case.direction().reverse());
     if case.view.plan.flags & back != 0 && denies_reply(case, flow) {
         touch(case, flow);
     }
@@ -30,12 +35,15 @@ pub(super) fn remember<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow)
 /// Remembers the connection that the packet belongs to, or that it goes on. True
 /// if it was not remembered before.
 #[inline(never)]
-pub(super) fn touch<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) -> bool {
-    let origin = match case.direction {
+pub(super) fn touch<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &Case<'_, P, T, EGRESS>,
+    flow: &Flow,
+) -> bool {
+    let origin = match case.direction() {
         Direction::Ingress => Origin::Remote,
         Direction::Egress => Origin::Local,
     };
-    let now = case.tables.now();
+    let now = case.tables.now(case.view);
     match live(case.tables, &flow.key, now) {
         // A new connection takes over the five-tuple of an old one.
         Some(state) if state.origin == origin as u8 || !flow.l4.is_pure_syn() => {
@@ -43,14 +51,14 @@ pub(super) fn touch<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) ->
             false
         }
         _ => {
-            if may_begin(case.direction, flow) {
+            if may_begin(case.direction(), flow) {
                 let first = flow.l4.is_pure_syn() || flow.l4.protocol != TCP;
                 let phase = if first {
                     Phase::New
                 } else {
                     Phase::Established
                 };
-                case.tables.set_flow(&flow.key, state(now, origin, phase));
+                remember_as(case.tables, &flow.key, state(now, origin, phase));
             }
             true
         }
@@ -59,18 +67,39 @@ pub(super) fn touch<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) ->
 
 /// Whether a packet that policy denies belongs to a connection of the other
 /// direction; if so the connection is kept alive.
-#[inline(never)]
-pub(super) fn is_reply<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) -> bool {
+///
+/// What cannot be a reply is found out here, without a call, so that a flood of it
+/// costs next to nothing: a pure SYN, an ICMP message that answers nothing, and what
+/// goes to a port from which the node has no connection.
+#[inline(always)]
+pub(super) fn is_reply<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &Case<'_, P, T, EGRESS>,
+    flow: &Flow,
+) -> bool {
     let l4 = &flow.l4;
-    // Neither can be a reply, so a flood of them costs no lookup.
     if l4.is_pure_syn() || is_icmp(l4.protocol) && !icmp::is_reply(l4.protocol, l4.icmp_type) {
         return false;
     }
-    let now = case.tables.now();
+    if let Direction::Ingress = case.direction() {
+        let seen = case.tables.port_seen(flow.key.local_port);
+        if seen == 0 || case.tables.now(case.view).wrapping_sub(seen) > LONGEST {
+            return false;
+        }
+    }
+    is_known_reply(case, flow)
+}
+
+/// As [`is_reply`], by the connections.
+#[inline(never)]
+fn is_known_reply<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &Case<'_, P, T, EGRESS>,
+    flow: &Flow,
+) -> bool {
+    let now = case.tables.now(case.view);
     let Some(state) = live(case.tables, &flow.key, now) else {
         return false;
     };
-    let wanted = match case.direction {
+    let wanted = match case.direction() {
         Direction::Ingress => Origin::Local,
         Direction::Egress => Origin::Remote,
     };
@@ -83,52 +112,84 @@ pub(super) fn is_reply<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow)
 
 /// Whether an ICMP error is about a packet that went the other way and may be
 /// answered: it is remembered, or its replies need no memory.
-#[inline(never)]
-pub(super) fn is_related<P: Packet, T: Tables>(case: &Case<'_, P, T>, quoted: &Quoted) -> bool {
-    let (l4, from_to) = (&quoted.l4, &quoted.addresses);
-    let (local, remote, local_port, remote_port) = match case.direction {
-        Direction::Ingress => (
-            &from_to.source,
-            &from_to.destination,
-            l4.source,
-            l4.destination,
-        ),
-        Direction::Egress => (
-            &from_to.destination,
-            &from_to.source,
-            l4.destination,
-            l4.source,
-        ),
-    };
-    if !case.tables.is_local(case.view, local) {
-        return false;
+///
+/// In steps that are functions of their own in the kernel: the stack is shared.
+#[inline(always)]
+pub(super) fn is_related<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &Case<'_, P, T, EGRESS>,
+    quoted: &Quoted,
+) -> bool {
+    quotes_the_node(case, quoted) && (quotes_known(case, quoted) || quotes_answerable(case, quoted))
+}
+
+/// The node's address and the peer's in a packet that went the other way.
+#[inline(always)]
+const fn sides(direction: Direction, quoted: &Quoted) -> (&Address, &Address) {
+    let Addresses {
+        source,
+        destination,
+    } = &quoted.addresses;
+    match direction {
+        Direction::Ingress => (source, destination),
+        Direction::Egress => (destination, source),
     }
-    let ports = !is_icmp(l4.protocol);
+}
+
+#[inline(never)]
+fn quotes_the_node<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &Case<'_, P, T, EGRESS>,
+    quoted: &Quoted,
+) -> bool {
+    let (local, _) = sides(case.direction(), quoted);
+    case.tables.is_local(case.view, local)
+}
+
+#[inline(never)]
+fn quotes_known<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &Case<'_, P, T, EGRESS>,
+    quoted: &Quoted,
+) -> bool {
+    let (local, remote) = sides(case.direction(), quoted);
+    let l4 = &quoted.l4;
+    let (local_port, remote_port) = match case.direction() {
+        _ if is_icmp(l4.protocol) => (l4.source, 0),
+        Direction::Ingress => (l4.source, l4.destination),
+        Direction::Egress => (l4.destination, l4.source),
+    };
     let key = FlowKey {
         local: *local,
         remote: *remote,
-        local_port: if ports { local_port } else { l4.source },
-        remote_port: if ports { remote_port } else { 0 },
+        local_port,
+        remote_port,
         protocol: l4.protocol,
         pad: [0; 3],
     };
-    if live(case.tables, &key, case.tables.now()).is_some() {
-        return true;
-    }
-    let Some(reply) = reply_to(l4) else {
+    live(case.tables, &key, case.tables.now(case.view)).is_some()
+}
+
+#[inline(never)]
+fn quotes_answerable<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &Case<'_, P, T, EGRESS>,
+    quoted: &Quoted,
+) -> bool {
+    let Some(reply) = reply_to(&quoted.l4) else {
         return false;
     };
+    let (_, remote) = sides(case.direction(), quoted);
     let class = classify::peer_class(case.tables, case.view, case.family, remote);
-    classify::verdict(case.tables, case.view, case.direction, class, reply).is_allow()
+    classify::verdict(case.tables, case.view, case.direction(), class, reply).is_allow()
 }
 
 /// Whether policy would deny the reply to this packet.
 #[inline(never)]
-fn denies_reply<P: Packet, T: Tables>(case: &Case<'_, P, T>, flow: &Flow) -> bool {
+fn denies_reply<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &Case<'_, P, T, EGRESS>,
+    flow: &Flow,
+) -> bool {
     let Some(reply) = reply_to(&flow.l4) else {
         return false;
     };
-    let back = case.direction.reverse();
+    let back = case.direction().reverse();
     !classify::verdict(case.tables, case.view, back, case.class, reply).is_allow()
 }
 
@@ -200,8 +261,18 @@ fn refresh<T: Tables>(tables: &T, flow: &Flow, old: FlowState, now: u32) {
         }
     }
     if new.seen != old.seen || new.phase != old.phase {
-        tables.set_flow(&flow.key, new);
+        remember_as(tables, &flow.key, new);
     }
+}
+
+/// Writes the state of a connection; of one of the node's own, its port, too.
+#[inline(always)]
+fn remember_as<T: Tables>(tables: &T, key: &FlowKey, state: FlowState) {
+    if state.origin == Origin::Local as u8 {
+        // 0 stands for never.
+        tables.set_port_seen(key.local_port, state.seen.max(1));
+    }
+    tables.set_flow(key, state);
 }
 
 #[inline(always)]

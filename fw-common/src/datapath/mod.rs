@@ -10,12 +10,12 @@ mod conntrack;
 pub mod flow;
 pub mod tables;
 
-use crate::packet::icmp::Quoted;
-use crate::packet::quick::{self, Quick};
-use crate::packet::{Packet, eth};
 use crate::packet::behind::{self, Behind};
 use crate::packet::front::{self, Front};
+use crate::packet::icmp::Quoted;
 use crate::packet::ip::Part;
+use crate::packet::quick::{self, Quick};
+use crate::packet::{Packet, eth};
 use crate::wire::{Builtin, Counter, Direction, DropReason};
 use case::Case;
 use flow::Flow;
@@ -39,20 +39,27 @@ pub fn run<P: Packet, T: Tables>(packet: &P, tables: &T, direction: Direction) -
         tables.count(direction, Counter::NoPlan, packet.length());
         return Verdict::Pass;
     };
-    let mut case = Case::new(packet, tables, view, direction);
+    match direction {
+        Direction::Ingress => look(Case::<P, T, false>::new(packet, tables, view)),
+        Direction::Egress => look(Case::<P, T, true>::new(packet, tables, view)),
+    }
+}
+
+#[inline(always)]
+fn look<P: Packet, T: Tables, const EGRESS: bool>(mut case: Case<'_, P, T, EGRESS>) -> Verdict {
     let mut flow = Flow::default();
-    let (mut places, l4) = flow.places(direction);
-    match quick::read(packet, &mut places, l4) {
+    let (mut places, l4) = flow.places(case.direction());
+    match quick::read(case.packet, &mut places, l4) {
         Some(quick) => usual(&mut case, &mut flow, quick),
-        None if quick::is_no_ip(packet) => case.pass(Counter::NotIp),
+        None if quick::is_no_ip(case.packet) => case.pass(Counter::NotIp),
         None => thorough(&mut case, &mut flow),
     }
 }
 
 /// What nearly every packet is: nothing in it needs a second look.
 #[inline(always)]
-fn usual<P: Packet, T: Tables>(
-    case: &mut Case<'_, P, T>,
+fn usual<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &mut Case<'_, P, T, EGRESS>,
     flow: &mut Flow,
     quick: Quick,
 ) -> Verdict {
@@ -61,20 +68,34 @@ fn usual<P: Packet, T: Tables>(
     if let Some(counter) = unjudged(case, flow, quick.broadcast) {
         return case.pass(counter);
     }
-    flow.complete(case.direction);
+    flow.complete(case.direction());
     let builtins = case.view.plan.builtins;
-    if builtin::passes(builtins, case.direction, quick.family, quick.hop_limit, flow) {
+    if builtin::passes(
+        builtins,
+        case.direction(),
+        quick.family,
+        quick.hop_limit,
+        flow,
+    ) {
         return case.pass(Counter::Builtin);
     }
+    case.class = classify::peer_class(case.tables, case.view, case.family, flow.peer());
     judge(case, flow, None)
 }
 
 /// Any packet, header by header.
 #[inline(never)]
-fn thorough<P: Packet, T: Tables>(case: &mut Case<'_, P, T>, flow: &mut Flow) -> Verdict {
+fn thorough<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &mut Case<'_, P, T, EGRESS>,
+    flow: &mut Flow,
+) -> Verdict {
     *flow = Flow::default();
     let mut front = Front::default();
-    if let Some(reason) = front::read(case.packet, &mut front, &mut flow.places(case.direction).0) {
+    if let Some(reason) = front::read(
+        case.packet,
+        &mut front,
+        &mut flow.places(case.direction()).0,
+    ) {
         return case.unreadable(flow, reason);
     }
     let ip = &front.ip;
@@ -91,23 +112,24 @@ fn thorough<P: Packet, T: Tables>(case: &mut Case<'_, P, T>, flow: &mut Flow) ->
         return case.unreadable(flow, reason);
     }
     if behind.fragment.part != Part::Whole
-        && !flow::find_ports(case.tables, case.direction, flow, ip.family, &mut behind)
+        && !flow::find_ports(case.tables, case.direction(), flow, ip.family, &mut behind)
     {
         return case.unreadable(flow, DropReason::FragmentWithoutFirst);
     }
     flow.l4 = behind.l4;
-    flow.complete(case.direction);
+    flow.complete(case.direction());
     let builtins = case.view.plan.builtins;
-    if builtin::passes(builtins, case.direction, ip.family, ip.hop_limit, flow) {
+    if builtin::passes(builtins, case.direction(), ip.family, ip.hop_limit, flow) {
         return case.pass(Counter::Builtin);
     }
+    case.class = classify::peer_class(case.tables, case.view, case.family, flow.peer());
     judge(case, flow, behind.quotes.then_some(&behind.quoted))
 }
 
 /// Why a packet passes for its addresses alone, if it does.
 #[inline(always)]
-fn unjudged<P: Packet, T: Tables>(
-    case: &Case<'_, P, T>,
+fn unjudged<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &Case<'_, P, T, EGRESS>,
     flow: &Flow,
     broadcast: bool,
 ) -> Option<Counter> {
@@ -115,7 +137,7 @@ fn unjudged<P: Packet, T: Tables>(
     if !case.tables.is_local(case.view, local) && !local.is_loopback(family) {
         return Some(Counter::NotLocal);
     }
-    if let Direction::Egress = case.direction
+    if let Direction::Egress = case.direction()
         && case.view.plan.builtins & Builtin::Multicast.bit() != 0
         && (broadcast || flow.peer().is_multicast(family))
     {
@@ -124,14 +146,13 @@ fn unjudged<P: Packet, T: Tables>(
     None
 }
 
-/// Policy, then what conntrack knows.
+/// Policy, then what conntrack knows. The class of the peer is in the case.
 #[inline(always)]
-fn judge<P: Packet, T: Tables>(
-    case: &mut Case<'_, P, T>,
+fn judge<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &Case<'_, P, T, EGRESS>,
     flow: &Flow,
     quoted: Option<&Quoted>,
 ) -> Verdict {
-    case.class = classify::peer_class(case.tables, case.view, case.family, flow.peer());
     if case.packet.forwarded() {
         conntrack::remember(case, flow);
         return case.pass(Counter::Forwarded);
@@ -139,7 +160,7 @@ fn judge<P: Packet, T: Tables>(
     let word = classify::verdict(
         case.tables,
         case.view,
-        case.direction,
+        case.direction(),
         case.class,
         flow.service(),
     );

@@ -50,6 +50,10 @@ pub trait Tables {
     fn flow(&self, key: &FlowKey) -> Option<FlowState>;
     /// Remembers a connection. A full table forgets the one not used for longest.
     fn set_flow(&self, key: &FlowKey, state: FlowState);
+    /// When a connection of the node's own from this port was seen last; 0: never.
+    fn port_seen(&self, port: u16) -> u32;
+    /// Notes that one was seen at `now`.
+    fn set_port_seen(&self, port: u16, now: u32);
     /// The transport header of the first fragment.
     fn fragment(&self, key: &FragmentKey) -> Option<L4>;
     /// Remembers a first fragment.
@@ -64,6 +68,6 @@ pub trait Tables {
     fn may_report(&self, kind: u32, limit: u32) -> bool;
     /// Reports what `fill` writes, where it will be read; `time` is filled in here.
     fn report(&self, fill: impl FnOnce(&mut Event));
-    /// The monotonic clock in units of 2^30 ns.
-    fn now(&self) -> u32;
+    /// Seconds of a monotonic clock that ticks as the plan says.
+    fn now(&self, view: View<'_>) -> u32;
 }

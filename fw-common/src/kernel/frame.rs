@@ -1,12 +1,12 @@
 //! Frames as the two hooks hand them over.
 
-use core::mem::{offset_of, size_of};
+use core::mem::offset_of;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::programs::{TcContext, XdpContext};
 
-use crate::packet::{Header, Packet, Window, forget_range};
+use crate::packet::{Packet, Window};
 
 /// A pointer in the context, which the kernel hands out as 32 bits. In assembly:
 /// the compiler would pass what it takes for a number from function to function,
@@ -58,13 +58,13 @@ impl Packet for XdpFrame<'_> {
     #[inline(always)]
     fn window(&self, length: usize) -> Option<FrameWindow> {
         let (data, data_end) = self.bounds();
-        FrameWindow::new(data, data_end, length)
+        FrameWindow::new(data, data_end, 0, length)
     }
 
     #[inline(always)]
-    fn load<T: Header>(&self, offset: usize) -> Option<T> {
+    fn window_at(&self, offset: usize, length: usize) -> Option<FrameWindow> {
         let (data, data_end) = self.bounds();
-        direct(data, data_end, offset)
+        FrameWindow::new(data, data_end, offset, length)
     }
 
     #[inline(always)]
@@ -132,24 +132,21 @@ impl Packet for TcFrame<'_> {
     #[inline(always)]
     fn window(&self, length: usize) -> Option<FrameWindow> {
         let (data, data_end) = self.bounds();
-        FrameWindow::new(data, data_end, length)
+        FrameWindow::new(data, data_end, 0, length)
     }
 
     #[inline(always)]
-    fn load<T: Header>(&self, offset: usize) -> Option<T> {
+    fn window_at(&self, offset: usize, length: usize) -> Option<FrameWindow> {
         let (data, data_end) = self.bounds();
-        if let Some(value) = direct(data, data_end, offset) {
-            return Some(value);
+        if let Some(window) = FrameWindow::new(data, data_end, offset, length) {
+            return Some(window);
         }
-        // The header is outside the linear part, which the kernel can mend. No
-        // copy to the stack: for every header it would be one of 512 bytes.
-        if !self.pull((offset + size_of::<T>()) as u32) {
+        // Outside the linear part, which the kernel can mend.
+        if !self.pull((offset + length) as u32) {
             return None;
         }
-        // The bounds must be looked at anew, which the compiler thinks is in vain.
-        let offset = forget_range(offset as u32) as usize;
         let (data, data_end) = self.bounds();
-        direct(data, data_end, offset)
+        FrameWindow::new(data, data_end, offset, length)
     }
 
     #[inline(always)]
@@ -183,18 +180,19 @@ impl Packet for TcFrame<'_> {
     }
 }
 
-/// The beginning of a frame in memory.
+/// A part of a frame in memory.
 pub struct FrameWindow {
     start: usize,
 }
 
 impl FrameWindow {
     #[inline(always)]
-    fn new(data: usize, data_end: usize, length: usize) -> Option<Self> {
-        if data + length > data_end {
+    fn new(data: usize, data_end: usize, offset: usize, length: usize) -> Option<Self> {
+        let start = data + offset;
+        if start + length > data_end {
             return None;
         }
-        Some(Self { start: data })
+        Some(Self { start })
     }
 }
 
@@ -233,15 +231,4 @@ impl Window for FrameWindow {
     fn word(&self, at: usize) -> u32 {
         load!(self, at, "u32") as u32
     }
-}
-
-#[inline(always)]
-fn direct<T: Header>(data: usize, data_end: usize, offset: usize) -> Option<T> {
-    let start = data + offset;
-    if start + size_of::<T>() > data_end {
-        return None;
-    }
-    // SAFETY: inside the frame, checked above; `Header` has alignment 1 and allows
-    // every bit pattern.
-    Some(unsafe { *(start as *const T) })
 }

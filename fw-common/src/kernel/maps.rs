@@ -65,6 +65,10 @@ pub static RULES: PerCpuArray<Tally> = PerCpuArray::pinned(GENERATIONS * RULE_EN
 /// Connections.
 #[map]
 pub static CONNTRACK: LruHashMap<FlowKey, FlowState> = LruHashMap::pinned(FLOWS, 0);
+/// When a connection of the node's own was seen last, by its port: what goes to any
+/// other port is no reply, whatever it says.
+#[map]
+pub static OWN_PORTS: Array<u32> = Array::pinned(1 << 16, 0);
 /// First fragments.
 #[map]
 pub static FRAGMENTS: LruHashMap<FragmentKey, L4> = LruHashMap::pinned(FRAGMENTED, 0);

@@ -39,6 +39,13 @@ pub fn v4<M: PeerMemory>(memory: &M, address: &Address) -> Option<u32> {
     if root.is_class() {
         return Some(root.0);
     }
+    deep_v4(memory, root, address)
+}
+
+/// In the kernel a function of its own, so that the verifier follows its ways only,
+/// and not with each of them all that comes after.
+#[inline(never)]
+fn deep_v4<M: PeerMemory>(memory: &M, root: Node, address: u32) -> Option<u32> {
     let node = descend(memory, root, u64::from(address), [8, 0])?;
     if node.is_class() {
         return Some(node.0);
@@ -54,6 +61,13 @@ pub fn v6<M: PeerMemory>(memory: &M, address: &Address) -> Option<u32> {
     if root.is_class() {
         return Some(root.0);
     }
+    deep_v6(memory, root, address)
+}
+
+/// As [`deep_v4`].
+#[inline(never)]
+fn deep_v6<M: PeerMemory>(memory: &M, root: Node, address: &Address) -> Option<u32> {
+    let high = half(address.0[0], address.0[1]);
     let node = descend(memory, root, high, [40, 32, 24, 16, 8, 0])?;
     if node.is_class() {
         return Some(node.0);

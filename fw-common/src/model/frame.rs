@@ -1,6 +1,6 @@
 //! A frame in memory.
 
-use crate::packet::{Header, Packet, Window};
+use crate::packet::{Packet, Window};
 
 /// The bytes of a frame and what a hook would know beside them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,13 +36,8 @@ impl<'a> Packet for SliceFrame<'a> {
         self.bytes.get(..length)
     }
 
-    fn load<T: Header>(&self, offset: usize) -> Option<T> {
-        let bytes = self
-            .bytes
-            .get(offset..offset.checked_add(size_of::<T>())?)?;
-        // SAFETY: `bytes` has exactly the size of T, and `Header` promises
-        // alignment 1 and that every bit pattern is a valid T.
-        Some(unsafe { bytes.as_ptr().cast::<T>().read() })
+    fn window_at(&self, offset: usize, length: usize) -> Option<&'a [u8]> {
+        self.bytes.get(offset..offset.checked_add(length)?)
     }
 
     fn length(&self) -> u32 {

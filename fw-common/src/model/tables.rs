@@ -44,9 +44,10 @@ pub struct Model {
     /// Networks of the node by (prefix length, network), both mapped: whether the
     /// longest that fits makes an address the node's.
     pub local_prefixes: BTreeMap<(u8, Address), bool>,
-    /// The clock, in units of 2^30 ns.
+    /// The clock, in seconds.
     pub clock: Cell<u32>,
     flows: RefCell<BTreeMap<FlowKey, FlowState>>,
+    ports_seen: RefCell<BTreeMap<u16, u32>>,
     fragments: RefCell<BTreeMap<FragmentKey, L4>>,
     counters: RefCell<BTreeMap<(Direction, Counter), Tally>>,
     rules: RefCell<BTreeMap<u16, Tally>>,
@@ -62,6 +63,7 @@ impl Model {
     /// Forgets connections and fragments.
     pub fn forget(&self) {
         self.flows.borrow_mut().clear();
+        self.ports_seen.borrow_mut().clear();
         self.fragments.borrow_mut().clear();
     }
 
@@ -180,7 +182,16 @@ impl Tables for Model {
         self.events.borrow_mut().push(event);
     }
 
-    fn now(&self) -> u32 {
+    fn port_seen(&self, port: u16) -> u32 {
+        let ports = self.ports_seen.borrow();
+        ports.get(&port).copied().unwrap_or_default()
+    }
+
+    fn set_port_seen(&self, port: u16, now: u32) {
+        self.ports_seen.borrow_mut().insert(port, now);
+    }
+
+    fn now(&self, _view: View<'_>) -> u32 {
         self.clock.get()
     }
 }

@@ -1,6 +1,6 @@
 //! Ethernet and VLAN tags (IEEE 802.3, 802.1Q, 802.1ad).
 
-use super::{Header, Packet, header};
+use super::{Packet, Window};
 use crate::wire::DropReason;
 
 /// IPv4.
@@ -16,23 +16,6 @@ pub const MAX_VLAN_TAGS: usize = 2;
 
 const HEADER: usize = 14;
 const TAG: usize = 4;
-
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Ethernet {
-    destination: [u8; 6],
-    source: [u8; 6],
-    ethertype: [u8; 2],
-}
-
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Tag {
-    control: [u8; 2],
-    ethertype: [u8; 2],
-}
-
-header!(Ethernet: 14, Tag: 4);
 
 /// What the link layer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,17 +36,17 @@ pub struct Link {
 /// [`DropReason::Invalid`] if the frame ends inside, [`DropReason::VlanTags`] for more tags.
 #[inline(always)]
 pub fn parse<P: Packet>(packet: &P) -> Result<Link, DropReason> {
-    let Some(ethernet) = packet.load::<Ethernet>(0) else {
+    let Some(ethernet) = packet.window_at(0, HEADER) else {
         return Err(DropReason::Invalid);
     };
     let mut link = Link {
-        ethertype: u16::from_be_bytes(ethernet.ethertype),
+        ethertype: ethertype(&ethernet),
         offset: HEADER,
         vlan: match packet.offloaded_tag() {
             Some(control) => vlan_id(control),
             None => 0,
         },
-        broadcast: ethernet.destination == [0xff; 6],
+        broadcast: is_broadcast(&ethernet),
     };
     // A tag that was moved out of the frame counts like the others.
     let mut tags = usize::from(packet.offloaded_tag().is_some());
@@ -71,13 +54,13 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Link, DropReason> {
         if !is_tag(link.ethertype) {
             return Ok(link);
         }
-        let Some(tag) = packet.load::<Tag>(link.offset) else {
+        let Some(tag) = packet.window_at(link.offset, TAG) else {
             return Err(DropReason::Invalid);
         };
         if link.vlan == 0 {
-            link.vlan = vlan_id(u16::from_be_bytes(tag.control));
+            link.vlan = vlan_id(u16::from_be(tag.pair(0)));
         }
-        link.ethertype = u16::from_be_bytes(tag.ethertype);
+        link.ethertype = u16::from_be(tag.pair(2));
         link.offset += TAG;
         tags += 1;
     }
@@ -85,6 +68,18 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Link, DropReason> {
         return Err(DropReason::VlanTags);
     }
     Ok(link)
+}
+
+/// What follows the Ethernet header at the beginning of `window`.
+#[inline(always)]
+pub(super) fn ethertype<W: Window>(window: &W) -> u16 {
+    u16::from_be(window.pair(12))
+}
+
+/// Whether that header is addressed to all stations.
+#[inline(always)]
+pub(super) fn is_broadcast<W: Window>(window: &W) -> bool {
+    window.word(0) == u32::MAX && window.pair(4) == u16::MAX
 }
 
 /// The VLAN id in a tag's control information.

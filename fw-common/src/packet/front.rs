@@ -1,8 +1,8 @@
 //! The link and the network header, in one step.
 
-use super::Packet;
 use super::eth::{self, ETHERTYPE_IPV4, ETHERTYPE_IPV6};
 use super::ip::{self, Ip, Places};
+use super::{Packet, forget_range};
 use crate::wire::DropReason;
 
 /// What the first two headers say.
@@ -36,7 +36,12 @@ pub fn read<P: Packet>(
     if link.ethertype != ETHERTYPE_IPV4 && link.ethertype != ETHERTYPE_IPV6 {
         return None;
     }
-    match ip::parse(packet, &link, places) {
+    match ip::parse(
+        packet,
+        link.ethertype,
+        forget_range(link.offset as u32),
+        places,
+    ) {
         Ok(ip) => {
             front.ip = ip;
             None

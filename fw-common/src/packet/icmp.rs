@@ -1,8 +1,8 @@
 //! ICMP messages that are about another packet, or answer one.
 
-use super::ip::{Addresses, Ipv4, Ipv6};
-use super::transport::{self, ICMP, ICMPV6, Icmp, Ports};
-use super::{Packet, forget_range, ip};
+use super::ip::{self, Addresses};
+use super::transport::{self, ICMP, ICMPV6};
+use super::{Packet, Window, forget_range};
 use crate::wire::{Address, L4};
 
 /// ICMPv4 types (RFC 792).
@@ -90,50 +90,23 @@ pub struct Quoted {
 #[inline(always)]
 pub fn quoted<P: Packet>(packet: &P, family: u8, offset: usize) -> Option<Quoted> {
     let inner = offset + 8;
-    let (mut quoted, at) = if family == 4 {
-        let header = packet.load::<Ipv4>(inner)?;
-        let length = usize::from(header.version_length & 0x0f) * 4;
-        if length < 20 || u16::from_be_bytes(header.fragment) & 0x1fff != 0 {
+    let mut quoted = Quoted::default();
+    let at = if family == 4 {
+        let header = packet.window_at(inner, ip::V4_HEADER)?;
+        let length = ip::header_length(header.byte(0));
+        if length < ip::V4_HEADER || u16::from_be(header.pair(6)) & 0x1fff != 0 {
             return None;
         }
-        (
-            Quoted {
-                addresses: Addresses {
-                    source: Address::v4(header.source),
-                    destination: Address::v4(header.destination),
-                },
-                l4: L4 {
-                    protocol: header.protocol,
-                    ..L4::default()
-                },
-            },
-            forget_range((inner + length) as u32) as usize,
-        )
+        quoted.l4.protocol = header.byte(9);
+        quoted.addresses.source = Address::v4_word(header.word(12));
+        quoted.addresses.destination = Address::v4_word(header.word(16));
+        forget_range((inner + length) as u32) as usize
     } else {
-        let header = packet.load::<Ipv6>(inner)?;
-        (
-            Quoted {
-                addresses: Addresses {
-                    source: Address::v6(header.source),
-                    destination: Address::v6(header.destination),
-                },
-                l4: L4 {
-                    protocol: header.next,
-                    ..L4::default()
-                },
-            },
-            inner + core::mem::size_of::<ip::Ipv6>(),
-        )
+        let header = packet.window_at(inner, ip::V6_HEADER)?;
+        quoted.l4.protocol = header.byte(6);
+        quoted.addresses.source = ip::address(&header, 8);
+        quoted.addresses.destination = ip::address(&header, 24);
+        inner + ip::V6_HEADER
     };
-    let protocol = quoted.l4.protocol;
-    if transport::has_ports(protocol) {
-        transport::set_ports(&mut quoted.l4, packet.load::<Ports>(at)?);
-    } else if protocol == ICMP || protocol == ICMPV6 {
-        let header = packet.load::<Icmp>(at)?;
-        quoted.l4.icmp_type = header.kind;
-        if is_echo(protocol, header.kind) {
-            quoted.l4.source = u16::from_be_bytes(header.id);
-        }
-    }
-    Some(quoted)
+    transport::parse_quoted(packet, &mut quoted.l4, at).then_some(quoted)
 }

@@ -1,7 +1,7 @@
 //! IPv4 (RFC 791) and IPv6 (RFC 8200) headers.
 
-use super::eth::{ETHERTYPE_IPV4, Link};
-use super::{Header, Packet, forget_range, header};
+use super::eth::ETHERTYPE_IPV4;
+use super::{Packet, Window, forget_range};
 use crate::wire::{Address, DropReason};
 
 /// IPv6 extension headers that are followed. A packet with more is dropped: a
@@ -13,43 +13,12 @@ const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const DESTINATION: u8 = 60;
 
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(super) struct Ipv4 {
-    pub version_length: u8,
-    service: u8,
-    total_length: [u8; 2],
-    pub id: [u8; 2],
-    pub fragment: [u8; 2],
-    ttl: u8,
-    pub protocol: u8,
-    checksum: [u8; 2],
-    pub source: [u8; 4],
-    pub destination: [u8; 4],
-}
-
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(super) struct Ipv6 {
-    pub version: u8,
-    flow: [u8; 3],
-    payload_length: [u8; 2],
-    pub next: u8,
-    hop_limit: u8,
-    pub source: [u8; 16],
-    pub destination: [u8; 16],
-}
-
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Extension {
-    next: u8,
-    length: u8,
-    fragment: [u8; 2],
-    id: [u8; 4],
-}
-
-header!(Ipv4: 20, Ipv6: 40, Extension: 8);
+/// Bytes of a header without options.
+pub(super) const V4_HEADER: usize = 20;
+/// Bytes of a header without extensions.
+pub(super) const V6_HEADER: usize = 40;
+/// Of every extension header at least as many bytes are there.
+const EXTENSION: usize = 8;
 
 /// The network header, without its addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,52 +87,65 @@ pub struct Places<'a> {
 #[inline(always)]
 pub fn parse<P: Packet>(
     packet: &P,
-    link: &Link,
+    ethertype: u16,
+    offset: u32,
     places: &mut Places<'_>,
 ) -> Result<Ip, DropReason> {
-    let at = forget_range(link.offset as u32) as usize;
-    if link.ethertype == ETHERTYPE_IPV4 {
-        let Some(header) = packet.load::<Ipv4>(at) else {
+    let at = offset as usize;
+    if ethertype == ETHERTYPE_IPV4 {
+        let Some(header) = packet.window_at(at, V4_HEADER) else {
             return Err(DropReason::Invalid);
         };
-        let length = usize::from(header.version_length & 0x0f) * 4;
-        let sane = header.version_length >> 4 == 4 && length >= 20;
-        let ip = Ip {
+        let first = header.byte(0);
+        let length = header_length(first);
+        let sane = first >> 4 == 4 && length >= V4_HEADER;
+        *places.source = Address::v4_word(header.word(12));
+        *places.destination = Address::v4_word(header.word(16));
+        Ok(Ip {
             offset: if sane { (at + length) as u32 } else { 0 },
             fragment: fragment_of(
-                u16::from_be_bytes(header.fragment) & 0x3fff,
+                u16::from_be(header.pair(6)) & 0x3fff,
                 0x2000,
-                u32::from(u16::from_be_bytes(header.id)),
+                u32::from(u16::from_be(header.pair(4))),
             ),
             family: 4,
-            protocol: header.protocol,
-            hop_limit: header.ttl,
+            protocol: header.byte(9),
+            hop_limit: header.byte(8),
             pad: 0,
-        };
-        *places.source = Address::v4(header.source);
-        *places.destination = Address::v4(header.destination);
-        Ok(ip)
+        })
     } else {
-        let Some(header) = packet.load::<Ipv6>(at) else {
+        let Some(header) = packet.window_at(at, V6_HEADER) else {
             return Err(DropReason::Invalid);
         };
-        let sane = header.version >> 4 == 6;
-        let ip = Ip {
-            offset: if sane {
-                (at + size_of::<Ipv6>()) as u32
-            } else {
-                0
-            },
+        let sane = header.byte(0) >> 4 == 6;
+        *places.source = address(&header, 8);
+        *places.destination = address(&header, 24);
+        Ok(Ip {
+            offset: if sane { (at + V6_HEADER) as u32 } else { 0 },
             fragment: Fragment::default(),
             family: 6,
-            protocol: header.next,
-            hop_limit: header.hop_limit,
+            protocol: header.byte(6),
+            hop_limit: header.byte(7),
             pad: 0,
-        };
-        *places.source = Address::v6(header.source);
-        *places.destination = Address::v6(header.destination);
-        Ok(ip)
+        })
     }
+}
+
+/// Bytes of an IPv4 header, from its first byte.
+#[inline(always)]
+pub(super) const fn header_length(first: u8) -> usize {
+    (first & 0x0f) as usize * 4
+}
+
+/// The IPv6 address at `at`.
+#[inline(always)]
+pub(super) fn address<W: Window>(window: &W, at: usize) -> Address {
+    Address([
+        window.word(at),
+        window.word(at + 4),
+        window.word(at + 8),
+        window.word(at + 12),
+    ])
 }
 
 /// Follows the extension headers of IPv6 to the transport header.
@@ -184,22 +166,22 @@ pub fn follow<P: Packet>(packet: &P, ip: &mut Ip) -> Result<(), DropReason> {
         if !is_extension(ip.protocol) {
             return Ok(());
         }
-        let Some(extension) = packet.load::<Extension>(ip.offset as usize) else {
+        let Some(extension) = packet.window_at(ip.offset as usize, EXTENSION) else {
             return Err(DropReason::Invalid);
         };
         if ip.protocol == FRAGMENT {
-            let bits = u16::from_be_bytes(extension.fragment);
-            ip.fragment = fragment_of(bits & 0xfff9, 1, u32::from_be_bytes(extension.id));
+            let bits = u16::from_be(extension.pair(2));
+            ip.fragment = fragment_of(bits & 0xfff9, 1, u32::from_be(extension.word(4)));
             ip.offset += 8;
             // What follows a later fragment's header is payload, whatever `next` says.
             if let Part::Later = ip.fragment.part {
-                ip.protocol = extension.next;
+                ip.protocol = extension.byte(0);
                 return Ok(());
             }
         } else {
-            ip.offset += (u32::from(extension.length) + 1) * 8;
+            ip.offset += (u32::from(extension.byte(1)) + 1) * 8;
         }
-        ip.protocol = extension.next;
+        ip.protocol = extension.byte(0);
         ip.offset = forget_range(ip.offset);
         headers += 1;
     }

@@ -13,12 +13,12 @@ pub mod transport;
 
 /// A frame and what the hook knows of it beside its bytes.
 pub trait Packet {
-    /// The beginning of a frame.
+    /// A part of a frame.
     type Window: Window;
-    /// The first `length` bytes of the frame, if it has as many.
+    /// The first `length` bytes of the frame, if they are at hand at once.
     fn window(&self, length: usize) -> Option<Self::Window>;
-    /// The `T` at `offset` from the start of the frame, or `None` beyond its end.
-    fn load<T: Header>(&self, offset: usize) -> Option<T>;
+    /// `length` bytes from `offset` on, if the frame has as many.
+    fn window_at(&self, offset: usize, length: usize) -> Option<Self::Window>;
     /// Length of the frame in bytes.
     fn length(&self) -> u32;
     /// Interface that the hook sees the frame on.
@@ -29,7 +29,7 @@ pub trait Packet {
     fn forwarded(&self) -> bool;
 }
 
-/// The beginning of a frame, of a length that was checked.
+/// A part of a frame, of a length that was checked.
 ///
 /// Values are as they lie in memory: in network byte order. Reading beyond the
 /// length that was asked for is refused by the verifier and a panic on the host.
@@ -41,22 +41,6 @@ pub trait Window {
     /// Four bytes.
     fn word(&self, at: usize) -> u32;
 }
-
-/// A piece of a frame that may be read at any offset.
-///
-/// # Safety
-/// The type must be `repr(C)` with alignment 1, and every bit pattern valid.
-pub unsafe trait Header: Copy {}
-
-macro_rules! header {
-    ($($t:ty: $size:expr),+ $(,)?) => {$(
-        const _: () = assert!(core::mem::size_of::<$t>() == $size);
-        const _: () = assert!(core::mem::align_of::<$t>() == 1);
-        // SAFETY: repr(C), made of byte arrays only, asserted above.
-        unsafe impl Header for $t {}
-    )+};
-}
-pub(crate) use header;
 
 /// Where the longest chain of headers that is followed can end, and some more:
 /// two tags, IPv6, eight extension headers of 2,048 bytes, and what an ICMP error quotes.

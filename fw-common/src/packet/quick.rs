@@ -7,7 +7,7 @@
 //! is left to [`super::front`] and [`super::behind`], which read everything; where
 //! this one answers, they say the same (held against each other in the tests).
 
-use super::eth::{ETHERTYPE_IPV4, ETHERTYPE_IPV6};
+use super::eth::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ethertype, is_broadcast};
 use super::ip::Places;
 use super::transport::{ICMP, ICMPV6, SCTP, TCP, UDP};
 use super::{Packet, Window, icmp, ip};
@@ -64,7 +64,12 @@ pub fn read<P: Packet>(packet: &P, places: &mut Places<'_>, l4: &mut L4) -> Opti
 }
 
 #[inline(always)]
-fn v4<P: Packet>(packet: &P, window: &P::Window, places: &mut Places<'_>, l4: &mut L4) -> Option<Quick> {
+fn v4<P: Packet>(
+    packet: &P,
+    window: &P::Window,
+    places: &mut Places<'_>,
+    l4: &mut L4,
+) -> Option<Quick> {
     let fragment = u16::from_be(window.pair(ETHERNET + 6));
     if window.byte(ETHERNET) != PLAIN_V4 || fragment & FRAGMENT_BITS != 0 {
         return None;
@@ -87,8 +92,8 @@ fn v6<P: Packet>(packet: &P, places: &mut Places<'_>, l4: &mut L4) -> Option<Qui
     if window.byte(ETHERNET) >> 4 != 6 || ip::is_extension(next) {
         return None;
     }
-    *places.source = address(window, ETHERNET + 8);
-    *places.destination = address(window, ETHERNET + 24);
+    *places.source = ip::address(window, ETHERNET + 8);
+    *places.destination = ip::address(window, ETHERNET + 24);
     l4.protocol = next;
     transport(packet, window, l4, V6)?;
     Some(Quick {
@@ -125,26 +130,6 @@ fn transport<P: Packet>(packet: &P, window: &P::Window, l4: &mut L4, at: usize) 
     Some(())
 }
 
-#[inline(always)]
-fn ethertype<W: Window>(window: &W) -> u16 {
-    u16::from_be(window.pair(12))
-}
-
-#[inline(always)]
-fn is_broadcast<W: Window>(window: &W) -> bool {
-    window.word(0) == u32::MAX && window.pair(4) == u16::MAX
-}
-
-#[inline(always)]
-fn address<W: Window>(window: &W, at: usize) -> Address {
-    Address([
-        window.word(at),
-        window.word(at + 4),
-        window.word(at + 8),
-        window.word(at + 12),
-    ])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,7 +156,9 @@ mod tests {
             ..SliceFrame::default()
         };
         let (mut front, mut addresses) = (Front::default(), Addresses::default());
-        if front::read(&frame, &mut front, &mut addresses.places()).is_some() || front.ip.family == 0 {
+        if front::read(&frame, &mut front, &mut addresses.places()).is_some()
+            || front.ip.family == 0
+        {
             return None;
         }
         let mut behind = Behind::default();
@@ -229,7 +216,14 @@ mod tests {
                 (12, (ethertype >> 8) as u8),
                 (13, ethertype as u8),
                 (14, first),
-                (20, if first >> 4 == 4 { self.one_of(&[0, 0x40, 0x20, 1]) } else { protocol }),
+                (
+                    20,
+                    if first >> 4 == 4 {
+                        self.one_of(&[0, 0x40, 0x20, 1])
+                    } else {
+                        protocol
+                    },
+                ),
                 (21, self.one_of(&[0, 0, 0, 1])),
                 (23, protocol),
                 (34, kind),
@@ -282,7 +276,8 @@ mod tests {
         let mut frame = vec![0; 62];
         frame[12] = 8;
         frame[14] = 0x45;
-        for (protocol, kind, expected) in [(6, 0, true), (17, 0, true), (1, 8, true), (1, 3, false)] {
+        for (protocol, kind, expected) in [(6, 0, true), (17, 0, true), (1, 8, true), (1, 3, false)]
+        {
             frame[23] = protocol;
             frame[34] = kind;
             assert_eq!(quick(&frame).is_some(), expected, "{protocol} {kind}");

@@ -1,7 +1,7 @@
 //! TCP (RFC 9293), UDP (RFC 768), SCTP (RFC 9260), ICMP (RFC 792, RFC 4443): as
 //! much of them as policy asks for.
 
-use super::{Header, Packet, header};
+use super::{Packet, Window};
 use crate::wire::{DropReason, L4};
 
 /// IP protocol numbers.
@@ -24,51 +24,14 @@ pub const RST: u8 = 0x04;
 /// ACK.
 pub const ACK: u8 = 0x10;
 
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Tcp {
-    source: [u8; 2],
-    destination: [u8; 2],
-    sequence: [u8; 8],
-    offset: u8,
-    flags: u8,
-    rest: [u8; 6],
-}
-
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Sctp {
-    ports: Ports,
-    rest: [u8; 8],
-}
-
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Udp {
-    ports: Ports,
-    rest: [u8; 4],
-}
-
-/// What TCP, UDP and SCTP begin with.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(super) struct Ports {
-    pub source: [u8; 2],
-    pub destination: [u8; 2],
-}
-
-/// The first eight bytes of ICMP and ICMPv6.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(super) struct Icmp {
-    pub kind: u8,
-    pub code: u8,
-    checksum: [u8; 2],
-    pub id: [u8; 2],
-    sequence: [u8; 2],
-}
-
-header!(Tcp: 20, Sctp: 12, Udp: 8, Ports: 4, Icmp: 8);
+/// Bytes that are looked at together. Of one length for all protocols, so that the
+/// compiler makes no variable of it, which the verifier could not follow.
+const PIECE: usize = 8;
+/// Bytes of the fixed part of longer headers.
+const TCP_HEADER: usize = 20;
+const SCTP_HEADER: usize = 12;
+/// Bytes of the ports that TCP, UDP and SCTP begin with.
+const PORTS: usize = 4;
 
 /// Reads the transport header at `offset`.
 ///
@@ -81,46 +44,64 @@ pub fn parse<P: Packet>(packet: &P, protocol: u8, offset: usize) -> Result<L4, D
         protocol,
         ..L4::default()
     };
-    match protocol {
-        TCP => {
-            let Some(tcp) = packet.load::<Tcp>(offset) else {
-                return Err(DropReason::Invalid);
-            };
-            l4.source = u16::from_be_bytes(tcp.source);
-            l4.destination = u16::from_be_bytes(tcp.destination);
-            l4.tcp_flags = tcp.flags;
-        }
-        UDP => {
-            let Some(udp) = packet.load::<Udp>(offset) else {
-                return Err(DropReason::Invalid);
-            };
-            set_ports(&mut l4, udp.ports);
-        }
-        SCTP => {
-            let Some(sctp) = packet.load::<Sctp>(offset) else {
-                return Err(DropReason::Invalid);
-            };
-            set_ports(&mut l4, sctp.ports);
-        }
-        ICMP | ICMPV6 => {
-            let Some(icmp) = packet.load::<Icmp>(offset) else {
-                return Err(DropReason::Invalid);
-            };
-            l4.icmp_type = icmp.kind;
-            l4.icmp_code = icmp.code;
-            if super::icmp::is_echo(protocol, icmp.kind) {
-                l4.source = u16::from_be_bytes(icmp.id);
-            }
-        }
-        _ => {}
+    if !has_ports(protocol) && protocol != ICMP && protocol != ICMPV6 {
+        return Ok(l4);
+    }
+    let Some(header) = packet.window_at(offset, PIECE) else {
+        return Err(DropReason::Invalid);
+    };
+    if !has_ports(protocol) {
+        set_message(&mut l4, &header);
+        return Ok(l4);
+    }
+    set_ports(&mut l4, &header);
+    if protocol == TCP {
+        let Some(end) = packet.window_at(offset + TCP_HEADER - PIECE, PIECE) else {
+            return Err(DropReason::Invalid);
+        };
+        l4.tcp_flags = end.byte(13 + PIECE - TCP_HEADER);
+    } else if protocol == SCTP
+        && packet
+            .window_at(offset + SCTP_HEADER - PIECE, PIECE)
+            .is_none()
+    {
+        return Err(DropReason::Invalid);
     }
     Ok(l4)
 }
 
+/// As much of the header as an ICMP error has to quote (RFC 792): ports, or the type
+/// of a message. False if it is not there.
 #[inline(always)]
-pub(super) fn set_ports(l4: &mut L4, ports: Ports) {
-    l4.source = u16::from_be_bytes(ports.source);
-    l4.destination = u16::from_be_bytes(ports.destination);
+pub(super) fn parse_quoted<P: Packet>(packet: &P, l4: &mut L4, offset: usize) -> bool {
+    if has_ports(l4.protocol) {
+        let Some(header) = packet.window_at(offset, PORTS) else {
+            return false;
+        };
+        set_ports(l4, &header);
+    } else if l4.protocol == ICMP || l4.protocol == ICMPV6 {
+        let Some(header) = packet.window_at(offset, PIECE) else {
+            return false;
+        };
+        set_message(l4, &header);
+        l4.icmp_code = 0;
+    }
+    true
+}
+
+#[inline(always)]
+fn set_ports<W: Window>(l4: &mut L4, header: &W) {
+    l4.source = u16::from_be(header.pair(0));
+    l4.destination = u16::from_be(header.pair(2));
+}
+
+#[inline(always)]
+fn set_message<W: Window>(l4: &mut L4, header: &W) {
+    l4.icmp_type = header.byte(0);
+    l4.icmp_code = header.byte(1);
+    if super::icmp::is_echo(l4.protocol, l4.icmp_type) {
+        l4.source = u16::from_be(header.pair(4));
+    }
 }
 
 /// Whether the protocol has ports.

@@ -178,7 +178,7 @@ pub enum Phase {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct FlowState {
-    /// Seconds (of 2^30 ns) of the monotonic clock when it was last seen.
+    /// Seconds of the monotonic clock when it was last seen.
     pub seen: u32,
     /// [`Origin`].
     pub origin: u8,

@@ -102,8 +102,8 @@ pub struct Generation {
     pub event_limit: u32,
     /// Blocks of the peer tables.
     pub peer_blocks: u32,
-    /// Zero.
-    pub pad: u32,
+    /// Seconds in a tick of the kernel's clock (`1 / CONFIG_HZ`), times 2^32.
+    pub seconds_per_tick: u32,
 }
 
 /// Bits of [`Generation::flags`].
