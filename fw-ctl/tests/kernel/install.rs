@@ -15,7 +15,7 @@ use fw_ctl::datapath::pins;
 use fw_ctl::datapath::tables::Tables;
 use fw_ctl::datapath::{Datapath, DatapathError, plan_hash};
 use fw_ctl::netlink::LocalAddresses;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 fn open() -> Datapath {
     Datapath::open(Path::new(PIN_DIR)).expect("the datapath opens")
@@ -70,8 +70,12 @@ fn nothing_of_an_older_plan_stays_in_its_generation() {
     in_sandbox(|| {
         let mut datapath = open();
         let mut large = plan(&["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"], &[22]);
-        // Two ranges of eight bytes in each of 65,536 parts: 512 KiB and a little.
-        large.peers = many(65_536 + 1_000);
+        // A leaf of 16 bytes in each of 40,000 parts of 2^16 addresses: 625 KiB.
+        let hosts = (0..40_000).map(|n| (Ipv4Net::from(Ipv4Addr::from_bits(n << 16 | 1)), 1));
+        large
+            .peers
+            .extend(hosts.map(|(host, class)| (host.into(), class)));
+        large.peers.sort();
         // 3,000 peer classes × 2 service classes: two blocks of the matrix.
         large.rows = 3_000;
         large.directions[0].cells = vec![VerdictWord::allow(ALLOW); 6_000];
