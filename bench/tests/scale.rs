@@ -8,17 +8,20 @@
     reason = "tests may, and say how long it took"
 )]
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bench::{allowing, cidr};
-use fw_common::wire::Direction;
+use fw_common::wire::{Address, Direction};
 use fw_ctl::compile::plan::Plan;
 use fw_ctl::diagnostic::Span;
 use fw_ctl::inventory::Identities;
+use fw_ctl::lookup::{Runs, build};
 use fw_ctl::policy::label::{K8S, Label, LabelKey, LabelSet};
 use fw_ctl::policy::rules::{PeerSelector, Peers, RuleSet, Service};
 use fw_ctl::policy::schema::{LabelSelector, Operator, Requirement};
+use ipnet::IpNet;
 
 /// What an unoptimised build on a busy machine may take; the work of a naive
 /// compiler (100 million trials of a selector) takes far longer there.
@@ -102,4 +105,42 @@ fn one_rule_with_a_hundred_thousand_prefixes() {
     assert_eq!(plan.rows, 2);
     assert_eq!(plan.peers.len(), 100_002);
     assert_eq!(decides(&plan, address(2 * 99_999), 22), Some("ingress[0]"));
+}
+
+#[test]
+fn a_list_of_a_million_and_a_half_prefixes() {
+    let v4 = |n: u32| IpAddr::from(Ipv4Addr::from_bits(n.wrapping_mul(0x9e37_79b1)));
+    let v6 = |n: u32| {
+        let high = u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 3 | 1 << 61;
+        IpAddr::from(Ipv6Addr::from_bits(u128::from(high) << 64))
+    };
+    let cidr = |address, length| {
+        let cidr = IpNet::new(address, length).unwrap().trunc();
+        let except = Vec::new();
+        PeerSelector::Cidr(CidrBlock { cidr, except })
+    };
+    let v4_list = (0..1_000_000).map(|n| cidr(v4(n), if n % 4 == 0 { 28 } else { 32 }));
+    let v6_list = (0..500_000).map(|n| cidr(v6(n), [48, 56, 64, 128][n as usize % 4]));
+    let all = Peers::Only(v4_list.chain(v6_list).collect());
+    let plan = timed(&rules([(all, 22)]), &Identities::default());
+    assert_eq!(plan.rows, 2);
+    assert!(plan.peers.len() > 1_400_000, "{}", plan.peers.len());
+
+    let start = Instant::now();
+    let runs = Runs::of(&plan.peers);
+    let tables = build(&runs).unwrap();
+    let mebibytes = tables.words.len() * size_of::<u64>() / (1 << 20);
+    println!("laid out in {:?}: {mebibytes} MiB", start.elapsed());
+    assert!(
+        mebibytes < 32,
+        "{mebibytes} MiB: two generations exceed 64 MiB"
+    );
+    for n in (0..500_000).step_by(1_009) {
+        let found = [
+            fw_common::lookup::v4(&tables, &Address::from(v4(n))),
+            fw_common::lookup::v6(&tables, &Address::from(v6(n))),
+        ];
+        let class = u32::from(plan.peer_class(v4(n)));
+        assert_eq!(found, [Some(class), Some(class)], "{n}");
+    }
 }

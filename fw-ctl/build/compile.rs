@@ -62,6 +62,9 @@ fn rustflags(linker: &Linker, workspace: &Path) -> String {
     let mut flags = vec![
         format!("-Clinker={}", linker.path.display()),
         "-Clink-arg=--btf".to_owned(),
+        // Else every structure that is cleared or copied is a call of a function
+        // that does it byte by byte: a fifth of the time of a packet.
+        "-Clink-arg=--disable-expand-memcpy-in-order".to_owned(),
         format!("--remap-path-prefix={}/=", workspace.display()),
     ];
     if let Some(home) = cargo_home {

@@ -42,7 +42,24 @@ impl PeerMemory for KernelPeers {
     fn block(&self, number: u32) -> Option<&PeerBlock> {
         PEERS.get_value(block_index(self.generation, number), &0)
     }
+
+    #[inline(always)]
+    fn join(&self, node: Node) -> Node {
+        // The upper half of a word, because the verifier remembers numbers that are
+        // stored where a word begins.
+        let mut memory = Aligned([Node(0); 2]);
+        let half = &raw mut memory.0[1];
+        // SAFETY: a local variable; volatile, so that the node passes through it.
+        unsafe {
+            half.write_volatile(node);
+            half.read_volatile()
+        }
+    }
 }
+
+/// Two nodes where a word of the stack begins.
+#[repr(align(8))]
+struct Aligned([Node; 2]);
 
 impl Tables for KernelTables {
     #[inline(always)]
@@ -73,11 +90,12 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn peer_class(&self, generation: u32, family: u8, address: &Address) -> Option<u32> {
         let memory = KernelPeers { generation };
-        if family == 4 {
+        let class = if family == 4 {
             lookup::v4(&memory, address)
         } else {
             lookup::v6(&memory, address)
-        }
+        };
+        Some(memory.join(Node(class.unwrap_or(0))).0)
     }
 
     #[inline(always)]

@@ -29,6 +29,9 @@ pub trait PeerMemory {
     fn root(&self, family: u32, first: u32) -> Option<Node>;
     /// A block. No block is an answer that tables that were read back cannot give.
     fn block(&self, number: u32) -> Option<&PeerBlock>;
+    /// The same node, on whatever way it was come to: where ways join, the kernel's
+    /// verifier would else follow each of them to the end.
+    fn join(&self, node: Node) -> Node;
 }
 
 /// Class of an IPv4 address.
@@ -72,7 +75,7 @@ fn deep_v6<M: PeerMemory>(memory: &M, root: Node, address: &Address) -> Option<u
     if node.is_class() {
         return Some(node.0);
     }
-    let node = leaf::wide(memory.block(node.block())?, node, high);
+    let node = memory.join(leaf::wide(memory.block(node.block())?, node, high));
     if node.is_class() {
         return Some(node.0);
     }

@@ -5,7 +5,10 @@ use std::fmt;
 
 use fw_common::wire::{MATRIX_WORDS, RULES};
 
+use ipnet::IpNet;
+
 use super::plan::PlanRule;
+use crate::lookup::{self, Runs};
 use crate::policy::rules::RuleSet;
 
 /// How many of the policies are named.
@@ -97,6 +100,18 @@ pub(super) fn check_words(
         MATRIX_WORDS as usize,
         rules,
     )
+}
+
+/// Prefixes, by the memory that their tables take. Laying them out takes a moment,
+/// so it is only tried where they might not fit.
+pub(super) fn check_peers(peers: &[(IpNet, u16)], rules: &RuleSet) -> Result<(), CapacityError> {
+    if peers.len() <= lookup::PREFIXES_THAT_FIT {
+        return Ok(());
+    }
+    lookup::build(&Runs::of(peers)).map(drop).map_err(|error| {
+        let what = format!("blocks of 256 KiB for {} prefixes", peers.len());
+        CapacityError::new(&what, error.needed, error.room, rules)
+    })
 }
 
 /// Words that compiling would have to hold before it can merge any.

@@ -107,6 +107,7 @@ pub fn compile(
         (*prefix, class)
     });
     let peer_table = peers::without_implied(peer_classes.collect());
+    capacity::check_peers(&peer_table, rules)?;
     let mut directions = Vec::with_capacity(2);
     for (matrix, services) in matrices.iter().zip(&services) {
         directions.push(direction_plan(matrix, services, rows.count, rules)?);

@@ -10,6 +10,7 @@ use fw_common::wire::{
 };
 use sha2::{Digest, Sha256};
 
+use super::clock::seconds_per_tick;
 use super::error::DatapathError;
 use crate::compile::plan::{DirectionPlan, Mode, Plan};
 use crate::lookup::Runs;
@@ -69,7 +70,7 @@ impl<'a> Image<'a> {
             builtins: self.builtins,
             event_limit,
             peer_blocks,
-            pad: 0,
+            seconds_per_tick: seconds_per_tick(),
         }
     }
 
@@ -92,8 +93,8 @@ impl<'a> Image<'a> {
     /// (little-endian), each list behind its length.
     #[must_use]
     pub fn hash(&self) -> [u8; 16] {
-        let mut sha = Sha256::new();
-        let mut word = |value: u32| sha.update(value.to_le_bytes());
+        let mut words = Words::default();
+        let mut word = |value: u32| words.push(value);
         word(self.flags());
         word(self.builtins);
         word(self.rows);
@@ -127,7 +128,7 @@ impl<'a> Image<'a> {
                 word(cell.0);
             }
         }
-        let digest = sha.finalize();
+        let digest = words.finish();
         let mut hash = [0; 16];
         hash.copy_from_slice(&digest[..16]);
         hash
@@ -218,6 +219,32 @@ pub fn block_words(cells: &[VerdictWord], block: usize) -> [u32; MATRIX_BLOCK_WO
         *word = cell.0;
     }
     words
+}
+
+/// Numbers on their way into a hash: millions of them, which one by one would take
+/// longer to hand over than to hash.
+#[derive(Default)]
+struct Words {
+    sha: Sha256,
+    waiting: Vec<u8>,
+}
+
+impl Words {
+    /// Bytes that are hashed at once.
+    const AT_ONCE: usize = 1 << 14;
+
+    fn push(&mut self, word: u32) {
+        self.waiting.extend(word.to_le_bytes());
+        if self.waiting.len() >= Self::AT_ONCE {
+            self.sha.update(&self.waiting);
+            self.waiting.clear();
+        }
+    }
+
+    fn finish(mut self) -> [u8; 32] {
+        self.sha.update(&self.waiting);
+        self.sha.finalize().into()
+    }
 }
 
 fn len(length: usize) -> u32 {

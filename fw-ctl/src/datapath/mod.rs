@@ -13,14 +13,16 @@
 //! - [`frame`]: real frames from flows, for tests and `policy test`.
 
 pub mod attach;
+mod clock;
 mod command;
-pub mod error;
+mod error;
 pub mod events;
 pub mod frame;
 mod generation;
 pub mod host;
 pub mod image;
 pub mod live;
+pub mod local;
 pub mod modelrun;
 pub mod objects;
 pub mod peer_store;

@@ -6,9 +6,9 @@
 //! again. Places behind the last block hold block 0 once more: emptying one would
 //! wait for all packets, each time.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, IterableMap, Map, MapData};
@@ -35,7 +35,9 @@ type Block = Array<MapData, PeerBlock>;
 
 /// The peer tables of both generations.
 pub struct PeerStore {
-    directory: PathBuf,
+    /// Where blocks are pinned. Open, because the directory is renamed when it is
+    /// published, and that of a test run is in a mount namespace that has ended.
+    directory: File,
     roots: Array<MapData, PeerRoot>,
     places: MapData,
 }
@@ -55,7 +57,7 @@ impl PeerStore {
             });
         }
         Ok(Self {
-            directory: directory.to_owned(),
+            directory: File::open(directory).map_err(failed("opening", directory))?,
             roots: open_array(directory, PEER_ROOTS, GENERATIONS * 2)?,
             places,
         })
@@ -101,13 +103,11 @@ impl PeerStore {
             words: Vec::new(),
         };
         for number in 0..blocks.min(PEER_BLOCKS) {
-            let block = open_block(open_data(&self.directory, &name(generation, number))?)?;
+            let path = self.path(generation, number);
+            let block = open_block(MapData::from_pin(path).map_err(reading(PEERS))?)?;
             if self.id_at(generation, number)? != Some(id(&block)?) {
                 return Err(DatapathError::Differs {
-                    what: format!(
-                        "another block is in the place of {}",
-                        name(generation, number)
-                    ),
+                    what: format!("block {number} of the peer tables is another one"),
                 });
             }
             let words: Vec<u64> = command::read(&block, 0).map_err(refused("reading"))?;
@@ -118,7 +118,7 @@ impl PeerStore {
 
     /// The block of a place, made and pinned if there is none.
     fn block(&self, generation: u32, number: u32) -> Result<Block, DatapathError> {
-        let path = self.directory.join(name(generation, number));
+        let path = self.path(generation, number);
         match MapData::from_pin(&path) {
             Ok(data) => open_block(data),
             Err(_) => {
@@ -163,7 +163,7 @@ impl PeerStore {
         // From the end, so that what a crash leaves has no gap.
         let mut stale = Vec::new();
         for number in blocks..PEER_BLOCKS {
-            let path = self.directory.join(name(generation, number));
+            let path = self.path(generation, number);
             match fs::symlink_metadata(&path) {
                 Ok(_) => stale.push(path),
                 Err(error) if error.kind() == ErrorKind::NotFound => break,
@@ -176,14 +176,17 @@ impl PeerStore {
         Ok(())
     }
 
+    /// The pin of a block.
+    fn path(&self, generation: u32, number: u32) -> PathBuf {
+        let directory = self.directory.as_raw_fd();
+        PathBuf::from(format!(
+            "/proc/self/fd/{directory}/{PEERS}_{generation}_{number}"
+        ))
+    }
+
     fn id_at(&self, generation: u32, number: u32) -> Result<Option<u32>, DatapathError> {
         command::inner_id(&self.places, block_index(generation, number)).map_err(refused("reading"))
     }
-}
-
-/// Name of the pin of a block.
-fn name(generation: u32, number: u32) -> String {
-    format!("{PEERS}_{generation}_{number}")
 }
 
 fn open_block(data: MapData) -> Result<Block, DatapathError> {

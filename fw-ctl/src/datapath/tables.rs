@@ -3,25 +3,23 @@
 //! Everything is opened from the pin and never from the object file: so the
 //! sizes that are checked are those that the kernel really has.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::path::Path;
 
-use aya::maps::lpm_trie::Key;
-use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use fw_common::wire::{
-    ActiveWord, Address, COUNTERS, Counter, Direction, EventBudget, FlowKey, FlowState,
-    FragmentKey, GENERATIONS, Generation, L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses,
-    PORT_PROTOCOLS, PortClasses, RULES, Tally, counter_index, rule_index,
+    ActiveWord, COUNTERS, Counter, Direction, EventBudget, FlowKey, FlowState, FragmentKey,
+    GENERATIONS, Generation, L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses, Origin, PORT_PROTOCOLS,
+    PortClasses, RULES, Tally, counter_index, rule_index,
 };
 
 use super::error::DatapathError;
 use super::image::DIRECTIONS;
+use super::local::Local;
 use super::peer_store::{PEER_ROOTS, PEERS, PeerStore};
 use crate::netlink::LocalAddresses;
 
 /// The names of all maps: those of the pins. The blocks of [`PEERS`] are beside them.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "ACTIVE",
     "GENERATION",
     "LOCAL",
@@ -34,6 +32,7 @@ pub const NAMES: [&str; 14] = [
     "COUNTERS",
     "RULES",
     "CONNTRACK",
+    "OWN_PORTS",
     "FRAGMENTS",
     "EVENT_BUDGET",
 ];
@@ -41,17 +40,15 @@ pub const NAMES: [&str; 14] = [
 /// Name of the ring buffer; see [`super::EventReader`].
 pub const EVENTS: &str = "EVENTS";
 
-/// Value of an address in `LOCAL`; only its presence counts.
-const PRESENT: u32 = 1;
+/// Entries of the table of the node's own ports.
+const OWN_PORTS: u32 = 1 << 16;
 
 /// The maps of one datapath.
 pub struct Tables {
     active: Array<MapData, ActiveWord>,
     pub(super) generations: Array<MapData, Generation>,
-    local: HashMap<MapData, Address, u32>,
-    local_room: u32,
-    local_prefixes: LpmTrie<MapData, Address, u32>,
-    local_prefixes_room: u32,
+    local: Local,
+    own_ports: Array<MapData, u32>,
     pub(super) peers: PeerStore,
     pub(super) ports: Array<MapData, PortClasses>,
     pub(super) numbers: Array<MapData, NumberClasses>,
@@ -73,16 +70,12 @@ impl Tables {
     pub fn open(directory: &Path) -> Result<Self, DatapathError> {
         let (conntrack, conntrack_room) = open_map(directory, "CONNTRACK")?;
         let (fragments, fragments_room) = open_map(directory, "FRAGMENTS")?;
-        let (local, local_room) = open_map(directory, "LOCAL")?;
-        let (local_prefixes, local_prefixes_room) = open_map(directory, "LOCAL_PREFIXES")?;
         let sides = GENERATIONS * 2;
         Ok(Self {
             active: open_array(directory, "ACTIVE", 1)?,
             generations: open_array(directory, "GENERATION", GENERATIONS)?,
-            local,
-            local_room,
-            local_prefixes,
-            local_prefixes_room,
+            local: Local::open(directory)?,
+            own_ports: open_array(directory, "OWN_PORTS", OWN_PORTS)?,
             peers: PeerStore::open(directory)?,
             ports: open_array(directory, "PORTS", sides * PORT_PROTOCOLS)?,
             numbers: open_array(directory, "NUMBERS", sides)?,
@@ -132,67 +125,23 @@ impl Tables {
             .map_err(reading("GENERATION"))
     }
 
-    /// The single addresses that make packets the node's business.
-    ///
-    /// # Errors
-    /// The kernel cannot be asked.
-    pub fn local_addresses(&self) -> Result<BTreeSet<IpAddr>, DatapathError> {
-        self.local
-            .keys()
-            .map(|key| key.map(IpAddr::from).map_err(reading("LOCAL")))
-            .collect()
+    /// The addresses that make packets the node's business.
+    #[must_use]
+    pub fn local(&self) -> &Local {
+        &self.local
     }
 
-    /// The networks that do, by length and network: see [`LocalAddresses::trie`].
-    ///
-    /// # Errors
-    /// The kernel cannot be asked.
-    pub fn local_prefixes(&self) -> Result<BTreeMap<(u8, Address), bool>, DatapathError> {
-        self.local_prefixes
-            .iter()
-            .map(|entry| {
-                let (key, own) = entry.map_err(reading("LOCAL_PREFIXES"))?;
-                let length = u8::try_from(key.prefix_len()).unwrap_or(u8::MAX);
-                Ok(((length, key.data()), own != 0))
-            })
-            .collect()
-    }
-
-    /// Makes `addresses` the node's: adds first, then removes, so that no address
-    /// that stays is ever missing.
+    /// Makes `addresses` the node's.
     ///
     /// # Errors
     /// The kernel refuses, or there are more addresses than the tables hold.
     pub fn set_local_addresses(&mut self, addresses: &LocalAddresses) -> Result<(), DatapathError> {
-        let single = addresses.single();
-        let trie = addresses.trie();
-        fits("single addresses", single.len(), self.local_room)?;
-        fits("networks", trie.len(), self.local_prefixes_room)?;
-        let old = self.local_addresses()?;
-        let old_trie = self.local_prefixes()?;
-        for address in single.difference(&old) {
-            self.local
-                .insert(Address::from(*address), PRESENT, 0)
-                .map_err(writing("LOCAL"))?;
-        }
-        for (&(length, network), &own) in &trie {
-            if old_trie.get(&(length, network)) != Some(&own) {
-                let key = Key::new(u32::from(length), network);
-                self.local_prefixes
-                    .insert(&key, u32::from(own), 0)
-                    .map_err(writing("LOCAL_PREFIXES"))?;
-            }
-        }
-        let word = ActiveWord::new(self.active()?, !trie.is_empty());
-        self.set_active(word)?;
-        for (length, network) in old_trie.keys().filter(|key| !trie.contains_key(key)) {
-            let key = Key::new(u32::from(*length), *network);
-            present(self.local_prefixes.remove(&key)).map_err(writing("LOCAL_PREFIXES"))?;
-        }
-        for address in old.difference(single) {
-            present(self.local.remove(&Address::from(*address))).map_err(writing("LOCAL"))?;
-        }
-        Ok(())
+        let index = self.active()?;
+        let active = &mut self.active;
+        self.local.set(addresses, |prefixes| {
+            let word = ActiveWord::new(index, prefixes);
+            active.set(0, word, 0).map_err(writing("ACTIVE"))
+        })
     }
 
     /// What became of packets so far, over all CPUs.
@@ -283,6 +232,12 @@ impl Tables {
         flows: impl IntoIterator<Item = (FlowKey, FlowState)>,
     ) -> Result<(), DatapathError> {
         for (key, state) in flows {
+            if state.origin == Origin::Local as u8 {
+                let port = u32::from(key.local_port);
+                self.own_ports
+                    .set(port, state.seen.max(1), 0)
+                    .map_err(writing("OWN_PORTS"))?;
+            }
             self.conntrack
                 .insert(key, state, 0)
                 .map_err(writing("CONNTRACK"))?;
@@ -297,13 +252,6 @@ impl Tables {
     pub fn flush_fragments(&mut self) -> Result<usize, DatapathError> {
         flush(&mut self.fragments, self.fragments_room, "FRAGMENTS")
     }
-}
-
-fn fits(what: &'static str, needed: usize, room: u32) -> Result<(), DatapathError> {
-    if needed <= room as usize {
-        return Ok(());
-    }
-    Err(DatapathError::TooManyAddresses { what, needed, room })
 }
 
 /// A map of `directory` and the number of entries that it has room for.
@@ -364,7 +312,7 @@ pub(super) fn writing(name: &'static str) -> impl Fn(MapError) -> DatapathError 
 }
 
 /// That an entry has gone by itself is no failure to remove it.
-fn present(result: Result<(), MapError>) -> Result<(), MapError> {
+pub(super) fn present(result: Result<(), MapError>) -> Result<(), MapError> {
     match result {
         Err(error) if is_missing(&error) => Ok(()),
         other => other,

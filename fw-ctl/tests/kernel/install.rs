@@ -15,7 +15,7 @@ use fw_ctl::datapath::pins;
 use fw_ctl::datapath::tables::Tables;
 use fw_ctl::datapath::{Datapath, DatapathError, plan_hash};
 use fw_ctl::netlink::LocalAddresses;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 fn open() -> Datapath {
     Datapath::open(Path::new(PIN_DIR)).expect("the datapath opens")
@@ -70,8 +70,12 @@ fn nothing_of_an_older_plan_stays_in_its_generation() {
     in_sandbox(|| {
         let mut datapath = open();
         let mut large = plan(&["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"], &[22]);
-        // Two ranges of eight bytes in each of 65,536 parts: 512 KiB and a little.
-        large.peers = many(65_536 + 1_000);
+        // A leaf of 16 bytes in each of 40,000 parts of 2^16 addresses: 625 KiB.
+        let hosts = (0..40_000).map(|n| (Ipv4Net::from(Ipv4Addr::from_bits(n << 16 | 1)), 1));
+        large
+            .peers
+            .extend(hosts.map(|(host, class)| (host.into(), class)));
+        large.peers.sort();
         // 3,000 peer classes × 2 service classes: two blocks of the matrix.
         large.rows = 3_000;
         large.directions[0].cells = vec![VerdictWord::allow(ALLOW); 6_000];
@@ -206,8 +210,8 @@ fn local_addresses_are_replaced() {
         for (texts, entries) in rounds {
             let wanted = local(texts);
             datapath.set_local_addresses(&wanted).unwrap();
-            assert_eq!(&tables.local_addresses().unwrap(), wanted.single());
-            let trie = tables.local_prefixes().unwrap();
+            assert_eq!(&tables.local().single().unwrap(), wanted.single());
+            let trie = tables.local().trie().unwrap();
             assert_eq!((&trie, trie.len()), (&wanted.trie(), entries));
             assert_eq!(has_prefixes(), entries > 0, "{texts:?}");
             assert_eq!(datapath.active().unwrap(), Some(installed), "{texts:?}");
@@ -225,15 +229,15 @@ fn local_addresses_are_replaced() {
 fn more_addresses_than_there_is_room_for_are_told() {
     in_sandbox(|| {
         let mut datapath = open();
-        let many: LocalAddresses = (0..5_000)
+        let many: LocalAddresses = (0..100_000)
             .map(|n| IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + n)))
             .collect();
         let error = datapath.set_local_addresses(&many).unwrap_err().to_string();
         assert!(
-            error.contains("5000 single addresses of its own"),
+            error.contains("addresses and networks of its own"),
             "{error}"
         );
-        assert!(error.contains("room for 4096"), "{error}");
+        assert!(error.contains("room for 65536"), "{error}");
     });
 }
 
