@@ -17,7 +17,7 @@ use crate::wire::{Address, Direction, FlowKey, FlowState, GenerationFlags, L4, O
 
 /// Lifetimes in seconds, by [`Phase`]: Cilium's defaults.
 const LIFETIME: [u32; 3] = [60, 8_000, 10];
-const LONGEST: u32 = LIFETIME[1];
+const LONGEST: i32 = LIFETIME[1] as i32;
 
 /// Remembers the connection of a packet that may pass, if policy would deny its reply.
 #[inline(always)]
@@ -82,7 +82,9 @@ pub(super) fn is_reply<P: Packet, T: Tables, const EGRESS: bool>(
     }
     if let Direction::Ingress = case.direction() {
         let seen = case.tables.port_seen(flow.key.local_port);
-        if seen == 0 || case.tables.now(case.view).wrapping_sub(seen) > LONGEST {
+        // Signed: in the first second of the clock, `seen` is ahead of it.
+        let idle = case.tables.now(case.view).wrapping_sub(seen) as i32;
+        if seen == 0 || idle > LONGEST {
             return false;
         }
     }
