@@ -70,8 +70,10 @@ pub fn run(plan: &Plan, mut write: impl FnMut(&Line) -> Result<()>) -> Result<()
             for &peer in &peers {
                 let mut concerned: Vec<_> = group.to_vec();
                 concerned.retain(|scenario| scenario.concerns(peer));
-                let measures_latency =
-                    plan.latency && rules == PING_PONG_RULES && peer != Peer::XdpDrop;
+                let measures_latency = plan.latency
+                    && rules == PING_PONG_RULES
+                    && peer != Peer::XdpDrop
+                    && peer.enforces(rules);
                 if (concerned.is_empty() && !measures_latency) || failed.contains_key(&(peer, rules))
                 {
                     continue;
@@ -211,7 +213,7 @@ fn prepare(lab: &Lab) -> Result<()> {
     let node = &lab.node.namespace;
     node.run("ethtool", &["-K", "eth0", "gro", "on"])?;
     let mac = sandbox::frame::mac_text(lab.stranger.mac);
-    let (v4, v6) = (lab.jump.v4.0, lab.jump.v6.0);
+    let (v4, v6) = ("10.0.0.254", "2001:db8:0:10::fe");
     node.ip([
         format!("route replace default via {v4} dev eth0 onlink"),
         format!("route replace ::/0 via {v6} dev eth0 onlink"),

@@ -19,6 +19,8 @@ pub struct Machine {
     pub siblings: Vec<usize>,
     /// `/proc/sys/kernel/osrelease`.
     pub kernel: String,
+    /// What the kernel does against speculation that costs each call and return.
+    pub mitigations: String,
     /// Whether it is a virtual machine.
     pub is_virtual: bool,
     /// Whether the measuring thread ran before all others (`SCHED_FIFO`).
@@ -51,6 +53,7 @@ impl Machine {
             cpus: thread::available_parallelism().map_or(1, usize::from),
             siblings: crate::realtime::siblings(),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            mitigations: mitigations(),
             is_virtual: is_virtual(),
             realtime: crate::realtime::allowed(),
             load: read("/proc/loadavg")
@@ -75,6 +78,20 @@ pub fn is_virtual() -> bool {
         .unwrap_or_default()
         .lines()
         .any(|line| line.starts_with("flags") && line.split(' ').any(|flag| flag == "hypervisor"))
+}
+
+/// How indirect calls and returns are compiled: retpolines alone make a bare drop
+/// several times as expensive.
+fn mitigations() -> String {
+    ["spectre_v2", "spec_rstack_overflow"]
+        .iter()
+        .filter_map(|name| {
+            let path = format!("/sys/devices/system/cpu/vulnerabilities/{name}");
+            let text = fs::read_to_string(path).ok()?;
+            Some(format!("{name}: {}", text.trim()))
+        })
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// Today in UTC, as `2026-11-21`.

@@ -196,6 +196,10 @@ impl Scenario {
             // Baselines of what is dropped, and of what is accepted.
             (_, Peer::XdpDrop) => true,
             (Expected::Dropped, Peer::XdpPass | Peer::Nothing) => false,
+            // The stack drops tags of networks that the node is not in by itself.
+            _ if self.packets == Packets::Tagged => {
+                matches!(peer, Peer::FwCtlXdp | Peer::FwCtlTc)
+            }
             _ => peer.enforces(self.rules),
         }
     }
