@@ -8,6 +8,7 @@ use std::hint::black_box;
 use bench::{NODE, plan, rules, syn};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use fw_ctl::datapath::{Hook, ModelRun, TestRun};
+use fw_ctl::inventory::Identities;
 
 const SIZES: [u16; 3] = [10, 1_000, 10_000];
 const STRANGER: [u8; 4] = [203, 0, 113, 9];
@@ -18,14 +19,14 @@ fn compiling(c: &mut Criterion) {
     for size in SIZES {
         let rules = rules(size);
         group.bench_function(BenchmarkId::from_parameter(size), |b| {
-            b.iter(|| plan(black_box(&rules)));
+            b.iter(|| plan(black_box(&rules), &Identities::default()));
         });
     }
 }
 
 fn on_the_host(c: &mut Criterion) {
     let mut run = ModelRun::default();
-    run.install(&plan(&rules(1_000)));
+    run.install(&plan(&rules(1_000), &Identities::default()));
     run.set_local(&[NODE.into()].into());
     let denied = syn(STRANGER, 22);
     c.bench_function("model/denied", |b| {
@@ -44,7 +45,7 @@ fn in_the_kernel(c: &mut Criterion) {
     run.set_local(&[NODE.into()].into())
         .expect("the kernel takes addresses");
     for size in SIZES {
-        run.install_silent(&plan(&rules(size)))
+        run.install_silent(&plan(&rules(size), &Identities::default()))
             .expect("the plan fits");
         for (hook, name) in [(Hook::Xdp, "xdp"), (Hook::TcIngress, "tc")] {
             for (frame, what) in [

@@ -24,4 +24,4 @@ pub mod scenario;
 pub mod statistics;
 
 pub use error::{Error, Result};
-pub use plans::{NODE, plan, rules, syn};
+pub use plans::{NODE, allowing, cidr, plan, rules, syn};

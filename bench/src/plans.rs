@@ -1,4 +1,5 @@
-//! What the benchmarks judge by: rule sets of any size, and packets for them.
+//! What the benchmarks, and the tests of large rule sets, judge by: rule sets of any
+//! size, and packets for them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,25 +21,30 @@ pub const NODE: [u8; 4] = [10, 0, 0, 1];
 /// Ingress rules, each allowing TCP 22 from a /24 of its own below 10.0.0.0/8.
 #[must_use]
 pub fn rules(count: u16) -> RuleSet {
+    allowing((0..count).map(|i| {
+        let [high, low] = i.to_be_bytes();
+        let block = Ipv4Net::new_assert([10, high, low, 0].into(), 24);
+        (Peers::Only(vec![cidr(IpNet::V4(block))]), 22)
+    }))
+}
+
+/// Ingress rules, each allowing a TCP port from some peers.
+#[must_use]
+pub fn allowing(list: impl IntoIterator<Item = (Peers, u16)>) -> RuleSet {
     let source = Arc::new(Source {
         name: "bench.yaml".to_owned(),
         text: String::new(),
     });
     let mut set = RuleSet::default();
     let ingress = &mut set.directions[0];
-    for i in 0..count {
-        let [high, low] = i.to_be_bytes();
-        let block = Ipv4Net::new_assert([10, high, low, 0].into(), 24);
+    for (i, (peers, port)) in list.into_iter().enumerate() {
         ingress.rules.push(Rule {
             deny: false,
-            peers: Peers::Only(vec![PeerSelector::Cidr(CidrBlock {
-                cidr: IpNet::V4(block),
-                except: Vec::new(),
-            })]),
+            peers,
             services: Services::Only(vec![ServiceRange::Ports {
                 protocol: 6,
-                first: 22,
-                last: 22,
+                first: port,
+                last: port,
             }]),
             origin: Origin {
                 policy: "bench".into(),
@@ -52,9 +58,18 @@ pub fn rules(count: u16) -> RuleSet {
     set
 }
 
-/// Compiles them, in enforce mode, without an inventory.
+/// The peers of a prefix.
 #[must_use]
-pub fn plan(rules: &RuleSet) -> Plan {
+pub fn cidr(cidr: IpNet) -> PeerSelector {
+    PeerSelector::Cidr(CidrBlock {
+        cidr,
+        except: Vec::new(),
+    })
+}
+
+/// Compiles them, in enforce mode.
+#[must_use]
+pub fn plan(rules: &RuleSet, identities: &Identities) -> Plan {
     let options = Options {
         mode: Mode::Enforce,
         builtins: Builtin::ALL,
@@ -62,7 +77,7 @@ pub fn plan(rules: &RuleSet) -> Plan {
         cidr_match_mode: CidrMatchMode::World,
         failsafe: Vec::new(),
     };
-    compile(rules, &Identities::default(), &options).expect("it fits the kernel's tables")
+    compile(rules, identities, &options).expect("it fits the kernel's tables")
 }
 
 /// The frame of a TCP SYN to a port of the node.

@@ -21,10 +21,10 @@ pub fn glob_match(pattern: &str, name: &str) -> bool {
                 continue;
             }
             Some('[') => {
-                if let Some((matched, next)) = class(&pattern[p + 1..], name[n])
-                    && matched
+                if let Some(class) = Class::read(&pattern[p + 1..])
+                    && class.contains(name[n])
                 {
-                    p += 1 + next;
+                    p += 1 + class.length;
                     n += 1;
                     continue;
                 }
@@ -48,24 +48,74 @@ pub fn glob_match(pattern: &str, name: &str) -> bool {
     pattern[p..].iter().all(|c| *c == '*')
 }
 
-/// Reads a bracket expression behind its `[`: whether `c` is in it, and its length.
-fn class(pattern: &[char], c: char) -> Option<(bool, usize)> {
-    let negated = matches!(pattern.first(), Some('!' | '^'));
-    let mut i = usize::from(negated);
-    let start = i;
-    let mut found = false;
-    loop {
-        let first = *pattern.get(i)?;
-        if first == ']' && i > start {
-            return Some((found != negated, i + 1));
+/// Whether a text is a pattern at all: what is not matches nothing, not even itself.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_glob(pattern: &str) -> Result<(), String> {
+    if pattern.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    let pattern: Vec<char> = pattern.chars().collect();
+    let mut at = 0;
+    while at < pattern.len() {
+        if pattern[at] != '[' {
+            at += 1;
+            continue;
         }
-        if pattern.get(i + 1) == Some(&'-') && pattern.get(i + 2).is_some_and(|c| *c != ']') {
-            found |= (first..=pattern[i + 2]).contains(&c);
-            i += 3;
-        } else {
-            found |= first == c;
-            i += 1;
+        let Some(class) = Class::read(&pattern[at + 1..]) else {
+            return Err("the `]` is missing that ends its `[`".to_owned());
+        };
+        if let Some((first, last)) = class.ranges.iter().find(|(a, b)| a > b) {
+            return Err(format!("the range `{first}-{last}` is empty"));
         }
+        at += 1 + class.length;
+    }
+    Ok(())
+}
+
+/// A bracket expression.
+struct Class {
+    negated: bool,
+    /// First and last of each range; a single character is a range of one.
+    ranges: Vec<(char, char)>,
+    /// Characters behind the `[`, the `]` counted.
+    length: usize,
+}
+
+impl Class {
+    /// Reads it behind its `[`; `None`: it does not end.
+    fn read(pattern: &[char]) -> Option<Self> {
+        let negated = matches!(pattern.first(), Some('!' | '^'));
+        let start = usize::from(negated);
+        let mut ranges = Vec::new();
+        let mut i = start;
+        loop {
+            let first = *pattern.get(i)?;
+            if first == ']' && i > start {
+                return Some(Self {
+                    negated,
+                    ranges,
+                    length: i + 1,
+                });
+            }
+            let is_range = pattern.get(i + 1) == Some(&'-');
+            match pattern.get(i + 2).filter(|last| is_range && **last != ']') {
+                Some(last) => {
+                    ranges.push((first, *last));
+                    i += 3;
+                }
+                None => {
+                    ranges.push((first, first));
+                    i += 1;
+                }
+            }
+        }
+    }
+
+    fn contains(&self, c: char) -> bool {
+        let found = self.ranges.iter().any(|(a, b)| (*a..=*b).contains(&c));
+        found != self.negated
     }
 }
 
@@ -93,6 +143,26 @@ mod tests {
             ("a[b", "a[b", false),
         ] {
             assert_eq!(glob_match(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn what_can_match_nothing_is_no_pattern() {
+        for right in [
+            "eth0", "*", "en[ps]*", "[!a-c]?", "a]", "[]x]", "[a-]", "[-a]",
+        ] {
+            assert_eq!(check_glob(right), Ok(()), "{right}");
+        }
+        for (wrong, why) in [
+            ("", "it is empty"),
+            ("[", "`]` is missing"),
+            ("eth[0-9", "`]` is missing"),
+            ("[]", "`]` is missing"),
+            ("[a]b[!]", "`]` is missing"),
+            ("eth[9-0]", "the range `9-0` is empty"),
+        ] {
+            let said = check_glob(wrong).unwrap_err();
+            assert!(said.contains(why), "{wrong}: {said}");
         }
     }
 }

@@ -47,7 +47,9 @@ pub fn read(paths: &[PathBuf], limit: usize) -> Vec<Text> {
 /// As [`std::fs::read_to_string`], and when it is not a regular file.
 pub fn read_to_string(path: &Path) -> io::Result<String> {
     let bytes = regular(path, usize::MAX)?;
-    String::from_utf8(bytes).map_err(|error| io::Error::other(not_utf8(&error)))
+    String::from_utf8(bytes)
+        .map(without_mark)
+        .map_err(|error| io::Error::other(not_utf8(&error)))
 }
 
 fn regular(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
@@ -87,7 +89,7 @@ fn text_of(name: &str, read: io::Result<Vec<u8>>) -> Text {
     match read.map(String::from_utf8) {
         Ok(Ok(text)) => Ok(Arc::new(Source {
             name: name.to_owned(),
-            text,
+            text: without_mark(text),
         })),
         Ok(Err(error)) => refused(
             format!("{name} {}", not_utf8(&error)),
@@ -97,6 +99,14 @@ fn text_of(name: &str, read: io::Result<Vec<u8>>) -> Text {
             format!("cannot read {name}: {}", reason(&error)),
             "check the path and its permissions",
         ),
+    }
+}
+
+/// Editors on Windows begin a text with a byte order mark; nobody sees it.
+fn without_mark(text: String) -> String {
+    match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
     }
 }
 
@@ -230,6 +240,16 @@ mod tests {
                 .len()
         };
         assert_eq!((length(10), length(5)), (10, 6));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.yaml");
+        std::fs::write(&path, "\u{feff}kind: X").unwrap();
+        assert_eq!(read_to_string(&path).unwrap(), "kind: X");
+        let texts = read(&[path], 100);
+        assert_eq!(texts[0].as_ref().unwrap().text, "kind: X");
     }
 
     #[test]

@@ -1,23 +1,45 @@
 //! Engines that must agree on every input: random policies, inventories and flows.
+//!
+//! `FW_AGREE_CASES` says how many scenarios are drawn. Each run draws others; a
+//! failure prints the scenario that it was shrunk to, as texts.
 
 mod common;
 
 use common::corpus::describe;
 use common::engines::judge_with_all;
 use common::scenario::{Scenario, scenarios};
-use fw_ctl::engine::{Engine, Judgement};
+use common::{context, options};
+use fw_ctl::compile::Enforcement;
+use fw_ctl::engine::{Context, Engine, Flow, Judgement, read_flows};
+use fw_ctl::policy::rules::CidrMatchMode;
 use fw_ctl::reference::Reference;
 use proptest::prelude::*;
 
-/// Every engine must say what the reference says, to the rule that decides.
+/// Scenarios of one run unless `FW_AGREE_CASES` says otherwise.
+const CASES: u32 = 256;
+
+fn cases() -> u32 {
+    match std::env::var("FW_AGREE_CASES") {
+        Ok(number) => number
+            .parse()
+            .unwrap_or_else(|_| panic!("FW_AGREE_CASES is {number:?}, which is no number")),
+        Err(_) => CASES,
+    }
+}
+
 fn judge(scenario: &Scenario) -> Result<Vec<Judgement>, TestCaseError> {
     let context = scenario.context();
     let flows = scenario.read_flows(&context);
+    judge_alike(context, &flows)
+}
+
+/// Every engine must say what the reference says, to the rule that decides.
+fn judge_alike(context: Context, flows: &[Flow]) -> Result<Vec<Judgement>, TestCaseError> {
     let plan = context
         .plan()
         .map_err(|error| TestCaseError::fail(error.to_string()))?;
-    let expected = judgements(&mut Reference::new(context), &flows)?;
-    for (name, found) in judge_with_all(plan, &flows) {
+    let expected = judgements(&mut Reference::new(context), flows)?;
+    for (name, found) in judge_with_all(plan, flows) {
         for ((flow, expected), found) in flows.iter().zip(&expected).zip(&found) {
             prop_assert_eq!(found, expected, "{}: {}", name, describe(flow));
         }
@@ -25,17 +47,14 @@ fn judge(scenario: &Scenario) -> Result<Vec<Judgement>, TestCaseError> {
     Ok(expected)
 }
 
-fn judgements(
-    engine: &mut dyn Engine,
-    flows: &[fw_ctl::engine::Flow],
-) -> Result<Vec<Judgement>, TestCaseError> {
+fn judgements(engine: &mut dyn Engine, flows: &[Flow]) -> Result<Vec<Judgement>, TestCaseError> {
     engine
         .judge(flows)
         .map_err(|error| TestCaseError::fail(error.to_string()))
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn engines_agree(scenario in scenarios()) {
@@ -70,4 +89,62 @@ fn the_random_scenarios_reach_every_reason() {
             "{seen:?}"
         );
     }
+}
+
+/// Every IP protocol number, in both families: judged alike, or no flow at all
+/// (extension headers of IPv6, the ICMP of the other family).
+#[test]
+fn every_protocol_is_judged_alike() {
+    const POLICY: &str = "\
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: p}
+spec:
+  nodeSelector: {}
+  ingress:
+  - fromCIDR: [192.0.2.0/24, 2001:db8::/32]
+    toPorts: [{ports: [{port: '22', protocol: TCP}, {port: '0', protocol: GRE}]}]
+  - fromCIDR: [198.51.100.0/24, 2001:db9::/32]
+";
+    const INVENTORY: &str = "\
+{kind: Node, metadata: {name: node}, status: {addresses: [
+  {type: InternalIP, address: 10.0.0.1}, {type: InternalIP, address: 'fd00::1'}]}}
+";
+    let options = options(Enforcement::Default, CidrMatchMode::World);
+    let context = context(POLICY, INVENTORY, options).unwrap();
+    let mut judged = String::new();
+    for (family, peers, node, refused) in [
+        (4, ["192.0.2.7", "198.51.100.7"], "10.0.0.1", &[58][..]),
+        (
+            6,
+            ["2001:db8::7", "2001:db9::7"],
+            "fd00::1",
+            &[0, 1, 43, 44, 60],
+        ),
+    ] {
+        let mut not_read = Vec::new();
+        for protocol in 0..=255 {
+            let more = match protocol {
+                6 | 17 | 132 => ",\"dport\":22",
+                1 | 58 => ",\"icmp_type\":8",
+                _ => "",
+            };
+            for peer in peers {
+                let line = format!(
+                    "{{\"src\":\"{peer}\",\"dst\":\"{node}\",\"proto\":{protocol}{more}}}\n"
+                );
+                match read_flows(&line, &context.identities) {
+                    Ok(_) => judged += &line,
+                    Err(_) => not_read.push(protocol),
+                }
+            }
+        }
+        not_read.dedup();
+        assert_eq!(not_read, refused, "IPv{family}");
+    }
+    let flows = read_flows(&judged, &context.identities).unwrap();
+    let judgements = judge_alike(context, &flows).unwrap();
+    let allowed = judgements.iter().filter(|one| one.allow).count();
+    // All from the second prefix of a family, TCP and GRE from the first.
+    assert_eq!(allowed, (255 + 2) + (251 + 2));
 }

@@ -86,6 +86,10 @@ messages! {
     l7_on_a_host: policy("  ingress:\n  - toPorts:\n    - ports: [{port: \"80\", protocol: TCP}]\n      rules: {http: [{path: /}]}\n");
     top_level_description: policy("  ingress: [{}]\n").replace("spec:", "description: web servers\nspec:");
     kubernetes_network_policy_fields: policy("  ingress:\n  - from: [{ipBlock: {cidr: 10.0.0.0/8}}]\n    ports: [{port: 22}]\n");
+    end_port_too_large: policy("  ingress:\n  - toPorts:\n    - ports:\n      - {port: \"1\", endPort: 99999999999999999999}\n      - {port: \"1\", endPort: 1.5}\n");
+    unknown_field_of_the_object: policy("  ingress: [{}]\nxyzzy: 1\n");
+    two_json_objects: "{\"kind\": \"x\"}\n{\"kind\": \"y\"}\n".to_owned();
+    list_with_misspelt_items: "kind: List\nitmes: []\n".to_owned();
     all_errors_at_once: policy("  ingress:\n  - fromCIDR: [10.0.0.1, 300.0.0.0/8]\n    toPorts:\n    - ports:\n      - {port: \"0x\", protocol: TPC}\n      - {port: 1.5}\n  egres: []\n");
 }
 

@@ -134,6 +134,56 @@ fn an_unmet_expectation_is_told_and_exits_1() {
 }
 
 #[test]
+fn a_node_that_the_inventory_does_not_know_is_told() {
+    let files = Files::new(POLICY, FLOWS);
+    let warning = "warning: no Node of the inventory is called `nosuch`, so that no label \
+                   selects it; there are: n1\n";
+    let inventory = ["--inventory", "i.yaml", "--node", "nosuch"];
+    std::fs::write(
+        files.0.path().join("f.jsonl"),
+        FLOWS
+            .lines()
+            .next()
+            .unwrap()
+            .replace('}', ",\"direction\":\"ingress\"}"),
+    )
+    .unwrap();
+    for command in [
+        &[
+            "policy",
+            "test",
+            "--flows",
+            "f.jsonl",
+            "--policies",
+            "p.yaml",
+        ][..],
+        &["policy", "list", "p.yaml"],
+        &["policy", "lint", "p.yaml"],
+    ] {
+        let output = files.run(&[command, &inventory].concat());
+        let said = stderr(&output);
+        assert!(said.contains(warning), "{command:?}: {said}");
+        let known = files.run(&[command, &["--inventory", "i.yaml", "--node", "n1"]].concat());
+        assert!(!stderr(&known).contains("warning"), "{command:?}");
+    }
+    let flow = [
+        "trace",
+        "--from",
+        "192.0.2.1",
+        "--to",
+        "10.0.0.10:22",
+        "--policies",
+        "p.yaml",
+    ];
+    let output = files.run(&[&flow[..], &inventory].concat());
+    assert!(
+        stderr(&output).contains("no Node is called `nosuch`"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
 fn failsafe_and_enforcement_are_asked_for() {
     let files = Files::new(POLICY, FLOWS);
     let reasons = |more: &[&str]| -> Vec<Value> {
@@ -165,13 +215,22 @@ fn a_policy_that_is_not_enforced_is_refused() {
 
 #[test]
 fn a_line_that_is_no_flow_is_wrong_usage() {
-    let output = Files::new(POLICY, "{\"src\":1}\n").test(&[]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr(&output).contains("f.jsonl: line 1:"),
-        "{}",
-        stderr(&output)
-    );
+    let files = Files::new(POLICY, FLOWS);
+    for (flows, message) in [
+        (
+            &b"\n{\"dst\":1}\n"[..],
+            "f.jsonl: line 2: missing field `src`\n",
+        ),
+        (
+            &b"\n\n{\"id\":\"\xff\"}\n"[..],
+            "f.jsonl: line 3: not text in the encoding UTF-8\n",
+        ),
+    ] {
+        std::fs::write(files.0.path().join("f.jsonl"), flows).unwrap();
+        let output = files.test(&[]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).ends_with(message), "{}", stderr(&output));
+    }
 }
 
 #[test]

@@ -94,6 +94,31 @@ fn json_is_one_object_a_document() {
 }
 
 #[test]
+fn items_of_a_list_say_which_they_are() {
+    let item = |text: &str| text.trim_end().replace('\n', "\n  ");
+    let text = format!(
+        "{GOOD}---\nkind: List\napiVersion: v1\nitems:\n- {}\n- {}\n",
+        item(GOOD).replace("name: good", "name: other"),
+        item(BAD)
+    );
+    let (_directory, path) = one_file(&text);
+    let ran = validate(&[path], Output::Json);
+    let places: Vec<[Value; 3]> = lines(&ran)
+        .iter()
+        .map(|line| ["document", "item", "name"].map(|key| line[key].clone()))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            [json!(0), Value::Null, json!("good")],
+            [json!(1), json!("items[0]"), json!("other")],
+            [json!(1), json!("items[1]"), json!("bad")],
+        ]
+    );
+    assert!(lines(&ran)[0].get("item").is_none());
+}
+
+#[test]
 fn exit_codes() {
     let code = |text: &str| {
         let (_directory, path) = one_file(text);
@@ -104,6 +129,14 @@ fn exit_codes() {
     assert_eq!(code("apiVersion: v1\nkind: Service\n"), 0);
     assert_eq!(code(""), 0);
     assert_eq!(code("a: [\n"), 3);
+    for list in ["items: []", "items:", "metadata: {}"] {
+        let (_directory, path) = one_file(&format!("kind: List\n{list}\n"));
+        let ran = validate(&[path], Output::Json);
+        assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{list}");
+    }
+    assert_eq!(code("kind: List\nitmes: []\n"), 3);
+    assert_eq!(code("kind: List\nitems: {}\n"), 3);
+    assert_eq!(code("kind: AllowList\nentries: []\n"), 0);
 }
 
 #[test]

@@ -1,39 +1,17 @@
 //! The corpora of acceptance: single documents with their verdicts, and public
 //! policy files. They are not part of the project; `FW_CONFORMANCE` says where
 //! they lie.
-#![allow(clippy::print_stdout, reason = "what is skipped is printed")]
+
+mod common;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fw_ctl::diagnostic::{Diagnostic, Source};
+use common::corpus::corpora;
+use common::source;
+use fw_ctl::diagnostic::Diagnostic;
 use fw_ctl::policy::load::{self, Loaded};
 use fw_ctl::policy::yaml;
-
-/// Where the corpora lie, or `None`, with a line that says so.
-fn corpora() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let place =
-        std::env::var_os("FW_CONFORMANCE").map_or_else(|| root.join("../shared"), PathBuf::from);
-    if place.join("conformance").is_dir() {
-        return Some(place);
-    }
-    let message = format!("skipped: corpora not found at {}", place.display());
-    assert!(
-        std::env::var("FW_KERNEL_TESTS").as_deref() != Ok("require"),
-        "{message}"
-    );
-    println!("{message}");
-    None
-}
-
-fn source(name: &str, text: impl Into<String>) -> Source {
-    Source {
-        name: name.to_owned(),
-        text: text.into(),
-    }
-}
 
 fn load_text(name: &str, text: &str) -> Loaded {
     load::load_sources([source(name, text)])

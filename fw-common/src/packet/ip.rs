@@ -216,7 +216,8 @@ const fn fragment_of(bits: u16, more: u16, id: u32) -> Fragment {
 
 /// Headers that hide the transport header. AH and ESP are protocols of their own to policy.
 #[inline(always)]
-const fn is_extension(next: u8) -> bool {
+#[must_use]
+pub const fn is_extension(next: u8) -> bool {
     matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION)
 }
 

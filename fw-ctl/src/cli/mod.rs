@@ -17,15 +17,19 @@ mod policy_test;
 mod reload;
 mod rules;
 mod status;
+mod table;
 mod trace;
 pub mod validate;
 mod version;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use output::report;
+use output::{Outcome, report, written};
+
+use crate::exit;
 
 /// What stands below every help.
 const EXIT_CODES: &str = "\
@@ -79,8 +83,25 @@ enum Command {
 /// Reads the arguments and does what they say.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match cli.command {
+    let result = match Cli::try_parse() {
+        Ok(cli) => run(cli.command),
+        Err(said) => answer(&said),
+    };
+    ExitCode::from(result.unwrap_or_else(|failure| report(&failure)))
+}
+
+/// Prints help or version on stdout, or what is wrong with the arguments on stderr.
+fn answer(said: &clap::Error) -> Outcome {
+    let printed = said.print();
+    if said.use_stderr() {
+        return Ok(exit::USAGE);
+    }
+    written(printed.and_then(|()| std::io::stdout().flush()))?;
+    Ok(exit::OK)
+}
+
+fn run(command: Command) -> Outcome {
+    match command {
         Command::Daemon(args) => daemon::run(&args),
         Command::Detach(args) => detach::run(&args),
         Command::Status(args) => status::run(&args),
@@ -93,8 +114,7 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Version(args) => version::run(&args),
-    };
-    ExitCode::from(result.unwrap_or_else(|failure| report(&failure)))
+    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::args::{ClientArgs, OutputArgs};
-use super::output::{Format, Outcome, print, print_json, say, warn};
+use super::output::{Format, Outcome, Reader, json, print_on, say, warn};
 use crate::control::client::send;
-use crate::control::protocol::{Reply, Request};
+use crate::control::protocol::{Failure, Reply, Request};
 use crate::exit;
 use crate::observe::json::{Message, flow};
 use crate::observe::text::{drop_line, explanation, policy_verdict};
@@ -57,12 +57,16 @@ enum Verdict {
 /// Prints until one side closes.
 ///
 /// # Errors
-/// When the daemon does not answer.
+/// When the daemon does not answer, or stdout cannot be written.
 pub fn run(args: &Args) -> Outcome {
     for reply in send(&args.client.socket(), &Request::Monitor)? {
         match reply? {
             Reply::Done(_) => say("Listening for events\nPress Ctrl-C to quit"),
-            Reply::Record(record) => show(args, &record)?,
+            Reply::Record(record) => {
+                if show(args, &record)? == Reader::Gone {
+                    break;
+                }
+            }
             Reply::Missed(count) => warn(&format!(
                 "{count} verdicts were missed: they came faster than they could be printed"
             )),
@@ -72,20 +76,21 @@ pub fn run(args: &Args) -> Outcome {
     Ok(exit::OK)
 }
 
-fn show(args: &Args, record: &Record) -> Result<(), crate::control::protocol::Failure> {
+fn show(args: &Args, record: &Record) -> Result<Reader, Failure> {
     for message in messages(args, record) {
-        match (args.output.format, message) {
-            (Format::Json, _) => print_json(&flow(record, message))?,
-            (Format::Table, Message::PolicyVerdict) => {
-                print(&policy_verdict(record, args.numeric))?;
-            }
-            (Format::Table, Message::Drop) => print(&drop_line(record, args.numeric))?,
-        }
+        let mut text = match (args.output.format, message) {
+            (Format::Json, _) => json(&flow(record, message))?,
+            (Format::Table, Message::PolicyVerdict) => policy_verdict(record, args.numeric),
+            (Format::Table, Message::Drop) => drop_line(record, args.numeric),
+        };
         if args.verbose && args.output.format == Format::Table {
-            print(&explanation(record))?;
+            text = format!("{text}\n{}", explanation(record));
+        }
+        if print_on(&text)? == Reader::Gone {
+            return Ok(Reader::Gone);
         }
     }
-    Ok(())
+    Ok(Reader::There)
 }
 
 fn messages(args: &Args, record: &Record) -> Vec<Message> {

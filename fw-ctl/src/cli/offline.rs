@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::output::say;
+use super::output::{say, warn};
 use crate::control::protocol::Failure;
 use crate::diagnostic::Diagnostic;
 use crate::inventory::{self, Inventory};
@@ -39,6 +39,9 @@ impl ClusterArgs {
     }
 }
 
+/// Nodes that are named; more are left out.
+const NAMED: usize = 10;
+
 /// What files say.
 pub(super) struct Files {
     /// Policies in document order.
@@ -48,6 +51,27 @@ pub(super) struct Files {
     pub(super) inventory: Inventory,
     /// Warnings about the files.
     pub(super) warnings: Vec<Diagnostic>,
+}
+
+impl Files {
+    /// Says so when no Node of the inventory has the name: that is no error, since
+    /// `AddressIdentities` say who has an address without any Node, but policies
+    /// select nodes by labels.
+    pub(super) fn warn_without_node(&self, name: &str) {
+        let nodes = &self.inventory.nodes;
+        if nodes.contains_key(name) {
+            return;
+        }
+        let known: Vec<&str> = nodes.keys().map(String::as_str).take(NAMED).collect();
+        let more = if nodes.len() > NAMED { ", …" } else { "" };
+        let known = match known[..] {
+            [] => "it has none".to_owned(),
+            _ => format!("there are: {}{more}", known.join(", ")),
+        };
+        warn(&format!(
+            "no Node of the inventory is called `{name}`, so that no label selects it; {known}"
+        ));
+    }
 }
 
 /// Reads both. Kinds that an inventory has no use for are told on stderr.

@@ -1,11 +1,10 @@
 //! Data goes to stdout, talk to stderr. Colours only where they are wanted
 //! (a terminal, no `NO_COLOR`).
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
-use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use crate::control::protocol::Failure;
@@ -69,14 +68,39 @@ pub fn say(message: &str) {
 /// # Errors
 /// When stdout cannot be written, as on a full disk.
 pub fn print(text: &str) -> Result<(), Failure> {
+    print_on(text).map(|_| ())
+}
+
+/// Like [`print`], for who has more to print: whether anybody still reads.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_on(text: &str) -> Result<Reader, Failure> {
     let mut stdout = anstream::stdout().lock();
-    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
-    match written {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
+    written(writeln!(stdout, "{text}").and_then(|()| stdout.flush()))
+}
+
+/// The other end of stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// It takes what is written.
+    There,
+    /// It has closed the pipe: it has read enough.
+    Gone,
+}
+
+/// What the outcome of writing to stdout means.
+///
+/// # Errors
+/// As [`print`].
+pub fn written(outcome: io::Result<()>) -> Result<Reader, Failure> {
+    match outcome {
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(Failure::new(
             exit::UNREACHABLE,
             format!("cannot write to stdout: {}", why(&error)),
         )),
-        _ => Ok(()),
     }
 }
 
@@ -85,26 +109,16 @@ pub fn print(text: &str) -> Result<(), Failure> {
 /// # Errors
 /// As [`print`].
 pub fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
-    let text = serde_json::to_string(value)
-        .map_err(|error| Failure::new(exit::UNREACHABLE, format!("cannot write JSON: {error}")))?;
-    print(&text)
+    print(&json(value)?)
 }
 
-/// A table without lines, as kubectl prints them.
-#[must_use]
-pub fn table<const N: usize>(
-    header: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
-) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header);
-    for row in rows {
-        table.add_row(row);
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table.trim_fmt()
+/// A value as JSON on one line.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
+    serde_json::to_string(value)
+        .map_err(|error| Failure::new(exit::UNREACHABLE, format!("cannot write JSON: {error}")))
 }
 
 /// Green.

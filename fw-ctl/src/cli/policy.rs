@@ -28,6 +28,6 @@ pub fn run(command: &Command) -> Outcome {
         Command::Test(args) => policy_test::run(args),
         Command::List(args) => policy_list::run(args),
         Command::Lint(args) => policy_lint::run(args),
-        Command::Validate(args) => Ok(validate::run(args)),
+        Command::Validate(args) => validate::run(args),
     }
 }

@@ -37,7 +37,10 @@ pub struct Args {
 /// When files are wrong.
 pub fn run(args: &Args) -> Outcome {
     let files = read(&args.policies, &args.inventory)?;
-    let mut findings = files.warnings;
+    if let Some(node) = &args.node {
+        files.warn_without_node(node);
+    }
+    let mut findings = files.warnings.clone();
     findings.extend(lint(&Input {
         documents: &files.documents,
         groups: &files.groups,

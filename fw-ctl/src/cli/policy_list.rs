@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::args::OutputArgs;
 use super::offline::{Files, read};
-use super::output::{Format, Outcome, print, print_json, table};
+use super::output::{Format, Outcome, print, print_json};
+use super::table::table;
 use crate::exit;
 use crate::inventory::Labels;
 use crate::policy::label::LabelSet;
@@ -43,6 +44,9 @@ pub fn run(args: &Args) -> Outcome {
         return Ok(exit::OK);
     }
     let files = read(&args.policies, &args.inventory)?;
+    if let Some(node) = &args.node {
+        files.warn_without_node(node);
+    }
     let rows = rows(&files, args.node.as_deref());
     match args.output.format {
         Format::Json => {

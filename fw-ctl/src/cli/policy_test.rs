@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::args::OutputArgs;
 use super::offline::{ClusterArgs, read};
-use super::output::{Format, Outcome, bad, good, print, print_json, say, table};
+use super::output::{Format, Outcome, bad, good, print, print_json, say};
+use super::table::table;
 use crate::compile::plan::Mode;
 use crate::compile::{Enforcement, Failsafe, Options};
 use crate::control::protocol::Failure;
@@ -99,6 +100,7 @@ fn verdict(allow: bool) -> &'static str {
 /// When files are wrong, or the engine does not run here.
 pub fn run(args: &Args) -> Outcome {
     let files = read(&args.policies, &args.inventory)?;
+    files.warn_without_node(&args.node);
     let view = files
         .inventory
         .view(&args.node, &Labels::new(), &args.cluster.cluster_name);
@@ -158,11 +160,17 @@ fn options(args: &Args) -> Options {
 
 fn flows(args: &Args, context: &Context) -> Result<Vec<Flow>, Failure> {
     let name = args.flows.display();
-    let text = std::fs::read_to_string(&args.flows).map_err(|error| {
-        Failure::new(exit::USAGE, format!("cannot read {name}: {}", why(&error)))
+    let wrong = |message: String| Failure::new(exit::USAGE, message);
+    let bytes = std::fs::read(&args.flows)
+        .map_err(|error| wrong(format!("cannot read {name}: {}", why(&error))))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let text = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = text.split(|byte| *byte == b'\n').count();
+        wrong(format!(
+            "{name}: line {line}: not text in the encoding UTF-8"
+        ))
     })?;
-    read_flows(&text, &context.identities)
-        .map_err(|error| Failure::new(exit::USAGE, format!("{name}: {error}")))
+    read_flows(&text, &context.identities).map_err(|error| wrong(format!("{name}: {error}")))
 }
 
 fn for_people(flows: &[Flow], judgements: &[Judgement]) -> String {

@@ -3,7 +3,8 @@
 use clap::Args as ClapArgs;
 
 use super::args::{ClientArgs, OutputArgs};
-use super::output::{Format, Outcome, print, print_json, table};
+use super::output::{Format, Outcome, print, print_json};
+use super::table::table;
 use crate::control::client::ask;
 use crate::control::protocol::Request;
 use crate::daemon::status::Rules;

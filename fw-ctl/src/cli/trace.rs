@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args as ClapArgs;
 
 use super::args::{ClientArgs, OutputArgs, PathArgs, load};
-use super::output::{Format, Outcome, bad, good, print, print_json};
+use super::output::{Format, Outcome, bad, good, plain, print, print_json, warn};
 use crate::control::client::ask;
 use crate::control::protocol::{Failure, Flow, Request};
 use crate::daemon::{Inputs, sources};
@@ -90,6 +90,9 @@ fn offline(args: &Args, flow: Flow) -> Result<Trace, Failure> {
     let (inputs, unreadable) = Inputs::read(&loaded.config);
     let compiled = sources::compile(Arc::new(inputs), unreadable)
         .map_err(|wrong| wrong.failure("policies and inventory are refused"))?;
+    for warning in &compiled.warnings {
+        warn(&plain(warning));
+    }
     let local = compiled.node_addresses.iter().copied().collect();
     Ok(trace(compiled.context(&local), flow))
 }

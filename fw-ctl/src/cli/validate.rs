@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::output;
+use super::table::table;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::policy::decode::{Body, Decoded};
 use crate::policy::load::{self, File};
@@ -57,6 +59,8 @@ impl Outcome {
 struct Row {
     file: String,
     document: usize,
+    /// Of an item of a `List`: `items[2]`; else empty.
+    item: String,
     line: usize,
     kind: String,
     name: String,
@@ -64,18 +68,22 @@ struct Row {
     diagnostics: Vec<Diagnostic>,
 }
 
-/// Runs the command and gives the exit code. Colours only where they are wanted.
-#[must_use]
-pub fn run(args: &ValidateArgs) -> u8 {
+/// Runs the command. Colours only where they are wanted.
+///
+/// # Errors
+/// When stdout cannot be written. Who closes the pipe has read enough: the verdict
+/// stands.
+pub fn run(args: &ValidateArgs) -> output::Outcome {
     let mut stdout = anstream::stdout().lock();
     let mut stderr = anstream::stderr().lock();
-    // Who closes the pipe has read enough; the verdict stands either way.
-    let (code, _) = run_to(args, &mut stdout, &mut stderr);
-    code
+    let (code, printed) = run_to(args, &mut stdout, &mut stderr);
+    output::written(printed.and_then(|()| stdout.flush()))?;
+    Ok(code)
 }
 
 /// Like [`run`], with data to `stdout` and talk, in colour, to `stderr`. Gives the
-/// exit code, and whether everything could be written.
+/// exit code, and whether the data could be written; where talk cannot be, nobody
+/// can be told.
 pub fn run_to(
     args: &ValidateArgs,
     stdout: &mut impl Write,
@@ -83,20 +91,20 @@ pub fn run_to(
 ) -> (u8, io::Result<()>) {
     let rows = rows(load::files(&args.paths));
     let rejected = rows.iter().any(|row| row.outcome == Outcome::Reject);
-    let written = match args.output {
+    let printed = match args.output {
         Output::Json => json_lines(&rows, stdout, stderr),
-        Output::Table => table(&rows, stdout, stderr),
+        Output::Table => tabular(&rows, stdout, stderr),
     };
-    (if rejected { INVALID } else { FINE }, written)
+    (if rejected { INVALID } else { FINE }, printed)
 }
 
 /// What is about no place in a text is told on `stderr` as well.
 fn json_lines(rows: &[Row], stdout: &mut impl Write, stderr: &mut impl Write) -> io::Result<()> {
     for row in rows {
-        writeln!(stdout, "{}", row.to_json())?;
         for found in row.diagnostics.iter().filter(|found| found.span.is_none()) {
-            writeln!(stderr, "{}", found.render(true))?;
+            let _ = writeln!(stderr, "{}", found.render(true));
         }
+        writeln!(stdout, "{}", row.to_json())?;
     }
     Ok(())
 }
@@ -110,6 +118,7 @@ fn rows(files: Vec<File>) -> Vec<Row> {
             Err(failure) => rows.push(Row {
                 file: name,
                 document: 0,
+                item: String::new(),
                 line: failure.span.map_or(1, |span| span.line),
                 kind: String::new(),
                 name: String::new(),
@@ -147,6 +156,7 @@ fn row(file: String, object: Decoded, mut diagnostics: Vec<Diagnostic>) -> Row {
     Row {
         file,
         document: object.index,
+        item: object.item,
         line: object.span.line,
         kind: object.kind,
         name: object.name,
@@ -165,7 +175,7 @@ impl Row {
                 .map(Diagnostic::to_json)
                 .collect::<Value>()
         };
-        json!({
+        let mut value = json!({
             "file": self.file,
             "document": self.document,
             "kind": self.kind,
@@ -173,38 +183,37 @@ impl Row {
             "result": self.outcome.name(),
             "errors": all(errors),
             "warnings": all(warnings),
-        })
+        });
+        // All items of a list are of one document.
+        if !self.item.is_empty() {
+            value["item"] = json!(self.item);
+        }
+        value
     }
 }
 
-fn table(rows: &[Row], stdout: &mut impl Write, stderr: &mut impl Write) -> io::Result<()> {
+fn tabular(rows: &[Row], stdout: &mut impl Write, stderr: &mut impl Write) -> io::Result<()> {
     for found in rows.iter().flat_map(|row| &row.diagnostics) {
-        writeln!(stderr, "{}\n", found.render(true))?;
+        let _ = writeln!(stderr, "{}\n", found.render(true));
     }
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["RESULT", "WARNINGS", "KIND", "NAME", "FILE"]);
-    for row in rows {
-        let warnings = row
-            .diagnostics
-            .iter()
-            .filter(|found| !found.is_error())
-            .count();
+    let cells = rows.iter().map(|row| {
+        let warnings = row.diagnostics.iter().filter(|found| !found.is_error());
         let place = if row.line > 1 {
             format!("{}:{}", row.file, row.line)
         } else {
             row.file.clone()
         };
-        table.add_row([
-            row.outcome.name(),
-            &warnings.to_string(),
-            &row.kind,
-            &row.name,
-            &place,
-        ]);
-    }
+        [
+            row.outcome.name().to_owned(),
+            warnings.count().to_string(),
+            row.kind.clone(),
+            row.name.clone(),
+            place,
+        ]
+    });
+    let header = ["RESULT", "WARNINGS", "KIND", "NAME", "FILE"];
     if !rows.is_empty() {
-        writeln!(stdout, "{}", table.trim_fmt())?;
+        writeln!(stdout, "{}", table(header, cells))?;
     }
     let count = |outcome| rows.iter().filter(|row| row.outcome == outcome).count();
     writeln!(

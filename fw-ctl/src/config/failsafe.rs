@@ -82,26 +82,33 @@ impl Serialize for Port {
     }
 }
 
+/// What a port may be.
+const PORT: &str = "a port from 1 to 65535, a range as \"8000-8100\", or \"ssh\"";
+
 struct PortVisitor;
+
+fn no_port<E: de::Error>(written: impl std::fmt::Display) -> E {
+    E::custom(format!("`{written}` is not {PORT}"))
+}
 
 impl Visitor<'_> for PortVisitor {
     type Value = FailsafePorts;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a port from 1 to 65535, a range as \"8000-8100\", or \"ssh\"")
+        f.write_str(PORT)
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<FailsafePorts, E> {
         match u16::try_from(value) {
             Ok(port) if port > 0 => Ok(FailsafePorts::Range(port..=port)),
-            _ => Err(E::invalid_value(de::Unexpected::Unsigned(value), &self)),
+            _ => Err(no_port(value)),
         }
     }
 
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<FailsafePorts, E> {
         match u64::try_from(value) {
             Ok(value) => self.visit_u64(value),
-            Err(_) => Err(E::invalid_value(de::Unexpected::Signed(value), &self)),
+            Err(_) => Err(no_port(value)),
         }
     }
 
@@ -119,7 +126,7 @@ impl Visitor<'_> for PortVisitor {
             Some((first, last)) => Err(E::custom(format!(
                 "the range {first}-{last} is empty: write the smaller port first"
             ))),
-            None => Err(E::invalid_value(de::Unexpected::Str(value), &self)),
+            None => Err(no_port(format_args!("{value:?}"))),
         }
     }
 }
@@ -212,6 +219,11 @@ mod tests {
         assert_eq!(ports("\"ssh\""), Ok(FailsafePorts::Ssh));
         for wrong in ["0", "65536", "-1", "\"sssh\"", "\"9-8\"", "\"0-9\"", "true"] {
             assert!(ports(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["65536", "-1", "\"sssh\""] {
+            let error = ports(wrong).unwrap_err();
+            let expected = format!("`{wrong}` is not a port from 1 to 65535, a range as");
+            assert!(error.contains(&expected), "{error}");
         }
     }
 

@@ -232,3 +232,23 @@ fn a_named_file_must_be_there() {
         "{errors:?}"
     );
 }
+
+#[test]
+fn values_that_mean_nothing_are_refused_where_they_stand() {
+    let dir = Dir::new(&[
+        ("fw-ctl.toml", "[interfaces]\ninclude = [\"[\"]\n"),
+        (
+            "conf.d/10.toml",
+            "[node]\nname = \"a\"\n[node.labels]\n\"a b\" = \"c\"\n",
+        ),
+    ]);
+    let errors = dir.errors();
+    assert!(
+        errors[0].starts_with("2:1 \"[\" matches no interface"),
+        "{errors:?}"
+    );
+    assert!(
+        errors[1].starts_with("3:") && errors[1].contains("\"a b\" is not the key of a label"),
+        "{errors:?}"
+    );
+}

@@ -4,13 +4,17 @@
 mod context;
 mod datapath;
 mod flow;
+mod flow_lines;
 mod judgement;
+mod protocol;
 mod table;
 
 pub use context::Context;
 pub use datapath::Datapath;
-pub use flow::{Flow, FlowError, protocol_number, read_flows};
+pub use flow::Flow;
+pub use flow_lines::{FlowError, read_flows};
 pub use judgement::{Judgement, Reason};
+pub use protocol::{check_protocol, protocol_name, protocol_number};
 pub use table::Table;
 
 use crate::compile::CapacityError;

@@ -31,6 +31,7 @@ mod spec;
 use std::sync::Arc;
 
 use self::cursor::{Decoder, Field, Object};
+pub(crate) use self::names::{is_label_value, is_qualified_name};
 use super::schema::{CidrGroup, PolicyDocument, PolicyKind};
 use super::yaml::Node;
 use crate::diagnostic::{Diagnostic, Severity, Source, Span};
@@ -42,6 +43,8 @@ const API_VERSION: &str = "apiVersion";
 pub struct Decoded {
     /// Number of the document in its text, from 0; the same for all items of a `List`.
     pub index: usize,
+    /// Of an item of a `List`, which one: `items[2]`; else empty.
+    pub item: String,
     /// Where the object begins.
     pub span: Span,
     /// Its `kind`, empty if it has none.
@@ -111,20 +114,23 @@ fn decode_into(
             .and_then(|metadata| metadata.get("name")),
     );
 
-    if let (Some(item_kind), Some(items)) = (
-        kind.strip_suffix("List"),
-        node.get("items").and_then(Node::items),
-    ) {
-        let item_kind = (!item_kind.is_empty()).then_some(item_kind);
-        for (i, item) in items.iter().enumerate() {
-            decode_into(
-                decoded,
-                source,
+    if let Some(items) = list_items(&mut cx, &at, &kind) {
+        let diagnostics = cx.finish();
+        if !diagnostics.is_empty() {
+            decoded.push(Decoded {
                 index,
-                item,
-                &format!("{prefix}items[{i}]."),
-                item_kind,
-            );
+                item: prefix.trim_end_matches('.').to_owned(),
+                span: node.span,
+                kind: kind.clone(),
+                name,
+                body: Body::Invalid,
+                diagnostics,
+            });
+        }
+        let item_kind = kind.strip_suffix("List").filter(|kind| !kind.is_empty());
+        for (i, item) in items.iter().enumerate() {
+            let prefix = format!("{prefix}items[{i}].");
+            decode_into(decoded, source, index, item, &prefix, item_kind);
         }
         return;
     }
@@ -134,6 +140,7 @@ fn decode_into(
     let body = body.filter(|_| !cx.has_errors()).unwrap_or(Body::Invalid);
     decoded.push(Decoded {
         index,
+        item: prefix.trim_end_matches('.').to_owned(),
         span: node.span,
         kind,
         name,
@@ -196,6 +203,22 @@ fn body(
     }
 }
 
+/// The items, if this is a list of objects: of the kind `List`, or of one that ends
+/// so and has `items`. Null and absent are the empty list, as for Kubernetes; a
+/// misspelt `items` is an error, lest a file of policies be taken for an empty one.
+fn list_items<'n>(cx: &mut Decoder, at: &Field<'n>, kind: &str) -> Option<&'n [Node]> {
+    let typed = kind.ends_with("List") && at.node.get("items").is_some();
+    if kind != "List" && !typed {
+        return None;
+    }
+    let object = cx.object(at, &[API_VERSION, "kind", "metadata", "items"])?;
+    let Some(items) = object.get("items") else {
+        return Some(&[]);
+    };
+    cx.list(&items);
+    Some(items.node.items().unwrap_or_default())
+}
+
 /// A kind that is not ours, unless it looks like one of ours misspelt.
 fn other(cx: &mut Decoder, object: &Object<'_>, kind: &str, known: [&str; 3]) -> Option<Body> {
     let version = object.get("apiVersion");
@@ -246,7 +269,8 @@ fn object_fields<'k>(object: &Object<'k>, more: &[&'k str]) -> Vec<&'k str> {
     let mut known = vec![API_VERSION, "kind", "metadata", "status"];
     known.extend(more);
     let written = object.entries().iter().map(|(key, _)| key.value.as_str());
-    known.extend(written.filter(|key| key.eq_ignore_ascii_case(API_VERSION)));
+    known
+        .extend(written.filter(|key| *key != API_VERSION && key.eq_ignore_ascii_case(API_VERSION)));
     known
 }
 

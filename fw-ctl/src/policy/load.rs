@@ -137,11 +137,15 @@ pub fn duplicates(files: &[File]) -> Vec<(usize, Diagnostic)> {
             if Arc::ptr_eq(source, &file.source) && span == object.span {
                 continue;
             }
+            let path = match object.item.as_str() {
+                "" => "metadata.name".to_owned(),
+                item => format!("{item}.metadata.name"),
+            };
             let mut error = Diagnostic::new(
                 Severity::Error,
                 &file.source,
                 Some(object.span),
-                "metadata.name",
+                &path,
                 format!("there are two objects {} {name:?}", object.kind),
             );
             error

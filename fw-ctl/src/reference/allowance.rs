@@ -75,8 +75,7 @@ fn allows(builtin: Builtin, flow: &Flow) -> bool {
 }
 
 /// Multicast, or the limited broadcast of IPv4 (RFC 919).
-#[must_use]
-pub fn is_group(address: IpAddr) -> bool {
+fn is_group(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
         IpAddr::V6(v6) => v6.is_multicast(),

@@ -17,7 +17,7 @@ use crate::engine::{Context, Engine, EngineError, Flow, Judgement, Reason};
 use crate::policy::schema::{Item, PolicyDocument, Spec, Subject};
 use item::Peer;
 
-pub use allowance::{builtin_name, is_group};
+pub use allowance::builtin_name;
 
 /// Judges flows by the documents themselves.
 pub struct Reference {

@@ -3,21 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-/// Protocols by name; others by number.
-const PROTOCOLS: [(&str, u8); 12] = [
-    ("tcp", 6),
-    ("udp", 17),
-    ("sctp", 132),
-    ("icmp", 1),
-    ("icmpv6", 58),
-    ("vrrp", 112),
-    ("igmp", 2),
-    ("gre", 47),
-    ("ipip", 4),
-    ("ipv6", 41),
-    ("esp", 50),
-    ("ah", 51),
-];
+use crate::engine::{check_protocol, protocol_name, protocol_number};
+
 const TCP: u8 = 6;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
@@ -62,7 +49,7 @@ impl FromStr for To {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (place, protocol) = match text.rsplit_once('/') {
-            Some((place, name)) => (place, protocol(name)?),
+            Some((place, name)) => (place, protocol_number(name)?),
             None => (text, TCP),
         };
         let (address, port) = socket(place)?;
@@ -77,9 +64,7 @@ impl FromStr for To {
             (Some(_), _) => return Err("this protocol has no ports".into()),
             (None, _) => 0,
         };
-        if (protocol == ICMP && address.is_ipv6()) || (protocol == ICMPV6 && address.is_ipv4()) {
-            return Err("icmp goes with IPv4, icmpv6 with IPv6".into());
-        }
+        check_protocol(protocol, address)?;
         Ok(Self {
             address,
             port,
@@ -93,21 +78,6 @@ fn icmp_type(written: Option<u16>, default: u16) -> Result<u16, String> {
         wrong @ 256.. => Err(format!("{wrong} is no ICMP type: they run from 0 to 255")),
         icmp_type => Ok(icmp_type),
     }
-}
-
-fn protocol(name: &str) -> Result<u8, String> {
-    PROTOCOLS
-        .iter()
-        .find(|row| row.0.eq_ignore_ascii_case(name))
-        .map(|row| row.1)
-        .or_else(|| name.parse().ok())
-        .ok_or_else(|| {
-            let names: Vec<_> = PROTOCOLS.iter().map(|row| row.0).collect();
-            format!(
-                "unknown protocol `{name}`; one of {}, or a number",
-                names.join(", ")
-            )
-        })
 }
 
 /// `10.0.0.1`, `10.0.0.1:22`, `fd00::1`, `[fd00::1]`, `[fd00::1]:22`.
@@ -127,14 +97,10 @@ fn socket(text: &str) -> Result<(IpAddr, Option<u16>), String> {
 /// `443/tcp`, `icmp type 8`, `vrrp`, `protocol 89`.
 #[must_use]
 pub fn service_name(protocol: u8, port: u16) -> String {
-    let name = PROTOCOLS
-        .iter()
-        .find(|row| row.1 == protocol)
-        .map(|row| row.0);
-    match (name, protocol) {
+    match (protocol_name(protocol), protocol) {
         (Some(name), 6 | 17 | 132) => format!("{port}/{name}"),
         (Some(name), ICMP | ICMPV6) => format!("{name} type {port}"),
-        (Some(name), _) => name.to_owned(),
+        (Some(name), _) => name,
         (None, _) => format!("protocol {protocol}"),
     }
 }
@@ -170,6 +136,7 @@ mod tests {
             "10.0.0.1:300/icmp",
             "10.0.0.1/icmpv6",
             "fd00::1/icmp",
+            "fd00::1/44",
             "10.0.0.1:5/vrrp",
             "10.0.0.1:70000/tcp",
         ] {

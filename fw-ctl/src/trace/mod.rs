@@ -4,20 +4,21 @@
 //! peer, service, verdict. The verdict is looked up in the plan, as the kernel
 //! does; the rules that were candidates come from the rules behind it.
 
-mod builtin;
 mod flow;
 
 use std::net::IpAddr;
 
-use fw_common::wire::{Direction, VerdictWord};
+use fw_common::wire::{BUILTINS, Direction, VerdictWord};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::compile::plan::{Mode, Plan, PlanRule};
 use crate::control::protocol::Flow;
+use crate::engine;
 use crate::netlink::LocalAddresses;
 use crate::observe::{Identify, Numbered};
-use crate::policy::rules::{CidrMatchMode, ICMP, ICMPV6, PORT_PROTOCOLS, Rule, RuleSet, Service};
+use crate::policy::rules::{CidrMatchMode, ICMP, ICMPV6, Rule, RuleSet, Service};
+use crate::reference::builtin_name;
 pub use flow::{From, To};
 
 /// Version of the JSON.
@@ -136,17 +137,14 @@ impl Tracer<'_> {
         };
         self.direction = Some(direction);
         let plan = self.context.plan;
-        if let Some(found) = builtin::matching(&self.flow, direction, plan.builtins) {
-            self.step("built-in", found);
+        let judged = judged(&self.flow, direction);
+        if let Some(name) = builtin_name(plan.builtins, &judged) {
+            self.step("built-in", described(name));
             self.step("verdict", "allowed by a built-in, before any policy");
             return true;
         }
         self.step("built-in", "none fits");
-        let peer = match direction {
-            Direction::Ingress => self.flow.source,
-            Direction::Egress => self.flow.destination,
-        };
-        let service = service(&self.flow);
+        let (peer, service) = (judged.peer(), judged.service());
         let word = plan.lookup(direction, peer, service);
         let rule = plan.rule(word);
         self.rule = Some(DecidingRule {
@@ -239,18 +237,35 @@ impl Tracer<'_> {
     }
 }
 
-fn service(flow: &Flow) -> Service {
+/// The flow as engines judge it. It names an ICMP type but no code: code 0 is
+/// meant, so that the built-in for code 4 of type 3 fits none.
+fn judged(flow: &Flow, direction: Direction) -> engine::Flow {
+    let icmp = [ICMP, ICMPV6].contains(&flow.protocol);
     // A type is checked to be below 256 where it is read.
     let icmp_type = u8::try_from(flow.destination_port).unwrap_or(u8::MAX);
-    match flow.protocol {
-        ICMP => Service::Icmp(icmp_type),
-        ICMPV6 => Service::Icmpv6(icmp_type),
-        protocol if PORT_PROTOCOLS.contains(&protocol) => Service::Port {
-            protocol,
-            port: flow.destination_port,
-        },
-        protocol => Service::Protocol(protocol),
+    let port = |port| if icmp { 0 } else { port };
+    engine::Flow {
+        id: String::new(),
+        source: flow.source,
+        destination: flow.destination,
+        protocol: flow.protocol,
+        source_port: port(flow.source_port),
+        destination_port: port(flow.destination_port),
+        icmp_type: if icmp { icmp_type } else { 0 },
+        icmp_code: 0,
+        vlan: None,
+        direction,
+        expect: None,
     }
+}
+
+/// `dhcp-v4: what it lets pass`.
+fn described(builtin: &str) -> String {
+    let what = BUILTINS.iter().find(|row| row.1 == builtin);
+    what.map_or_else(
+        || builtin.to_owned(),
+        |(_, name, what)| format!("{name}: {what}"),
+    )
 }
 
 fn verdict(word: VerdictWord, rule: &PlanRule, mode: Mode) -> String {

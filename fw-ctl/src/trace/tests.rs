@@ -130,7 +130,7 @@ fn every_way_through() {
     let failsafe = "allowed by a failsafe entry, before any policy";
     let builtin = "allowed by a built-in, before any policy";
     let office = "allowed: ingress[1] of host (host.yaml:14)";
-    let table: [Row; 12] = [
+    let table: [Row; 13] = [
         (
             "198.51.100.1",
             "10.0.0.1",
@@ -153,6 +153,8 @@ fn every_way_through() {
         ("198.51.100.1", "10.0.0.1", 17, (67, 68), "allow", builtin),
         ("fd00::2", "fd00::1", 58, (0, 135), "allow", builtin),
         ("fd00::2", "fd00::1", 58, (0, 128), "deny", denied),
+        // Only code 4 of it is a built-in.
+        ("198.51.100.1", "10.0.0.1", 1, (0, 3), "deny", denied),
         (
             "10.0.0.1",
             "192.0.2.1",

@@ -9,45 +9,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use sandbox::{
-    DaemonFiles, Error, Family, FwCtl, Lab, Monitor, Result, Servers, Service, Settings, inventory,
-    tcp, udp,
+    DaemonFiles, Error, Family, FwCtl, Lab, Monitor, Result, Servers, Settings, inventory,
 };
 
 use crate::{Arguments, Xdp};
 use phase::Phase;
-
-/// What listens on the node, whether or not policy lets anybody reach it.
-const NODE_SERVICES: [Service; 17] = [
-    tcp(22),
-    tcp(80),
-    tcp(443),
-    tcp(2379),
-    tcp(2380),
-    tcp(4240),
-    tcp(6443),
-    tcp(9345),
-    tcp(10250),
-    tcp(30080),
-    udp(53),
-    udp(8472),
-    udp(51820),
-    // Ports that nothing allows, for packets that look like answers.
-    udp(row::UNSOLICITED),
-    tcp(row::UNSOLICITED),
-    udp(row::UNSOLICITED + 1),
-    tcp(row::UNSOLICITED + 1),
-];
-/// What listens on the peers, for the connections of the node itself.
-const PEER_SERVICES: [Service; 8] = [
-    tcp(22),
-    tcp(25),
-    tcp(53),
-    tcp(443),
-    tcp(6443),
-    udp(53),
-    udp(123),
-    udp(8472),
-];
+use row::Row;
 
 /// Runs everything; whether every row agreed.
 ///
@@ -57,17 +24,17 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let policies = absolute(&arguments.policies)?;
     let begin = Instant::now();
     let lab = Lab::new()?;
-    let _servers = start_servers(&lab)?;
+    let rows = row::rows(&lab);
+    let _servers = start_servers(&lab, &rows)?;
     let fw_ctl = configure(&lab, arguments, &policies)?;
     anstream::println!("{}", introduction(&lab, begin.elapsed()));
 
-    let rows = row::rows(&lab);
     let answers = policy::ask_reference(&fw_ctl, &rows)?;
 
     let daemon = fw_ctl.start()?;
     check_attached(&fw_ctl, arguments.xdp)?;
     let mut wrong = Vec::new();
-    for phase in [Phase::Audit, Phase::Enforce] {
+    for phase in Phase::ALL {
         if phase == Phase::Enforce {
             fw_ctl.must(&["mode", "enforce"])?;
         }
@@ -98,12 +65,13 @@ fn absolute(path: &std::path::Path) -> Result<PathBuf> {
         .map_err(Error::io(format!("find {}", path.display())))
 }
 
-fn start_servers(lab: &Lab) -> Result<Vec<Servers>> {
-    let mut servers = vec![Servers::start(&lab.node, &NODE_SERVICES)?];
-    for peer in [&lab.jump, &lab.node2, &lab.stranger] {
-        servers.push(Servers::start(peer, &PEER_SERVICES)?);
-    }
-    Ok(servers)
+/// Whatever a row wants is served, whether or not policy lets anybody reach it: what
+/// gets no answer was stopped on its way.
+fn start_servers(lab: &Lab, rows: &[Row]) -> Result<Vec<Servers>> {
+    [&lab.node, &lab.jump, &lab.node2, &lab.stranger]
+        .into_iter()
+        .map(|host| Servers::start(host, &row::wanted_of(host, rows)))
+        .collect()
 }
 
 fn configure(lab: &Lab, arguments: &Arguments, policies: &std::path::Path) -> Result<FwCtl> {

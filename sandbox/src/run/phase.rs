@@ -25,6 +25,9 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// In the order in which they are run.
+    pub const ALL: [Self; 2] = [Self::Audit, Self::Enforce];
+
     /// As in the configuration.
     #[must_use]
     pub fn mode(self) -> &'static str {
@@ -34,7 +37,9 @@ impl Phase {
         }
     }
 
-    fn number(self) -> u16 {
+    /// From 0, in that order.
+    #[must_use]
+    pub fn number(self) -> u16 {
         self as u16
     }
 

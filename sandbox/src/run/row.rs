@@ -1,12 +1,15 @@
 //! The connections that are made, one a row of the table.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use sandbox::{Family, Host, Lab, Protocol, ping};
+use sandbox::{Family, Host, Lab, Protocol, Service, ping};
+
+use super::phase::Phase;
 
 /// A port of the node that nothing allows, and that an answer could go to; the next
 /// one is for the second phase.
-pub const UNSOLICITED: u16 = 40_053;
+const UNSOLICITED: u16 = 40_053;
 
 /// First source port of the rows; each phase has a thousand of its own.
 const FIRST_PORT: u16 = 41_000;
@@ -97,7 +100,7 @@ impl Row {
     #[must_use]
     pub fn service(&self) -> String {
         let service = match self.what {
-            What::Port(protocol, port) => sandbox::Service { protocol, port }.to_string(),
+            What::Port(protocol, port) => Service { protocol, port }.to_string(),
             What::Ping => "ping".to_owned(),
         };
         let source = match self.fixed_source {
@@ -136,6 +139,22 @@ impl Row {
         }
         flow
     }
+}
+
+/// What must listen on a host, so that the rows of every phase get an answer unless
+/// the firewall is in their way.
+#[must_use]
+pub fn wanted_of(host: &Host, rows: &[Row]) -> Vec<Service> {
+    let mut services = BTreeSet::new();
+    for row in rows.iter().filter(|row| row.to.name == host.name) {
+        if let What::Port(protocol, _) = row.what {
+            services.extend(Phase::ALL.map(|phase| Service {
+                protocol,
+                port: row.destination(phase.number()).port(),
+            }));
+        }
+    }
+    services.into_iter().collect()
 }
 
 /// All rows, each in both families.

@@ -117,8 +117,9 @@ fn reboot(fixture: &mut Fixture) {
     let status = rm.args(["-rf", "/sys/fs/bpf/fw-ctl"]).status().unwrap();
     assert!(status.success());
     let (from, node) = (&fixture.lab.stranger.namespace, &fixture.lab.node);
-    let other = probe::tcp(from, None, node.socket(Family::V4, 7001));
-    assert_eq!(other, Outcome::Answered, "nothing filters");
+    // The kernel lets go of links some time after their pins have been removed.
+    let open = || probe::tcp(from, None, node.socket(Family::V4, 7001)) == Outcome::Answered;
+    assert!((0..5).any(|_| open()), "nothing filters");
     fixture.restart_daemon();
 }
 

@@ -176,9 +176,11 @@ fn parse(text: &str) -> Result<IpNet, NoPrefix> {
     if let IpAddr::V6(v6) = ip
         && address.contains('.')
     {
-        let help = v6
-            .to_ipv4_mapped()
-            .map(|v4| format!("write it as IPv4: {v4}/32"));
+        // The first 96 of its bits say that it is mapped (RFC 4291 §2.5.5.2).
+        let v4_bits = bits.parse::<u8>().ok().filter(|bits| *bits <= 128);
+        let v4_bits = v4_bits.and_then(|bits| bits.checked_sub(96));
+        let help = v6.to_ipv4_mapped().zip(v4_bits);
+        let help = help.map(|(v4, v4_bits)| format!("write it as IPv4: {v4}/{v4_bits}"));
         return Err(no_prefix(
             "an IPv6 address with an IPv4 part is not taken",
             help,
@@ -342,6 +344,12 @@ mod tests {
         assert_eq!(help("fe80::%eth0/64"), "write fe80::/64");
         assert_eq!(help("10.0.0.0/08"), "write 10.0.0.0/8");
         assert_eq!(help("010.0.0.0/8"), "write 10.0.0.0");
-        assert_eq!(help("::ffff:10.0.0.0/104"), "write it as IPv4: 10.0.0.0/32");
+        let mapped = |bits| help(&format!("::ffff:203.0.113.0/{bits}"));
+        assert_eq!(mapped("120"), "write it as IPv4: 203.0.113.0/24");
+        assert_eq!(mapped("128"), "write it as IPv4: 203.0.113.0/32");
+        assert_eq!(mapped("96"), "write it as IPv4: 203.0.113.0/0");
+        for bits in ["95", "129", "", "x"] {
+            assert_eq!(mapped(bits), "", "{bits}");
+        }
     }
 }

@@ -311,20 +311,37 @@ impl Decoder {
         bounds: std::ops::RangeInclusive<i64>,
     ) -> Option<i64> {
         let Some(value) = at.node.as_int() else {
-            let text = at.node.as_str().is_some();
-            let found = self.wrong_type(at, "a whole number");
-            if text {
-                found.help("write it without quotes");
+            match at.node.kind {
+                // Beyond what a whole number holds here, and beyond any bounds.
+                Kind::Float(huge) if huge.is_finite() && huge.fract() == 0.0 => {
+                    self.out_of_range(at, &bounds);
+                }
+                Kind::Float(_) => {
+                    let written = self.written(at.span()).to_owned();
+                    self.error(at, format!("must be a whole number, not {written}"));
+                }
+                Kind::Str(_) => {
+                    self.wrong_type(at, "a whole number")
+                        .help("write it without quotes");
+                }
+                _ => {
+                    self.wrong_type(at, "a whole number");
+                }
             }
             return None;
         };
         self.warn_ambiguous_int(at, value);
         if !bounds.contains(&value) {
-            self.error(at, format!("{value} is out of range"))
-                .help(format!("between {} and {}", bounds.start(), bounds.end()));
+            self.out_of_range(at, &bounds);
             return None;
         }
         Some(value)
+    }
+
+    fn out_of_range(&mut self, at: &Field<'_>, bounds: &std::ops::RangeInclusive<i64>) {
+        let written = self.written(at.span()).to_owned();
+        self.error(at, format!("{written} is out of range"))
+            .help(format!("between {} and {}", bounds.start(), bounds.end()));
     }
 
     /// Warns of a number that is another one in YAML 1.2.

@@ -11,12 +11,12 @@ fn is_qualified_part(text: &str) -> bool {
 }
 
 /// The value of a label: empty, or at most 63 characters.
-pub(super) fn is_label_value(text: &str) -> bool {
+pub(crate) fn is_label_value(text: &str) -> bool {
     text.is_empty() || is_qualified_part(text)
 }
 
 /// The key of a label or annotation: a name, or a DNS subdomain, `/` and a name.
-pub(super) fn is_qualified_name(text: &str) -> bool {
+pub(crate) fn is_qualified_name(text: &str) -> bool {
     match text.split_once('/') {
         Some((prefix, name)) => is_dns_subdomain(prefix) && is_qualified_part(name),
         None => is_qualified_part(text),

@@ -30,7 +30,7 @@ pub(super) fn label_selector(
         Severity::Warning
     };
     cx.unknown_fields(&object, &FIELDS, severity);
-    Some(requirements(cx, &object, &parse_key))
+    Some(requirements(cx, &object, &LabelKey::parse))
 }
 
 /// Reads a selector over the labels of `CiliumCIDRGroup`s: Cilium puts the source
@@ -155,19 +155,6 @@ fn expression(
         operator,
         span: at.span(),
     })
-}
-
-/// `source:key`, `$host` for `reserved:host`, or a bare key for any source.
-fn parse_key(text: &str) -> LabelKey {
-    let (source, key) = match text.strip_prefix('$') {
-        Some(key) => ("reserved", key),
-        None => text.split_once(':').unwrap_or(("", text)),
-    };
-    let source = if source.is_empty() { "any" } else { source };
-    LabelKey {
-        source: source.to_owned(),
-        key: key.to_owned(),
-    }
 }
 
 /// Cilium writes the source before the key with a dot, and asks Kubernetes whether

@@ -212,6 +212,16 @@ fn budget_words(breach: &BudgetBreach, limits: &Limits) -> (String, Option<Strin
 
 /// A message of the scanner, with what usually causes it.
 fn syntax_words(message: &str) -> (String, Option<String>) {
+    if message.contains("<document start>") {
+        return (
+            "something follows the end of the object".to_owned(),
+            Some(
+                "between two objects stands a line `---`, in a file of JSON too; or make them \
+                 the `items` of a `kind: List`"
+                    .to_owned(),
+            ),
+        );
+    }
     let help = if message.contains("quoted scalar") {
         Some("is the quote missing that ends the text?")
     } else if message.contains("':'") {

@@ -11,60 +11,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fw_common::wire::{Builtin, Direction};
-use fw_ctl::compile::plan::{Mode, Plan};
-use fw_ctl::compile::{Enforcement, Options, compile};
-use fw_ctl::diagnostic::{Source, Span};
+use bench::{allowing, cidr};
+use fw_common::wire::Direction;
+use fw_ctl::compile::plan::Plan;
+use fw_ctl::diagnostic::Span;
 use fw_ctl::inventory::Identities;
 use fw_ctl::policy::label::{K8S, Label, LabelKey, LabelSet};
-use fw_ctl::policy::rules::{
-    CidrBlock, CidrMatchMode, Origin, PeerSelector, Peers, Rule, RuleSet, Service, ServiceRange,
-    Services,
-};
+use fw_ctl::policy::rules::{PeerSelector, Peers, RuleSet, Service};
 use fw_ctl::policy::schema::{LabelSelector, Operator, Requirement};
 
 /// What an unoptimised build on a busy machine may take; the work of a naive
 /// compiler (100 million trials of a selector) takes far longer there.
 const LIMIT: Duration = Duration::from_mins(1);
 
-fn rules(list: impl IntoIterator<Item = (Peers, u16)>) -> RuleSet {
-    let source = Arc::new(Source {
-        name: "p.yaml".to_owned(),
-        text: String::new(),
-    });
-    let mut set = RuleSet::default();
-    let direction = &mut set.directions[0];
-    for (i, (peers, port)) in list.into_iter().enumerate() {
-        direction.rules.push(Rule {
-            deny: false,
-            peers,
-            services: Services::Only(vec![ServiceRange::Ports {
-                protocol: 6,
-                first: port,
-                last: port,
-            }]),
-            origin: Origin {
-                policy: "p".into(),
-                rule: format!("ingress[{i}]"),
-                source: Arc::clone(&source),
-                span: Span::default(),
-            },
-        });
-    }
-    direction.default_deny = direction.rules.first().map(|rule| rule.origin.clone());
-    set
-}
-
 fn timed(rules: &RuleSet, identities: &Identities) -> Plan {
-    let options = Options {
-        mode: Mode::Enforce,
-        builtins: Builtin::ALL,
-        enforcement: Enforcement::Default,
-        cidr_match_mode: CidrMatchMode::World,
-        failsafe: Vec::new(),
-    };
     let start = Instant::now();
-    let plan = compile(rules, identities, &options).unwrap();
+    let plan = bench::plan(rules, identities);
     let took = start.elapsed();
     println!("{plan}: {took:?}");
     assert!(took < LIMIT, "{took:?}");
@@ -113,7 +75,7 @@ fn ten_thousand_rules_and_ten_thousand_pods() {
         let port = 1_000 + u16::try_from(n / APPS).unwrap();
         (Peers::Only(vec![selector(n % APPS)]), port)
     });
-    let plan = timed(&rules(list), &identities);
+    let plan = timed(&allowing(list), &identities);
     assert_eq!(plan.rows, APPS + 1);
     assert_eq!(decides(&plan, address(7_042), 1_003), Some("ingress[1542]"));
     assert_eq!(decides(&plan, address(7_042), 1_020), None);
@@ -121,17 +83,13 @@ fn ten_thousand_rules_and_ten_thousand_pods() {
 }
 
 fn block(n: u32) -> PeerSelector {
-    let address = std::net::IpAddr::from(address(n * 2));
-    PeerSelector::Cidr(CidrBlock {
-        cidr: address.into(),
-        except: Vec::new(),
-    })
+    cidr(std::net::IpAddr::from(address(n * 2)).into())
 }
 
 #[test]
 fn ten_thousand_rules_with_a_prefix_each() {
     let list = (0..10_000).map(|n| (Peers::Only(vec![block(n)]), 22));
-    let plan = timed(&rules(list), &Identities::default());
+    let plan = timed(&allowing(list), &Identities::default());
     assert_eq!((plan.rows, plan.directions[0].columns), (10_001, 2));
     assert_eq!(decides(&plan, address(2 * 77), 22), Some("ingress[77]"));
     assert_eq!(decides(&plan, address(2 * 77 + 1), 22), None);
@@ -140,7 +98,7 @@ fn ten_thousand_rules_with_a_prefix_each() {
 #[test]
 fn one_rule_with_a_hundred_thousand_prefixes() {
     let all = Peers::Only((0..100_000).map(block).collect());
-    let plan = timed(&rules([(all, 22)]), &Identities::default());
+    let plan = timed(&allowing([(all, 22)]), &Identities::default());
     assert_eq!(plan.rows, 2);
     assert_eq!(plan.peers.len(), 100_002);
     assert_eq!(decides(&plan, address(2 * 99_999), 22), Some("ingress[0]"));
