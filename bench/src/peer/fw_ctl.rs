@@ -28,8 +28,8 @@ pub fn install(
     if let Rules::Host { egress, .. } = rules {
         copy_policies(&means.policies, &files.policies, egress)?;
     }
-    if let Some(policy) = rules::policy(rules) {
-        write(&files.policies.join("bench.yaml"), &policy)?;
+    for (number, policy) in rules::policies(rules).iter().enumerate() {
+        write(&files.policies.join(format!("bench-{number}.yaml")), policy)?;
     }
     write(&files.inventory.join("cluster.yaml"), &inventory::rke2(lab))?;
     if let Rules::Blocklist(_) = rules {

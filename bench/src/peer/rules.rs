@@ -248,19 +248,27 @@ pub fn ipset(blocklist: Blocklist, list: &[IpNet]) -> String {
     text
 }
 
-/// Policies beside those of the directory that the host's come from, as YAML.
+/// Rules in one file: `fw-ctl` bounds what a single file may hold.
+const RULES_IN_A_FILE: usize = 2_000;
+
+/// Policies beside those of the directory that the host's come from: files of YAML.
 #[must_use]
-pub fn policy(rules: Rules) -> Option<String> {
-    let head = "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\n\
-                metadata: {name: bench}\nspec:\n  nodeSelector: {}\n";
+pub fn policies(rules: Rules) -> Vec<String> {
+    let head = |number: usize| {
+        format!(
+            "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\n\
+             metadata: {{name: bench-{number}}}\nspec:\n  nodeSelector: {{}}\n"
+        )
+    };
     match rules {
-        Rules::Host { open_udp: false, .. } => None,
-        Rules::Host { .. } => Some(format!(
-            "{head}  ingress:\n  - fromEntities: [all]\n    toPorts:\n    \
-             - ports: [{{port: \"{OPEN_UDP}\", protocol: UDP}}]\n"
-        )),
+        Rules::Host { open_udp: false, .. } => Vec::new(),
+        Rules::Host { .. } => vec![format!(
+            "{}  ingress:\n  - fromEntities: [all]\n    toPorts:\n    \
+             - ports: [{{port: \"{OPEN_UDP}\", protocol: UDP}}]\n",
+            head(0)
+        )],
         Rules::Many(count) => {
-            let rules: String = networks(count)
+            let rules: Vec<_> = networks(count)
                 .map(|network| {
                     format!(
                         "  - fromCIDR: [{network}]\n    toPorts:\n    \
@@ -268,12 +276,17 @@ pub fn policy(rules: Rules) -> Option<String> {
                     )
                 })
                 .collect();
-            Some(format!("{head}  ingress:\n{rules}"))
+            rules
+                .chunks(RULES_IN_A_FILE)
+                .enumerate()
+                .map(|(number, rules)| format!("{}  ingress:\n{}", head(number), rules.concat()))
+                .collect()
         }
-        Rules::Blocklist(_) => Some(format!(
-            "{head}  ingressDeny:\n  - fromCIDRSet:\n    - cidrGroupRef: blocklist\n  \
-             ingress:\n  - fromEntities: [all]\n"
-        )),
+        Rules::Blocklist(_) => vec![format!(
+            "{}  ingressDeny:\n  - fromCIDRSet:\n    - cidrGroupRef: blocklist\n  \
+             ingress:\n  - fromEntities: [all]\n",
+            head(0)
+        )],
     }
 }
 
@@ -313,9 +326,10 @@ mod tests {
 
     #[test]
     fn rules_that_are_many_are_as_many() {
-        let policy = policy(Rules::Many(1_000)).unwrap();
-        assert_eq!(policy.matches("fromCIDR").count(), 1_000);
-        assert!(policy.contains("10.3.231.0/24"));
+        let policies = policies(Rules::Many(10_000));
+        assert_eq!(policies.len(), 5);
+        assert_eq!(policies.concat().matches("fromCIDR").count(), 10_000);
+        assert!(policies[0].contains("10.3.231.0/24"));
         let text = nft(Rules::Many(1_000), &[], false);
         assert_eq!(text.matches("ip saddr").count(), 1_000);
     }

@@ -8,6 +8,7 @@
 
 mod agreement;
 mod attach;
+mod budget;
 mod install;
 mod network;
 mod support;
