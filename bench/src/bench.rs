@@ -64,7 +64,10 @@ pub fn run(plan: &Plan, mut write: impl FnMut(&Line) -> Result<()>) -> Result<()
         .filter(|peer| peer.missing(&plan.means).is_none())
         .collect();
     for round in 0..plan.rounds {
-        for group in plan.scenarios.chunk_by(|one, other| one.rules == other.rules) {
+        for group in plan
+            .scenarios
+            .chunk_by(|one, other| one.rules == other.rules)
+        {
             let rules = group[0].rules;
             let mut alone = BTreeMap::new();
             for &peer in &peers {
@@ -74,7 +77,8 @@ pub fn run(plan: &Plan, mut write: impl FnMut(&Line) -> Result<()>) -> Result<()
                     && rules == PING_PONG_RULES
                     && peer != Peer::XdpDrop
                     && peer.enforces(rules);
-                if (concerned.is_empty() && !measures_latency) || failed.contains_key(&(peer, rules))
+                if (concerned.is_empty() && !measures_latency)
+                    || failed.contains_key(&(peer, rules))
                 {
                     continue;
                 }

@@ -39,7 +39,8 @@ pub fn ping_pong(lab: &Lab, port: u16, duration: Duration) -> Result<Histogram<u
     let (mut accepted, _) = listener.accept().map_err(broken("accept"))?;
     for end in [&stream, &accepted] {
         end.set_nodelay(true).map_err(broken("set up"))?;
-        end.set_read_timeout(Some(PATIENCE)).map_err(broken("set up"))?;
+        end.set_read_timeout(Some(PATIENCE))
+            .map_err(broken("set up"))?;
     }
     let measured = thread::scope(|scope| {
         scope.spawn(move || {
@@ -59,7 +60,9 @@ pub fn ping_pong(lab: &Lab, port: u16, duration: Duration) -> Result<Histogram<u
                 result
             })
         });
-        client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        client
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     measured.map_err(broken("use"))
 }

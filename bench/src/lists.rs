@@ -153,7 +153,11 @@ mod tests {
             let inside = inside(&list);
             assert!(list.iter().zip(&inside).all(|(net, ip)| net.contains(ip)));
             let outside = outside(&list, family, 100);
-            assert!(outside.iter().all(|ip| !list.iter().any(|net| net.contains(ip))));
+            assert!(
+                outside
+                    .iter()
+                    .all(|ip| !list.iter().any(|net| net.contains(ip)))
+            );
         }
     }
 }

@@ -73,7 +73,11 @@ fn main() -> ExitCode {
 fn bench_main(arguments: &Arguments) -> Result<bool> {
     if arguments.list {
         for scenario in scenario::all() {
-            anstream::println!("{}{}", scenario.name(), if scenario.quick { " *" } else { "" });
+            anstream::println!(
+                "{}{}",
+                scenario.name(),
+                if scenario.quick { " *" } else { "" }
+            );
         }
         anstream::println!("(* in --quick)\n");
         for peer in Peer::ALL {
@@ -111,7 +115,11 @@ fn measure(arguments: &Arguments) -> Result<PathBuf> {
             .collect(),
         rounds: arguments.rounds.unwrap_or(if quick { 3 } else { 5 }),
         duration: Duration::from_millis(arguments.sample.unwrap_or(if quick { 40 } else { 300 })),
-        latency: arguments.scenario.is_empty() || arguments.scenario.iter().any(|text| "ping-pong".contains(text.as_str())),
+        latency: arguments.scenario.is_empty()
+            || arguments
+                .scenario
+                .iter()
+                .any(|text| "ping-pong".contains(text.as_str())),
         means: Means {
             fw_ctl: arguments.fw_ctl.clone(),
             policies: arguments.policies.clone(),

@@ -122,7 +122,12 @@ pub fn all() -> Vec<Scenario> {
         (AckFlood, false),
     ] {
         for family in Family::BOTH {
-            all.push(row(HOST, packets, family, quick && (family == V4 || packets == Closed)));
+            all.push(row(
+                HOST,
+                packets,
+                family,
+                quick && (family == V4 || packets == Closed),
+            ));
         }
     }
     all.extend([Tagged, Large].map(|packets| row(HOST, packets, V4, false)));
@@ -137,7 +142,12 @@ pub fn all() -> Vec<Scenario> {
         }
     }
     for count in [10, 100, 1_000, 10_000] {
-        all.push(row(Rules::Many(count), Closed, V4, count == 10 || count == 10_000));
+        all.push(row(
+            Rules::Many(count),
+            Closed,
+            V4,
+            count == 10 || count == 10_000,
+        ));
     }
     for (family, counts) in [
         (V4, &[1, 1_000, 10_000, 100_000, 1_000_000][..]),
@@ -300,7 +310,9 @@ impl Lists {
 /// forged requests, amplifiers' probes, both families, some fragments and tags.
 fn noise(lab: &Lab) -> Vec<Vec<u8>> {
     /// Ports that scanners try, by what is seen in the open.
-    const SCANNED: [u16; 12] = [23, 22, 445, 3389, 8080, 80, 2323, 5555, 1433, 6379, 8443, 5900];
+    const SCANNED: [u16; 12] = [
+        23, 22, 445, 3389, 8080, 80, 2323, 5555, 1433, 6379, 8443, 5900,
+    ];
     const PROBED: [u16; 6] = [53, 123, 161, 1900, 5060, 11211];
     let mut random = Random::new(7);
     let v4 = lists::outside(&[], Family::V4, 1_000);
@@ -358,7 +370,10 @@ mod tests {
 
     #[test]
     fn the_quick_run_has_something_of_each_kind() {
-        let quick: Vec<_> = all().into_iter().filter(|scenario| scenario.quick).collect();
+        let quick: Vec<_> = all()
+            .into_iter()
+            .filter(|scenario| scenario.quick)
+            .collect();
         for expected in [
             Expected::Dropped,
             Expected::Delivered(OPEN_UDP),

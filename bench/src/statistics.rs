@@ -17,7 +17,10 @@ impl Summary {
     /// Of at least one value; values that are no numbers are left out.
     #[must_use]
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
-        let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+        let mut values: Vec<f64> = values
+            .into_iter()
+            .filter(|value| value.is_finite())
+            .collect();
         values.sort_by(f64::total_cmp);
         let (&min, &max) = (values.first()?, values.last()?);
         let middle = values.len() / 2;
@@ -41,7 +44,10 @@ mod tests {
     #[test]
     fn the_median_is_in_the_middle() {
         let odd = Summary::of([9.0, 1.0, 4.0]).unwrap();
-        assert_eq!((odd.min, odd.median, odd.max, odd.count), (1.0, 4.0, 9.0, 3));
+        assert_eq!(
+            (odd.min, odd.median, odd.max, odd.count),
+            (1.0, 4.0, 9.0, 3)
+        );
         let even = Summary::of([4.0, 1.0, 2.0, 100.0]).unwrap();
         assert!((even.median - 3.0).abs() < 1e-12);
     }

@@ -227,7 +227,10 @@ mod tests {
     fn a_constant_of_64_bits_takes_two_words() {
         let mut code = Assembler::default();
         code.mov_64(Reg::R2, 0x1122_3344_5566_7788);
-        assert_eq!(code.finish(), [0x5566_7788_0000_0218, 0x1122_3344_0000_0000]);
+        assert_eq!(
+            code.finish(),
+            [0x5566_7788_0000_0218, 0x1122_3344_0000_0000]
+        );
     }
 
     #[test]

@@ -151,8 +151,9 @@ fn read(state: &[u8]) -> Sent {
     let packets = words[0];
     let stamps = (packets.div_ceil(u64::from(SEGMENT)) as usize).min(STAMPS);
     let stamps = &words[2..2 + stamps];
-    let per_packet =
-        |from: u64, to: u64, segments: usize| (to - from) as f64 / (segments as f64 * f64::from(SEGMENT));
+    let per_packet = |from: u64, to: u64, segments: usize| {
+        (to - from) as f64 / (segments as f64 * f64::from(SEGMENT))
+    };
     let mut segments: Vec<f64> = stamps
         .windows(2)
         .map(|pair| per_packet(pair[0], pair[1], 1))
@@ -165,7 +166,10 @@ fn read(state: &[u8]) -> Sent {
     Sent {
         packets,
         all: packets,
-        median: segments.get(segments.len() / 2).copied().unwrap_or(f64::NAN),
+        median: segments
+            .get(segments.len() / 2)
+            .copied()
+            .unwrap_or(f64::NAN),
         mean,
     }
 }

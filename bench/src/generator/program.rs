@@ -8,9 +8,11 @@
 use sandbox::Family;
 
 use super::template::Template;
-use super::traffic::{Flows, Ports, RANDOM_V4, RANDOM_V4_MASK, RANDOM_V6, SLOT, Sources, Stream, Traffic};
-use crate::bpf::asm::{Assembler, Helper, If, Op, Reg, Width};
+use super::traffic::{
+    Flows, Ports, RANDOM_V4, RANDOM_V4_MASK, RANDOM_V6, SLOT, Sources, Stream, Traffic,
+};
 use crate::bpf::Action;
+use crate::bpf::asm::{Assembler, Helper, If, Op, Reg, Width};
 
 /// Packets between two time stamps.
 pub const SEGMENT: u32 = 1 << SEGMENT_SHIFT;

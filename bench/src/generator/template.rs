@@ -216,7 +216,10 @@ mod tests {
         let ports = syn.ports.unwrap();
         assert_eq!(syn.frame[ports..ports + 4], [0, 7, 1, 187]);
         let udp = template(Kind::Udp, false);
-        assert_eq!((udp.source, udp.ports, udp.checksum), (22, Some(54), Some(60)));
+        assert_eq!(
+            (udp.source, udp.ports, udp.checksum),
+            (22, Some(54), Some(60))
+        );
     }
 
     #[test]
@@ -225,7 +228,10 @@ mod tests {
         assert_eq!(u16::from_be_bytes([v4[20], v4[21]]), 0x2000 | 185);
         assert_eq!(frame::checksum(&v4[14..34]), 0);
         let v6 = template(Kind::Fragment, false).frame;
-        assert_eq!((v6[20], u16::from_be_bytes([v6[56], v6[57]])), (44, 185 << 3 | 1));
+        assert_eq!(
+            (v6[20], u16::from_be_bytes([v6[56], v6[57]])),
+            (44, 185 << 3 | 1)
+        );
     }
 
     #[test]

@@ -33,7 +33,10 @@ pub fn install(
     }
     write(&files.inventory.join("cluster.yaml"), &inventory::rke2(lab))?;
     if let Rules::Blocklist(_) = rules {
-        write(&files.inventory.join("blocklist.json"), &rules::cidr_group(list))?;
+        write(
+            &files.inventory.join("blocklist.json"),
+            &rules::cidr_group(list),
+        )?;
     }
     let fw_ctl = FwCtl::new(lab, &means.fw_ctl, files)?;
     let start = Instant::now();

@@ -79,7 +79,9 @@ impl Peer {
         match self {
             Self::Nothing | Self::XdpDrop | Self::XdpPass | Self::FwCtlXdp | Self::FwCtlTc => true,
             // A linear walk of ten thousand rules says nothing that a thousand do not.
-            Self::Nft | Self::IptablesLegacy => !matches!(rules, Rules::Many(count) if count > 1_000),
+            Self::Nft | Self::IptablesLegacy => {
+                !matches!(rules, Rules::Many(count) if count > 1_000)
+            }
             Self::NftRaw => matches!(rules, Rules::Blocklist(_)),
             Self::IptablesNft => matches!(rules, Rules::Host { .. }),
             // Single addresses only, and its tables are made for 10,000.
@@ -93,7 +95,11 @@ impl Peer {
     fn programs(self) -> &'static [&'static str] {
         match self {
             Self::Nft | Self::NftRaw => &["nft"],
-            Self::IptablesLegacy => &["iptables-legacy-restore", "ip6tables-legacy-restore", "ipset"],
+            Self::IptablesLegacy => &[
+                "iptables-legacy-restore",
+                "ip6tables-legacy-restore",
+                "ipset",
+            ],
             Self::IptablesNft => &["iptables-nft-restore", "ip6tables-nft-restore"],
             Self::XdpFilter => &["xdp-filter", "bpftool"],
             _ => &[],
@@ -116,7 +122,13 @@ impl Peer {
     ///
     /// # Errors
     /// It refuses them.
-    pub fn install(self, lab: &Lab, means: &Means, rules: Rules, list: &[IpNet]) -> Result<Installed> {
+    pub fn install(
+        self,
+        lab: &Lab,
+        means: &Means,
+        rules: Rules,
+        list: &[IpNet],
+    ) -> Result<Installed> {
         let node = &lab.node.namespace;
         let start = Instant::now();
         let mut took = None;
@@ -125,7 +137,11 @@ impl Peer {
             Self::XdpDrop => Box::new(attach(lab, Action::Drop)?),
             Self::XdpPass => Box::new(attach(lab, Action::Pass)?),
             Self::FwCtlXdp | Self::FwCtlTc => {
-                let xdp = if self == Self::FwCtlXdp { "native" } else { "off" };
+                let xdp = if self == Self::FwCtlXdp {
+                    "native"
+                } else {
+                    "off"
+                };
                 let (held, started) = fw_ctl::install(lab, means, xdp, rules, list)?;
                 took = Some(started);
                 Box::new(held)

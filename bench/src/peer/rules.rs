@@ -261,7 +261,9 @@ pub fn policies(rules: Rules) -> Vec<String> {
         )
     };
     match rules {
-        Rules::Host { open_udp: false, .. } => Vec::new(),
+        Rules::Host {
+            open_udp: false, ..
+        } => Vec::new(),
         Rules::Host { .. } => vec![format!(
             "{}  ingress:\n  - fromEntities: [all]\n    toPorts:\n    \
              - ports: [{{port: \"{OPEN_UDP}\", protocol: UDP}}]\n",
@@ -317,7 +319,10 @@ mod tests {
         let iptables = iptables(HOST_RULES, Family::V4);
         for port in ["10250", "8472", "9345", "9000"] {
             assert!(nft.contains(&format!("dport {port} accept")), "{nft}");
-            assert!(iptables.contains(&format!("--dport {port} -j ACCEPT")), "{iptables}");
+            assert!(
+                iptables.contains(&format!("--dport {port} -j ACCEPT")),
+                "{iptables}"
+            );
         }
         assert_eq!(iptables.matches("-A INPUT").count(), 21);
         assert!(nft.contains("2379-2381") && iptables.contains("2379:2381"));

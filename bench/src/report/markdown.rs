@@ -56,11 +56,19 @@ fn head(lines: &[Line], stem: &str) -> String {
         date = machine.date,
         cpu = machine.cpu,
         cpus = machine.cpus,
-        kind = if machine.is_virtual { "virtual" } else { "bare metal" },
+        kind = if machine.is_virtual {
+            "virtual"
+        } else {
+            "bare metal"
+        },
         kernel = machine.kernel,
         mitigations = machine.mitigations,
         load = machine.load,
-        realtime = if machine.realtime { "SCHED_FIFO" } else { "without priority" },
+        realtime = if machine.realtime {
+            "SCHED_FIFO"
+        } else {
+            "without priority"
+        },
         commit = machine.commit,
         build = machine.build,
     )
@@ -87,7 +95,12 @@ fn matrix(scenarios: &[Scenario]) -> String {
                 row.map_or_else(String::new, cell)
             })
             .collect();
-        let _ = writeln!(text, "| {} | {} |", in_cell(&scenario.name), cells.join(" | "));
+        let _ = writeln!(
+            text,
+            "| {} | {} |",
+            in_cell(&scenario.name),
+            cells.join(" | ")
+        );
     }
     text + "\n"
 }
@@ -268,7 +281,10 @@ mod tests {
             text.contains("| ns a packet | bare XDP_DROP | fw-ctl (XDP) | nftables |"),
             "{text}"
         );
-        assert!(text.contains("| 20 (1.0×) | **57 (2.9×)** | 600 (30.0×) ! |"), "{text}");
+        assert!(
+            text.contains("| 20 (1.0×) | **57 (2.9×)** | 600 (30.0×) ! |"),
+            "{text}"
+        );
         assert!(text.contains("- skipped: xdp-filter: it is not installed"));
         assert!(text.contains("50.00 % got through"));
     }

@@ -74,8 +74,9 @@ pub fn over_budget(scenarios: &[Scenario], budget: &Budget) -> Vec<String> {
         .iter()
         .filter_map(|(name, limit)| {
             let ratio = ratio(name)?.median;
-            (ratio > *limit)
-                .then(|| format!("{name}: {ratio:.2} times a bare drop, at most {limit} is allowed"))
+            (ratio > *limit).then(|| {
+                format!("{name}: {ratio:.2} times a bare drop, at most {limit} is allowed")
+            })
         })
         .collect()
 }

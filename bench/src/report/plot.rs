@@ -246,7 +246,10 @@ mod tests {
         let files: Vec<_> = plots.iter().map(|(file, ..)| *file).collect();
         assert_eq!(files, ["closed", "blocklist"]);
         for (_, _, svg) in plots {
-            assert!(svg.starts_with("<svg") && svg.contains("fw-ctl (XDP)"), "{svg}");
+            assert!(
+                svg.starts_with("<svg") && svg.contains("fw-ctl (XDP)"),
+                "{svg}"
+            );
         }
     }
 }

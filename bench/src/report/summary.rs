@@ -60,7 +60,10 @@ pub fn scenarios(lines: &[Line]) -> Vec<Scenario> {
     }
     // Scenarios of one set of rules are measured peer by peer; their own order is
     // that of the table.
-    let known: Vec<String> = scenario::all().iter().map(scenario::Scenario::name).collect();
+    let known: Vec<String> = scenario::all()
+        .iter()
+        .map(scenario::Scenario::name)
+        .collect();
     names.sort_by_key(|name| known.iter().position(|known| known == name));
     names
         .into_iter()

@@ -52,7 +52,9 @@ fn programs_keep_within_their_budget() {
         let taken = taken();
         let mut over = Vec::new();
         for (name, limit) in &budget.program {
-            let taken = taken.get(name.as_str()).expect("the budget names our programs");
+            let taken = taken
+                .get(name.as_str())
+                .expect("the budget names our programs");
             for (what, taken, limit) in [
                 ("verified instructions", taken.verified, limit.verified),
                 ("bytes of instructions", taken.size, limit.size),
@@ -63,18 +65,33 @@ fn programs_keep_within_their_budget() {
                 }
             }
         }
-        assert_eq!(budget.program.len(), taken.len(), "every program has a budget");
+        assert_eq!(
+            budget.program.len(),
+            taken.len(),
+            "every program has a budget"
+        );
         assert!(over.is_empty(), "{}\ntaken: {taken:#?}", over.join("\n"));
     });
 }
 
 fn taken() -> BTreeMap<&'static str, Taken> {
     let maps = Path::new("/sys/fs/bpf");
-    mount(Some("bpf"), maps, Some("bpf"), MsFlags::empty(), None::<&str>).unwrap();
+    mount(
+        Some("bpf"),
+        maps,
+        Some("bpf"),
+        MsFlags::empty(),
+        None::<&str>,
+    )
+    .unwrap();
     let mut programs = Programs::load(maps, &[("CONNTRACK", 1_024), ("FRAGMENTS", 1_024)]).unwrap();
     let taken = |info: &ProgramInfo, object: &[u8]| Taken {
-        verified: info.verified_instruction_count().expect("Linux 5.16 and later say"),
-        size: info.size_translated().expect("we may see our own instructions"),
+        verified: info
+            .verified_instruction_count()
+            .expect("Linux 5.16 and later say"),
+        size: info
+            .size_translated()
+            .expect("we may see our own instructions"),
         stack: deepest_frame(object),
     };
     let mut all = BTreeMap::new();
