@@ -7,6 +7,11 @@
 //! [`plans`] serves the benchmarks of the compiler and of single verdicts
 //! (`cargo bench`), [`budget`] the limits that tests hold.
 
+#![allow(
+    clippy::cast_precision_loss,
+    reason = "packets and nanoseconds of a run are far below 2^52"
+)]
+
 pub mod bench;
 pub mod bpf;
 pub mod budget;

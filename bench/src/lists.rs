@@ -20,7 +20,7 @@ impl Random {
     }
 
     /// 64 random bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -30,7 +30,7 @@ impl Random {
 
     /// A number below `count`.
     pub fn below(&mut self, count: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(count)) >> 64) as u64
+        ((u128::from(self.word()) * u128::from(count)) >> 64) as u64
     }
 }
 
@@ -62,7 +62,7 @@ fn prefix(family: Family, random: &mut Random) -> IpNet {
                 60..85 => 24,
                 _ => 25 + random.below(6) as u8,
             };
-            let address = Ipv4Addr::from(0x2000_0000 | (random.next() as u32 >> 3));
+            let address = Ipv4Addr::from(0x2000_0000 | (random.word() as u32 >> 3));
             Ipv4Net::new_assert(address, length).trunc().into()
         }
         Family::V6 => {
@@ -73,7 +73,7 @@ fn prefix(family: Family, random: &mut Random) -> IpNet {
             };
             // Clustered as assignments are: some thousand blocks of 32 bits.
             let block = 0x2400_0000 | random.below(4_096) as u32;
-            let rest = (u128::from(random.next()) << 64 | u128::from(random.next())) >> 32;
+            let rest = (u128::from(random.word()) << 64 | u128::from(random.word())) >> 32;
             let address = Ipv6Addr::from(u128::from(block) << 96 | rest);
             Ipv6Net::new_assert(address, length).trunc().into()
         }
@@ -102,11 +102,11 @@ pub fn inside(list: &[IpNet]) -> Vec<IpAddr> {
     list.iter()
         .map(|prefix| match prefix {
             IpNet::V4(net) => {
-                let host = random.next() as u32 & net.hostmask().to_bits();
+                let host = random.word() as u32 & net.hostmask().to_bits();
                 Ipv4Addr::from(net.network().to_bits() | host).into()
             }
             IpNet::V6(net) => {
-                let host = u128::from(random.next()) & net.hostmask().to_bits();
+                let host = u128::from(random.word()) & net.hostmask().to_bits();
                 Ipv6Addr::from(net.network().to_bits() | host).into()
             }
         })

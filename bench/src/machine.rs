@@ -60,7 +60,7 @@ impl Machine {
                 .split(' ')
                 .next()
                 .and_then(|load| load.parse().ok())
-                .unwrap_or(f64::NAN),
+                .unwrap_or_default(),
             commit: said(&["git", "rev-parse", "--short", "HEAD"]),
             build: match cfg!(debug_assertions) {
                 true => "debug",

@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_fragment_is_neither_the_first_nor_the_last() {
         let v4 = template(Kind::Fragment, true).frame;
-        assert_eq!(u16::from_be_bytes([v4[20], v4[21]]), 0x2000 | 185);
+        assert_eq!(u16::from_be_bytes([v4[20], v4[21]]), 0x20b9);
         assert_eq!(frame::checksum(&v4[14..34]), 0);
         let v6 = template(Kind::Fragment, false).frame;
         assert_eq!(

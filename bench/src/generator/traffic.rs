@@ -69,7 +69,7 @@ pub enum Traffic {
 pub const RANDOM_V4: Ipv4Addr = Ipv4Addr::new(32, 0, 0, 0);
 /// Bits of an IPv4 source that are random.
 pub const RANDOM_V4_MASK: u32 = 0x1fff_ffff;
-/// First 32 bits of the random IPv6 sources are of this block: 2400::/8.
+/// First 32 bits of the random IPv6 sources are of this block: `2400::/8`.
 pub const RANDOM_V6: Ipv6Addr = Ipv6Addr::new(0x2400, 0, 0, 0, 0, 0, 0, 0);
 /// Bytes of a frame of a replay, shorter ones padded as Ethernet does.
 pub const SLOT: usize = 96;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::summary::{NOTHING, PingPong, Row, Scenario};
+use super::summary::{DROP, NOTHING, PingPong, Row, Scenario};
 use crate::peer::Peer;
 use crate::sample::{Install, Line};
 use crate::statistics::Summary;
@@ -50,8 +50,9 @@ fn head(lines: &[Line], stem: &str) -> String {
          - **Packets:** {generator}. Frames are hot in the cache and there is no NIC: compare rows \
          with each other, not with a line rate.\n\
          - **Numbers:** nanoseconds that the receiving side needs for a packet, the generator's own \
-         cost (measured alone, same packets, same round) taken off; in parentheses as multiple of the \
-         bare `XDP_DROP` of the same round.\n\
+         cost (measured alone, same packets, same round) taken off. In parentheses: of packets that are \
+         dropped, the multiple of the bare `XDP_DROP` of the same round; of packets that are accepted, \
+         nanoseconds above nothing attached.\n\
          - **Built:** commit {commit}, {build}.\n\n",
         date = machine.date,
         cpu = machine.cpu,
@@ -105,11 +106,15 @@ fn matrix(scenarios: &[Scenario]) -> String {
     text + "\n"
 }
 
-/// `57 (3.1×)`, in bold if it is ours; with a mark if something is wrong.
+/// `57 (3.1×)`, or `900 (+86)` where packets are accepted; in bold if it is ours;
+/// with a mark if something is wrong.
 fn cell(row: &Row) -> String {
-    let ratio = row
-        .ratio
-        .map_or_else(String::new, |ratio| format!(" ({:.1}×)", ratio.median));
+    let ratio = match (row.above_nothing, row.ratio) {
+        _ if row.peer == NOTHING || row.peer == DROP => String::new(),
+        (Some(above), _) => format!(" ({:+.0})", above.median),
+        (None, Some(ratio)) => format!(" ({:.1}×)", ratio.median),
+        (None, None) => String::new(),
+    };
     let mark = if row.fault.is_some() { " !" } else { "" };
     let text = format!("{:.0}{ratio}{mark}", row.receive.median);
     match row.peer.starts_with("fw-ctl") {
@@ -282,7 +287,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("| 20 (1.0×) | **57 (2.9×)** | 600 (30.0×) ! |"),
+            text.contains("| 20 | **57 (2.9×)** | 600 (30.0×) ! |"),
             "{text}"
         );
         assert!(text.contains("- skipped: xdp-filter: it is not installed"));
