@@ -111,6 +111,7 @@ fn measure(arguments: &Arguments) -> Result<PathBuf> {
             .collect(),
         peers: Peer::ALL
             .into_iter()
+            .filter(|peer| peer.is_quick() || !quick)
             .filter(|peer| named(&peer.to_string(), &arguments.peer))
             .collect(),
         rounds: arguments.rounds.unwrap_or(if quick { 3 } else { 5 }),
@@ -160,7 +161,7 @@ fn tell(line: &Line) {
             sample.scenario,
             sample.peer,
             sample.receive_ns(),
-            sample.delivered.unwrap_or_default() * 100.0,
+            sample.delivered * 100.0,
         ),
         Line::Latency(sample) => anstream::eprintln!(
             "{} {:<44} {:<18} {:>8.1} us  p99 {:.1} us",

@@ -53,8 +53,10 @@ pub struct Packets {
     pub wall_mean_ns: f64,
     /// Nanoseconds a packet of the generator alone, in the same round.
     pub generator_ns: f64,
-    /// Part of the packets that reached a socket, of UDP to an open port.
-    pub delivered: Option<f64>,
+    /// Part of the packets that reached a UDP socket.
+    pub delivered: f64,
+    /// Part of the packets that were lost before anything could judge them.
+    pub lost: f64,
 }
 
 impl Packets {

@@ -91,6 +91,12 @@ impl Peer {
         }
     }
 
+    /// Whether `make bench-quick` takes it.
+    #[must_use]
+    pub fn is_quick(self) -> bool {
+        !matches!(self, Self::NftRaw | Self::IptablesNft | Self::XdpPass)
+    }
+
     /// Programs that it takes.
     fn programs(self) -> &'static [&'static str] {
         match self {

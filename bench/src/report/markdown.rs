@@ -262,7 +262,8 @@ mod tests {
                 wall_ns,
                 wall_mean_ns: wall_ns,
                 generator_ns: 20.0,
-                delivered: Some(delivered),
+                delivered,
+                lost: 0.0,
             })
         };
         vec![

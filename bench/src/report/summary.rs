@@ -1,5 +1,6 @@
 //! Raw lines, put together by scenario and peer.
 
+use crate::bench::MOST_LOST;
 use crate::sample::{Latency, Line, Packets};
 use crate::scenario::{self, Expected};
 use crate::statistics::Summary;
@@ -123,7 +124,13 @@ fn rows(samples: &[&Packets]) -> Vec<Row> {
 
 /// Whether packets went where the scenario says.
 fn fault(sample: &Packets) -> Option<String> {
-    let delivered = sample.delivered?;
+    if sample.lost > MOST_LOST {
+        return Some(format!(
+            "{:.1} % were lost before they were judged",
+            sample.lost * 100.0
+        ));
+    }
+    let delivered = sample.delivered;
     let scenario = scenario::all()
         .into_iter()
         .find(|scenario| scenario.name() == sample.scenario)?;
@@ -188,7 +195,8 @@ mod tests {
             wall_ns,
             wall_mean_ns: wall_ns,
             generator_ns: 20.0,
-            delivered: Some(delivered),
+            delivered,
+            lost: 0.0,
         })
     }
 
