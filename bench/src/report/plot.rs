@@ -158,6 +158,7 @@ fn curve_chart(title: &str, axis: &str, curves: &[Curve]) -> Result<String> {
             )?;
         chart
             .configure_mesh()
+            .max_light_lines(0)
             .x_desc(axis)
             .y_desc("ns a packet")
             .x_label_formatter(&|value| format!("{value:.0}"))
