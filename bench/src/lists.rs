@@ -69,10 +69,12 @@ fn prefix(family: Family, random: &mut Random) -> IpNet {
             let length = match kind {
                 0..60 => 128,
                 60..85 => 64,
-                _ => [32, 40, 48, 56][random.below(4) as usize],
+                // Whole blocks are rare: a few would hold all the others.
+                _ if random.below(1_000) == 0 => 32,
+                _ => [40, 48, 56][random.below(3) as usize],
             };
-            // Clustered as assignments are: some thousand blocks of 32 bits.
-            let block = 0x2400_0000 | random.below(4_096) as u32;
+            // Clustered as assignments are: some ten thousand blocks of 32 bits.
+            let block = 0x2400_0000 | random.below(65_536) as u32;
             let rest = (u128::from(random.word()) << 64 | u128::from(random.word())) >> 32;
             let address = Ipv6Addr::from(u128::from(block) << 96 | rest);
             Ipv6Net::new_assert(address, length).trunc().into()
@@ -143,6 +145,23 @@ mod tests {
             assert_eq!(list.len(), 5_000);
             assert!(list.windows(2).all(|pair| !pair[0].contains(&pair[1])));
             assert_eq!(list, prefixes(family, 5_000), "not reproducible");
+        }
+    }
+
+    #[test]
+    fn the_largest_lists_have_room_in_their_block() {
+        // Sets of this size are made once more only to replace what overlapped.
+        for (family, count) in [(Family::V4, 1_000_000), (Family::V6, 500_000)] {
+            let mut random = Random::new(3);
+            let sample: BTreeSet<_> = (0..count / 10)
+                .map(|_| prefix(family, &mut random))
+                .collect();
+            let kept = disjoint(sample).len();
+            assert!(
+                kept * 10 > count / 10 * 9,
+                "{family}: {kept} of {}",
+                count / 10
+            );
         }
     }
 
