@@ -11,10 +11,10 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export FW_BPF ?= require
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check deps clean install
+.PHONY: help build run test check bench bench-quick deps clean install
 
 help: ## print these lines
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 build: deps ## target/release/fw-ctl with the eBPF objects inside
 	$(CARGO) build --release --locked -p fw-ctl
@@ -30,6 +30,14 @@ test: deps ## everything that tests; as root also what needs the kernel
 check: ## formatting, lints and unit tests: what to run before a commit
 	scripts/check.sh
 	scripts/test.sh --lib --bins
+
+bench: build ## fw-ctl beside what else firewalls a host, into bench/report
+	$(CARGO) build --release --locked -p bench
+	$(AS_ROOT) target/release/bench
+
+bench-quick: build ## the same in short: less than two minutes
+	$(CARGO) build --release --locked -p bench
+	$(AS_ROOT) target/release/bench --quick --check
 
 deps: ## install with apt what building and testing needs and is not there
 	@scripts/deps.sh

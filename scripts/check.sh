@@ -20,7 +20,7 @@ if [[ $FW_BPF != skip ]]; then
 fi
 
 if command -v shellcheck >/dev/null; then
-    shellcheck scripts/*.sh .ci/run
+    shellcheck scripts/*.sh bench/pktgen/*.sh .ci/run
 else
     echo "shellcheck is not installed: the scripts are not checked" >&2
 fi

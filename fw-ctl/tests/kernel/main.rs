@@ -9,6 +9,7 @@
 mod agreement;
 mod attach;
 mod blocklist;
+mod budget;
 mod install;
 mod network;
 mod support;

@@ -1,0 +1,50 @@
+//! The limits of `bench/budget.toml` that tests and `bench --check` hold.
+//!
+//! Instructions and ratios only: absolute times are of one machine, one hour.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::{Error, Result};
+
+/// All limits.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// By name of the scenario: at most as many times the receive cost of the bare
+    /// `XDP_DROP` in the same run, by `fw-ctl (XDP)`.
+    #[serde(default)]
+    pub ratio_to_drop: BTreeMap<String, f64>,
+    /// By name of the program; `fw-ctl/tests/kernel/budget.rs` reads these.
+    pub program: BTreeMap<String, Program>,
+    /// Kernels on which the limits were set, as the beginning of their release.
+    pub kernels: Vec<String>,
+}
+
+/// What a program may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// Instructions that the verifier goes through.
+    pub verified: u32,
+    /// Bytes of its instructions after the verifier's rewriting.
+    pub size: u32,
+    /// Bytes of stack of its deepest function.
+    pub stack: u32,
+}
+
+impl Budget {
+    /// Reads `bench/budget.toml` of the sources.
+    ///
+    /// # Errors
+    /// It is not there, or not as it should be.
+    pub fn read() -> Result<Self> {
+        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/budget.toml"));
+        let text = std::fs::read_to_string(&path)
+            .map_err(Error::file(format!("read {}", path.display())))?;
+        toml_edit::de::from_str(&text)
+            .map_err(|error| Error::Unfit(format!("{}: {error}", path.display())))
+    }
+}

@@ -1,0 +1,187 @@
+//! `bench`: fw-ctl beside what else firewalls a Linux host.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bench::bench::{Plan, run};
+use bench::machine::Machine;
+use bench::peer::{Means, Peer};
+use bench::sample::Line;
+use bench::{Error, Result, report, scenario};
+use clap::Parser;
+
+/// Measure fw-ctl and its peers in network namespaces, and write a report.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Three short rounds over a choice of scenarios: less than two minutes
+    #[arg(long)]
+    quick: bool,
+    /// Rounds [default: 5; with --quick 3]
+    #[arg(long)]
+    rounds: Option<u32>,
+    /// Milliseconds of a sample [default: 300; with --quick 40]
+    #[arg(long, value_name = "MS")]
+    sample: Option<u64>,
+    /// Only scenarios whose name contains one of these texts
+    #[arg(long, value_name = "TEXT")]
+    scenario: Vec<String>,
+    /// Only peers whose name contains one of these texts
+    #[arg(long, value_name = "TEXT")]
+    peer: Vec<String>,
+    /// List scenarios and peers, and do nothing
+    #[arg(long)]
+    list: bool,
+    /// The fw-ctl binary
+    #[arg(long, value_name = "FILE", default_value = "target/release/fw-ctl")]
+    fw_ctl: PathBuf,
+    /// Policies of the host scenarios
+    #[arg(long, value_name = "DIR", default_value = "config/policies/rke2")]
+    policies: PathBuf,
+    /// Where raw data and report go
+    #[arg(long, value_name = "DIR", default_value = "bench/report")]
+    out: PathBuf,
+    /// Name of the files, behind the date [default: full, or quick]
+    #[arg(long)]
+    name: Option<String>,
+    /// Measure nothing: make the report of this raw data again
+    #[arg(long, value_name = "FILE.jsonl")]
+    from: Option<PathBuf>,
+    /// Exit with 1 if a ratio is above its limit in bench/budget.toml
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match sandbox::signals::clean_up_on_signals()
+        .map_err(Error::from)
+        .and_then(|()| bench_main(&arguments))
+    {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            anstream::eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench_main(arguments: &Arguments) -> Result<bool> {
+    if arguments.list {
+        for scenario in scenario::all() {
+            anstream::println!(
+                "{}{}",
+                scenario.name(),
+                if scenario.quick { " *" } else { "" }
+            );
+        }
+        anstream::println!("(* in --quick)\n");
+        for peer in Peer::ALL {
+            anstream::println!("{peer}");
+        }
+        return Ok(true);
+    }
+    let raw = match &arguments.from {
+        Some(raw) => raw.clone(),
+        None => measure(arguments)?,
+    };
+    let report = report::write(&raw)?;
+    anstream::println!("{}", report.path.display());
+    for line in &report.over_budget {
+        anstream::eprintln!("over budget: {line}");
+    }
+    Ok(!arguments.check || report.over_budget.is_empty())
+}
+
+/// Runs the plan; returns the file with the raw data.
+fn measure(arguments: &Arguments) -> Result<PathBuf> {
+    let named = |name: &str, texts: &[String]| {
+        texts.is_empty() || texts.iter().any(|text| name.contains(text.as_str()))
+    };
+    let quick = arguments.quick;
+    let plan = Plan {
+        scenarios: scenario::all()
+            .into_iter()
+            .filter(|scenario| scenario.quick || !quick)
+            .filter(|scenario| named(&scenario.name(), &arguments.scenario))
+            .collect(),
+        peers: Peer::ALL
+            .into_iter()
+            .filter(|peer| peer.is_quick() || !quick)
+            .filter(|peer| named(&peer.to_string(), &arguments.peer))
+            .collect(),
+        rounds: arguments.rounds.unwrap_or(if quick { 3 } else { 5 }),
+        duration: Duration::from_millis(arguments.sample.unwrap_or(if quick { 40 } else { 300 })),
+        latency: arguments.scenario.is_empty()
+            || arguments
+                .scenario
+                .iter()
+                .any(|text| "ping-pong".contains(text.as_str())),
+        means: Means {
+            fw_ctl: arguments.fw_ctl.clone(),
+            policies: arguments.policies.clone(),
+        },
+    };
+    let machine = Machine::here();
+    let name = arguments
+        .name
+        .as_deref()
+        .unwrap_or(if quick { "quick" } else { "full" });
+    fs::create_dir_all(&arguments.out)
+        .map_err(Error::file(format!("make {}", arguments.out.display())))?;
+    let path = arguments.out.join(format!("{}-{name}.jsonl", machine.date));
+    let what = || format!("write {}", path.display());
+    let mut file = File::create(&path).map_err(Error::file(what()))?;
+    let mut write = |line: &Line| {
+        tell(line);
+        let text = serde_json::to_string(line).expect("a line has no maps with odd keys");
+        writeln!(file, "{text}").map_err(Error::file(what()))
+    };
+    write(&Line::Run {
+        machine,
+        rounds: plan.rounds,
+        sample_ms: plan.duration.as_millis() as u64,
+        generator: "XDP live frames (BPF_PROG_TEST_RUN) into the veth of the node, one CPU".into(),
+    })?;
+    run(&plan, write)?;
+    Ok(path)
+}
+
+/// Says on stderr what is going on.
+fn tell(line: &Line) {
+    match line {
+        Line::Run { .. } => {}
+        Line::Packets(sample) => anstream::eprintln!(
+            "{} {:<44} {:<18} {:>8.1} ns  {:>5.1} % delivered",
+            sample.round + 1,
+            sample.scenario,
+            sample.peer,
+            sample.receive_ns(),
+            sample.delivered * 100.0,
+        ),
+        Line::Latency(sample) => anstream::eprintln!(
+            "{} {:<44} {:<18} {:>8.1} us  p99 {:.1} us",
+            sample.round + 1,
+            sample.scenario,
+            sample.peer,
+            sample.p50_us,
+            sample.p99_us,
+        ),
+        Line::Install(install) => anstream::eprintln!(
+            "{} {:<44} {:<18} {:>8.1} ms  to install",
+            install.round + 1,
+            install.rules,
+            install.peer,
+            install.ms,
+        ),
+        Line::Skipped {
+            peer,
+            scenario,
+            why,
+        } => anstream::eprintln!("skipped: {peer} {scenario}: {why}"),
+    }
+}

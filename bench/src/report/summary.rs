@@ -1,0 +1,227 @@
+//! Raw lines, put together by scenario and peer.
+
+use crate::bench::MOST_LOST;
+use crate::sample::{Latency, Line, Packets};
+use crate::scenario::{self, Expected};
+use crate::statistics::Summary;
+
+/// Everything about one scenario.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// One a peer, in the order of the run.
+    pub rows: Vec<Row>,
+}
+
+/// Everything about one peer in one scenario.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Its name.
+    pub peer: String,
+    /// Nanoseconds a packet of the receiver.
+    pub receive: Summary,
+    /// Times the receive cost of the bare `XDP_DROP` in the same round.
+    pub ratio: Option<Summary>,
+    /// Nanoseconds above nothing attached in the same round.
+    pub above_nothing: Option<Summary>,
+    /// What is wrong with its packets: some got through, or did not arrive.
+    pub fault: Option<String>,
+}
+
+/// The ping-pong of one peer.
+#[derive(Clone, Debug)]
+pub struct PingPong {
+    /// Its name.
+    pub peer: String,
+    /// Microseconds of a round trip at 50, 99 and 99.9 of 100.
+    pub quantiles: [Summary; 3],
+}
+
+/// The baseline that drops.
+pub const DROP: &str = "bare XDP_DROP";
+/// The baseline without any firewall.
+pub const NOTHING: &str = "nothing attached";
+
+/// Scenarios in the order in which they were measured.
+#[must_use]
+pub fn scenarios(lines: &[Line]) -> Vec<Scenario> {
+    let packets: Vec<&Packets> = lines
+        .iter()
+        .filter_map(|line| match line {
+            Line::Packets(packets) => Some(packets),
+            _ => None,
+        })
+        .collect();
+    let mut names: Vec<&str> = Vec::new();
+    for sample in &packets {
+        if !names.contains(&sample.scenario.as_str()) {
+            names.push(&sample.scenario);
+        }
+    }
+    // Scenarios of one set of rules are measured peer by peer; their own order is
+    // that of the table.
+    let known: Vec<String> = scenario::all()
+        .iter()
+        .map(scenario::Scenario::name)
+        .collect();
+    names.sort_by_key(|name| known.iter().position(|known| known == name));
+    names
+        .into_iter()
+        .map(|name| {
+            let of: Vec<_> = packets
+                .iter()
+                .copied()
+                .filter(|sample| sample.scenario == name)
+                .collect();
+            Scenario {
+                name: name.to_owned(),
+                rows: rows(&of),
+            }
+        })
+        .collect()
+}
+
+fn rows(samples: &[&Packets]) -> Vec<Row> {
+    let mut peers: Vec<&str> = Vec::new();
+    for sample in samples {
+        if !peers.contains(&sample.peer.as_str()) {
+            peers.push(&sample.peer);
+        }
+    }
+    let of = |peer: &str| {
+        samples
+            .iter()
+            .copied()
+            .filter(move |sample| sample.peer == peer)
+            .collect::<Vec<_>>()
+    };
+    let in_round = |peer: &str, round: u32| {
+        of(peer)
+            .into_iter()
+            .find(|sample| sample.round == round)
+            .map(Packets::receive_ns)
+    };
+    peers
+        .iter()
+        .filter_map(|&peer| {
+            let own = of(peer);
+            let compared = |with: &str, compare: fn(f64, f64) -> f64| {
+                Summary::of(own.iter().filter_map(|sample| {
+                    Some(compare(sample.receive_ns(), in_round(with, sample.round)?))
+                }))
+            };
+            Some(Row {
+                peer: peer.to_owned(),
+                receive: Summary::of(own.iter().map(|sample| sample.receive_ns()))?,
+                ratio: compared(DROP, |own, drop| own / drop),
+                above_nothing: compared(NOTHING, |own, nothing| own - nothing),
+                fault: own.iter().find_map(|sample| fault(sample)),
+            })
+        })
+        .collect()
+}
+
+/// Whether packets went where the scenario says.
+fn fault(sample: &Packets) -> Option<String> {
+    if sample.lost > MOST_LOST {
+        return Some(format!(
+            "{:.1} % were lost before they were judged",
+            sample.lost * 100.0
+        ));
+    }
+    let delivered = sample.delivered;
+    let scenario = scenario::all()
+        .into_iter()
+        .find(|scenario| scenario.name() == sample.scenario)?;
+    let dropped = scenario.expected() == Expected::Dropped || sample.peer == DROP;
+    match dropped {
+        true if delivered > 0.0 => Some(format!("{:.2} % got through", delivered * 100.0)),
+        // Of a table's evictions, or the moment in which a flow is new.
+        false if delivered < 0.99 => Some(format!("{:.1} % arrived", delivered * 100.0)),
+        _ => None,
+    }
+}
+
+/// Ping-pongs in the order in which peers were measured.
+#[must_use]
+pub fn ping_pongs(lines: &[Line]) -> Vec<PingPong> {
+    let samples: Vec<&Latency> = lines
+        .iter()
+        .filter_map(|line| match line {
+            Line::Latency(latency) => Some(latency),
+            _ => None,
+        })
+        .collect();
+    let mut peers: Vec<&str> = Vec::new();
+    for sample in &samples {
+        if !peers.contains(&sample.peer.as_str()) {
+            peers.push(&sample.peer);
+        }
+    }
+    peers
+        .into_iter()
+        .filter_map(|peer| {
+            let summary = |value: fn(&Latency) -> f64| {
+                Summary::of(
+                    samples
+                        .iter()
+                        .filter(|sample| sample.peer == peer)
+                        .map(|sample| value(sample)),
+                )
+            };
+            Some(PingPong {
+                peer: peer.to_owned(),
+                quantiles: [
+                    summary(|sample| sample.p50_us)?,
+                    summary(|sample| sample.p99_us)?,
+                    summary(|sample| sample.p999_us)?,
+                ],
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(round: u32, peer: &str, wall_ns: f64, delivered: f64) -> Line {
+        Line::Packets(Packets {
+            round,
+            scenario: scenario::all()[0].name(),
+            peer: peer.into(),
+            packets: 1,
+            wall_ns,
+            wall_mean_ns: wall_ns,
+            generator_ns: 20.0,
+            delivered,
+            lost: 0.0,
+        })
+    }
+
+    #[test]
+    fn ratios_are_of_one_round() {
+        // The machine was half as fast in the second round.
+        let lines = [
+            sample(0, DROP, 40.0, 0.0),
+            sample(0, "x", 80.0, 0.0),
+            sample(1, DROP, 60.0, 0.0),
+            sample(1, "x", 140.0, 0.0),
+        ];
+        let scenarios = scenarios(&lines);
+        let row = &scenarios[0].rows[1];
+        assert_eq!(row.peer, "x");
+        let ratio = row.ratio.unwrap();
+        assert!((ratio.min - 3.0).abs() < 1e-9 && (ratio.max - 3.0).abs() < 1e-9);
+        assert!((row.receive.median - 90.0).abs() < 1e-9);
+        assert_eq!(row.above_nothing, None);
+    }
+
+    #[test]
+    fn packets_that_got_through_are_a_fault() {
+        let lines = [sample(0, "x", 80.0, 0.01)];
+        let fault = scenarios(&lines)[0].rows[0].fault.clone();
+        assert_eq!(fault.as_deref(), Some("1.00 % got through"));
+    }
+}

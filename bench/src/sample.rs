@@ -1,0 +1,100 @@
+//! One line of raw data: what was measured once.
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Machine;
+
+/// A line of the raw data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Line {
+    /// The first line: where and how.
+    Run {
+        /// The machine.
+        machine: Machine,
+        /// Rounds that were asked for.
+        rounds: u32,
+        /// Milliseconds of a sample.
+        sample_ms: u64,
+        /// How packets are made.
+        generator: String,
+    },
+    /// A stream of packets.
+    Packets(Packets),
+    /// A ping-pong.
+    Latency(Latency),
+    /// How long a peer took to put its rules in force.
+    Install(Install),
+    /// A peer or a scenario that could not be measured.
+    Skipped {
+        /// Who; empty if the whole scenario.
+        peer: String,
+        /// What; empty if all of it.
+        scenario: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// One sample of a stream of packets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Packets {
+    /// Round, from 0.
+    pub round: u32,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Name of the peer.
+    pub peer: String,
+    /// Packets, without the warm-up.
+    pub packets: u64,
+    /// Nanoseconds a packet, generator and receiver: median over segments.
+    pub wall_ns: f64,
+    /// The same, mean.
+    pub wall_mean_ns: f64,
+    /// Nanoseconds a packet of the generator alone, in the same round.
+    pub generator_ns: f64,
+    /// Part of the packets that reached a UDP socket.
+    pub delivered: f64,
+    /// Part of the packets that were lost before anything could judge them.
+    pub lost: f64,
+}
+
+impl Packets {
+    /// Nanoseconds that the receiver needs for a packet.
+    #[must_use]
+    pub fn receive_ns(&self) -> f64 {
+        self.wall_ns - self.generator_ns
+    }
+}
+
+/// One sample of a ping-pong over an established TCP connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Round, from 0.
+    pub round: u32,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Name of the peer.
+    pub peer: String,
+    /// Round trips.
+    pub count: u64,
+    /// Microseconds that half of them took at most.
+    pub p50_us: f64,
+    /// 99 of 100.
+    pub p99_us: f64,
+    /// 999 of 1000.
+    pub p999_us: f64,
+}
+
+/// What it took to put rules in force.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Install {
+    /// Round, from 0.
+    pub round: u32,
+    /// Rules of this name.
+    pub rules: String,
+    /// Name of the peer.
+    pub peer: String,
+    /// Milliseconds from the command to its end; of a daemon until it answers.
+    pub ms: f64,
+}
