@@ -172,7 +172,7 @@ fn lists_of_every_size_spread_and_crowded() {
     let all = [(0, 0), (0x2 << 124, 3)];
     // A /16 and a /32, a /24 and a /64: more in one place than a leaf holds.
     let crowded = [(0x0a01 << 112, 16), (0x2001_0db8 << 96, 32)];
-    let packed = [(0x0a01_02 << 104, 24), (0x2001_0db8_0000_0001 << 64, 64)];
+    let packed = [(0x000a_0102 << 104, 24), (0x2001_0db8_0000_0001 << 64, 64)];
     for count in [0, 1, 2, 3, 10, 100, 1_000, 10_000, 100_000] {
         for within in [all, crowded, packed] {
             let peers = list(&mut rng, count, within);

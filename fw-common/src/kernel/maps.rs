@@ -7,8 +7,8 @@ use aya_ebpf::maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use crate::wire::{
     ActiveWord, Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FlowKey, FlowState,
     FragmentKey, GENERATIONS, Generation, L4, LOCAL_BUCKETS, LocalBucket, MATRIX_BLOCKS,
-    MatrixBlock, NumberClasses, PEER_BLOCKS, PORT_PROTOCOLS, PeerBlock, PeerRoot, PortClasses,
-    RULES as RULE_ENTRIES, Tally,
+    MatrixBlock, NumberClasses, PEER_BLOCK_FLAGS, PEER_BLOCKS, PORT_PROTOCOLS, PeerBlock, PeerRoot,
+    PortClasses, RULES as RULE_ENTRIES, Tally,
 };
 
 const _: () = assert!(size_of::<Event>().is_multiple_of(8));
@@ -44,7 +44,7 @@ pub static PEER_ROOTS: Array<PeerRoot> = Array::pinned(GENERATIONS * 2, 0);
 /// lookups without a call.
 #[btf_map]
 pub static PEERS: btf_maps::ArrayOfMaps<
-    btf_maps::Array<PeerBlock, 1>,
+    btf_maps::Array<PeerBlock, 1, { PEER_BLOCK_FLAGS as usize }>,
     { (GENERATIONS * PEER_BLOCKS) as usize },
 > = btf_maps::ArrayOfMaps::new();
 /// Service classes by port.

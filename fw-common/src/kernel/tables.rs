@@ -55,6 +55,37 @@ impl PeerMemory for KernelPeers {
             half.read_volatile()
         }
     }
+
+    #[inline(always)]
+    fn beyond_v4(&self, root: Node, address: u32) -> Option<u32> {
+        let class = fw_peer_v4(self.generation, root.0, address);
+        (class != NO_CLASS).then_some(class)
+    }
+
+    #[inline(always)]
+    fn beyond_v6(&self, root: Node, high: u64, low: u64) -> Option<u32> {
+        let class = fw_peer_v6(self.generation, root.0, high, low);
+        (class != NO_CLASS).then_some(class)
+    }
+}
+
+/// No class: the tables have a hole.
+const NO_CLASS: u32 = u32::MAX;
+
+/// [`lookup::search_v4`], as a function that the verifier goes through once, whoever
+/// calls it with whatever it knows of the arguments (a "global" function: external
+/// linkage, nothing but numbers as arguments).
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn fw_peer_v4(generation: u32, root: u32, address: u32) -> u32 {
+    lookup::search_v4(&KernelPeers { generation }, Node(root), address).unwrap_or(NO_CLASS)
+}
+
+/// [`lookup::search_v6`], likewise.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn fw_peer_v6(generation: u32, root: u32, high: u64, low: u64) -> u32 {
+    lookup::search_v6(&KernelPeers { generation }, Node(root), high, low).unwrap_or(NO_CLASS)
 }
 
 /// Two nodes where a word of the stack begins.

@@ -32,6 +32,10 @@ pub trait PeerMemory {
     /// The same node, on whatever way it was come to: where ways join, the kernel's
     /// verifier would else follow each of them to the end.
     fn join(&self, node: Node) -> Node;
+    /// Goes on from a root that is no class: [`search_v4`], or a call of it.
+    fn beyond_v4(&self, root: Node, address: u32) -> Option<u32>;
+    /// Likewise [`search_v6`], with both halves of the address.
+    fn beyond_v6(&self, root: Node, high: u64, low: u64) -> Option<u32>;
 }
 
 /// Class of an IPv4 address.
@@ -42,13 +46,12 @@ pub fn v4<M: PeerMemory>(memory: &M, address: &Address) -> Option<u32> {
     if root.is_class() {
         return Some(root.0);
     }
-    deep_v4(memory, root, address)
+    memory.beyond_v4(root, address)
 }
 
-/// In the kernel a function of its own, so that the verifier follows its ways only,
-/// and not with each of them all that comes after.
-#[inline(never)]
-fn deep_v4<M: PeerMemory>(memory: &M, root: Node, address: u32) -> Option<u32> {
+/// Class of an IPv4 address whose root is no class.
+#[inline(always)]
+pub fn search_v4<M: PeerMemory>(memory: &M, root: Node, address: u32) -> Option<u32> {
     let node = descend(memory, root, u64::from(address), [8, 0])?;
     if node.is_class() {
         return Some(node.0);
@@ -64,13 +67,12 @@ pub fn v6<M: PeerMemory>(memory: &M, address: &Address) -> Option<u32> {
     if root.is_class() {
         return Some(root.0);
     }
-    deep_v6(memory, root, address)
+    memory.beyond_v6(root, high, half(address.0[2], address.0[3]))
 }
 
-/// As [`deep_v4`].
-#[inline(never)]
-fn deep_v6<M: PeerMemory>(memory: &M, root: Node, address: &Address) -> Option<u32> {
-    let high = half(address.0[0], address.0[1]);
+/// Class of an IPv6 address whose root is no class.
+#[inline(always)]
+pub fn search_v6<M: PeerMemory>(memory: &M, root: Node, high: u64, low: u64) -> Option<u32> {
     let node = descend(memory, root, high, [40, 32, 24, 16, 8, 0])?;
     if node.is_class() {
         return Some(node.0);
@@ -79,7 +81,6 @@ fn deep_v6<M: PeerMemory>(memory: &M, root: Node, address: &Address) -> Option<u
     if node.is_class() {
         return Some(node.0);
     }
-    let low = half(address.0[2], address.0[3]);
     let node = descend(memory, node, low, [56, 48, 40, 32, 24, 16, 8, 0])?;
     if node.is_class() {
         return Some(node.0);

@@ -1,6 +1,6 @@
 //! The peer tables of one generation as a plain value.
 
-use crate::lookup::PeerMemory;
+use crate::lookup::{self, PeerMemory};
 use crate::wire::{Node, PEER_BLOCK_WORDS, PeerBlock};
 
 /// Roots and blocks: word for word what the kernel holds.
@@ -37,6 +37,14 @@ impl PeerMemory for PeerTables {
         // SAFETY: `words_of` gives exactly as many words as a block has, and
         // `PeerBlock` is nothing but those words (repr(C), its size is asserted).
         Some(unsafe { &*words })
+    }
+
+    fn beyond_v4(&self, root: Node, address: u32) -> Option<u32> {
+        lookup::search_v4(self, root, address)
+    }
+
+    fn beyond_v6(&self, root: Node, high: u64, low: u64) -> Option<u32> {
+        lookup::search_v6(self, root, high, low)
     }
 
     fn join(&self, node: Node) -> Node {

@@ -18,8 +18,9 @@ pub use flow::{
     Address, FlowKey, FlowState, FragmentKey, L4, LOCAL_BUCKETS, LocalBucket, Origin, Phase,
 };
 pub use peer::{
-    Node, PEER_BLOCK_WORDS, PEER_BLOCKS, PEER_INDEX_WORDS, PEER_LEAF_RANGES, PEER_ROOT_NODES,
-    PeerBlock, PeerRoot, block_index, root_index,
+    Node, PEER_BLOCK_FLAGS, PEER_BLOCK_WORDS, PEER_BLOCKS, PEER_GROUP, PEER_INDEX_WORDS,
+    PEER_LEAF_RANGES, PEER_ROOT_NODES, PeerBlock, PeerRoot, block_index, peer_groups, peer_samples,
+    root_index,
 };
 pub use plan::{
     ActiveWord, BUILTINS, Builtin, GENERATIONS, Generation, GenerationFlags, MATRIX_BLOCK_WORDS,

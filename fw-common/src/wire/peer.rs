@@ -6,6 +6,9 @@
 
 use super::pod;
 
+/// `BPF_F_MMAPABLE` of linux/bpf.h. Blocks are never mapped, but so the kernel begins
+/// them where a page begins, and what is aligned in a block is aligned.
+pub const PEER_BLOCK_FLAGS: u32 = 1 << 10;
 /// Nodes of a root: one for each value of the first 16 bits of an address.
 pub const PEER_ROOT_NODES: usize = 65_536;
 /// Words of 64 bits in one block (256 KiB). What a node names lies in one block.
@@ -16,6 +19,27 @@ pub const PEER_BLOCKS: u32 = 512;
 pub const PEER_LEAF_RANGES: usize = 127;
 /// Words of an index: 256 nodes of four bytes.
 pub const PEER_INDEX_WORDS: usize = 128;
+
+/// Keys of a leaf of IPv6 that fill one line of the cache.
+pub const PEER_GROUP: u32 = 8;
+
+/// Groups of keys in a leaf of `count` ranges.
+#[inline(always)]
+#[must_use]
+pub const fn peer_groups(count: u32) -> u32 {
+    count.div_ceil(PEER_GROUP)
+}
+
+/// Samples, the first key of each group, in front of them: none of a single group.
+#[inline(always)]
+#[must_use]
+pub const fn peer_samples(count: u32) -> u32 {
+    if count > PEER_GROUP {
+        peer_groups(count)
+    } else {
+        0
+    }
+}
 
 /// Blocks of a generation lie behind each other, so that a position in them is one
 /// number of 24 bits.

@@ -11,14 +11,14 @@ use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 
-use aya::maps::{Array, IterableMap, Map, MapData};
+use aya::maps::{Array, IterableMap, Map, MapData, MapError};
 use fw_common::model::PeerTables;
 use fw_common::wire::{
-    GENERATIONS, Node, PEER_BLOCKS, PeerBlock, PeerRoot, block_index, root_index,
+    GENERATIONS, Node, PEER_BLOCK_FLAGS, PEER_BLOCKS, PeerBlock, PeerRoot, block_index, root_index,
 };
 
 use super::command;
-use super::error::DatapathError;
+use super::error::{DatapathError, io_cause};
 use super::pins::failed;
 use super::tables::{open_array, open_data, reading};
 
@@ -119,18 +119,20 @@ impl PeerStore {
     /// The block of a place, made and pinned if there is none.
     fn block(&self, generation: u32, number: u32) -> Result<Block, DatapathError> {
         let path = self.path(generation, number);
+        let missing = |error: &MapError| {
+            io_cause(error).is_some_and(|cause| cause.kind() == ErrorKind::NotFound)
+        };
         match MapData::from_pin(&path) {
-            Ok(data) => open_block(data),
-            Err(_) => {
-                let block = Block::create(1, 0).map_err(|error| {
-                    DatapathError::aya(format!("making the table {PEERS}"), &error)
-                })?;
-                data(&block)
-                    .pin(&path)
-                    .map_err(|error| DatapathError::aya(format!("pinning {PEERS}"), &error))?;
-                Ok(block)
-            }
+            Ok(data) => return open_block(data),
+            Err(error) if missing(&error) => {}
+            Err(error) => return Err(reading(PEERS)(error)),
         }
+        let failed = |what: &str, error: &(dyn std::error::Error + 'static)| {
+            DatapathError::aya(format!("{what} a block of the table {PEERS}"), error)
+        };
+        let block = Block::create(1, PEER_BLOCK_FLAGS).map_err(|e| failed("making", &e))?;
+        data(&block).pin(&path).map_err(|e| failed("pinning", &e))?;
+        Ok(block)
     }
 
     /// Puts blocks in their places, from the first one on, where others are.

@@ -2,7 +2,8 @@
 
 use fw_common::model::PeerTables;
 use fw_common::wire::{
-    Node, PEER_BLOCK_WORDS, PEER_BLOCKS, PEER_INDEX_WORDS, PEER_LEAF_RANGES, PEER_ROOT_NODES,
+    Node, PEER_BLOCK_WORDS, PEER_BLOCKS, PEER_GROUP, PEER_INDEX_WORDS, PEER_LEAF_RANGES,
+    PEER_ROOT_NODES, peer_samples,
 };
 
 use super::Runs;
@@ -10,12 +11,15 @@ use super::Runs;
 /// Words of all blocks of one generation.
 const ROOM: usize = PEER_BLOCKS as usize * PEER_BLOCK_WORDS;
 
-/// So many prefixes fit wherever they are: one makes at most two ranges of 12 bytes
-/// and a leaf of three behind them, each leaf filled up to eight; and indices of
-/// 1 KiB, 14 behind each other at most, begin where 128 ranges are, of which a
-/// prefix makes two.
-pub const PREFIXES_THAT_FIT: usize =
-    ROOM * size_of::<u64>() / (5 * 12 + 2 * 4 + 14 * PEER_INDEX_WORDS * size_of::<u64>() * 2 / 128);
+/// Bytes that one prefix can take, whatever the others. It makes two bounds in the
+/// upper halves and two in the lower ones, each at most two ranges of 12 bytes (its
+/// own, and the one that a leaf begins with); samples and what fills up lines add
+/// some 50. An index of 1 KiB has 127 bounds or more in it, and 14 of them may lie
+/// around a bound, 8 of those in the lower half.
+const BYTES_PER_PREFIX: usize = 384;
+
+/// So many prefixes fit wherever they are.
+pub const PREFIXES_THAT_FIT: usize = ROOM * size_of::<u64>() / BYTES_PER_PREFIX;
 
 /// The tables of one generation cannot hold so much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +38,19 @@ pub struct TooLarge {
 /// # Errors
 /// There are more runs than the tables hold: see [`PREFIXES_THAT_FIT`].
 pub fn build(runs: &Runs) -> Result<PeerTables, TooLarge> {
+    build_within(runs, PEER_BLOCKS as usize)
+}
+
+/// [`build`] with room for so many blocks.
+fn build_within(runs: &Runs, room: usize) -> Result<PeerTables, TooLarge> {
     let mut memory = Memory { words: Vec::new() };
     let v4 = memory.root(&runs.v4, 32);
     let v6 = memory.root(&upper_halves(&runs.v6), 64);
     let blocks = memory.words.len().div_ceil(PEER_BLOCK_WORDS).max(1);
-    if blocks > PEER_BLOCKS as usize {
+    if blocks > room {
         return Err(TooLarge {
             needed: blocks,
-            room: PEER_BLOCKS as usize,
+            room,
         });
     }
     memory.words.resize(blocks * PEER_BLOCK_WORDS, 0);
@@ -125,14 +134,26 @@ impl Memory {
     /// Writes a leaf of keys of 64 bits and their nodes.
     fn wide_leaf<R: Range>(&mut self, start: u64, first: R, others: &[R]) -> Node {
         let count = others.len() + 1;
-        let leaf = self.take(count + count.div_ceil(2));
-        let keys = std::iter::once(start).chain(others.iter().map(|range| range.key()));
-        for (at, key) in keys.enumerate() {
-            self.words[leaf + at] = key;
+        let samples = peer_samples(count as u32) as usize;
+        if samples > 0 {
+            // Each group in one line of the cache.
+            let line = PEER_GROUP as usize;
+            let gap =
+                (self.words.len() + samples).next_multiple_of(line) - (self.words.len() + samples);
+            self.words.resize(self.words.len() + gap, 0);
+        }
+        let leaf = self.take(samples + count + count.div_ceil(2));
+        let keys = leaf + samples;
+        self.words[keys] = start;
+        for (word, range) in self.words[keys + 1..].iter_mut().zip(others) {
+            *word = range.key();
+        }
+        for sample in 0..samples {
+            self.words[leaf + sample] = self.words[keys + sample * PEER_GROUP as usize];
         }
         for (at, range) in std::iter::once(&first).chain(others).enumerate() {
             let node = range.node(self);
-            self.set(leaf + count, at, node.0);
+            self.set(keys + count, at, node.0);
         }
         Node::leaf(position(leaf), count as u32)
     }
@@ -284,4 +305,45 @@ fn upper_halves(runs: &[(u128, u16)]) -> Vec<Upper<'_>> {
         push(half, What::Class(class));
     }
     ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hosts in groups of 70, each group in a /120 of a /64 of its own, and those
+    /// 70 to a /56: the deepest indices there can be, hardly used.
+    fn crowded(groups: u128) -> Runs {
+        let host = |n: u128| {
+            let (group, host) = (n / 70, n % 70);
+            let far = (group / 70).wrapping_mul(0x9e37_79b9) & 0xffff_ffff;
+            0x2001 << 112 | far << 80 | (group % 70) << 64 | 0xaaaa << 32 | (host * 2 + 1)
+        };
+        let mut hosts: Vec<u128> = (0..groups * 70).map(host).collect();
+        hosts.sort_unstable();
+        let runs = hosts.iter().flat_map(|at| [(*at, 1), (at + 1, 0)]);
+        Runs {
+            v4: vec![(0, 0)],
+            v6: std::iter::once((0, 0)).chain(runs).collect(),
+        }
+    }
+
+    #[test]
+    fn no_prefix_takes_more_than_is_said() {
+        let groups = 70 * 20;
+        let tables = build(&crowded(groups)).unwrap();
+        let bytes = (tables.words.len() - PEER_BLOCK_WORDS) * size_of::<u64>();
+        let each = bytes / (groups as usize * 70);
+        assert!((100..=BYTES_PER_PREFIX).contains(&each), "{each}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let runs = crowded(70);
+        let needed = build(&runs).unwrap().blocks() as usize;
+        assert!(needed > 1);
+        let room = needed - 1;
+        assert_eq!(build_within(&runs, room), Err(TooLarge { needed, room }));
+        assert!(build_within(&runs, needed).is_ok());
+    }
 }

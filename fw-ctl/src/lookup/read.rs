@@ -1,7 +1,7 @@
 //! Finding the runs in tables.
 
 use fw_common::model::PeerTables;
-use fw_common::wire::{Node, PEER_ROOT_NODES};
+use fw_common::wire::{Node, PEER_GROUP, PEER_ROOT_NODES, peer_samples};
 
 use super::Runs;
 use super::runs::push;
@@ -147,11 +147,21 @@ fn wide(
     start: u64,
     shift: u32,
 ) -> Result<(Vec<u64>, Vec<Node>), String> {
-    let count = leaf.count() as usize;
-    let keys = words(tables, leaf, count + count.div_ceil(2))?[..count].to_vec();
-    check_order(&keys, start, shift)?;
-    let nodes = pieces(tables, leaf, count * 2, count)?.map(Node).collect();
-    Ok((keys, nodes))
+    let (count, samples) = (leaf.count() as usize, peer_samples(leaf.count()) as usize);
+    let (sampled, keys) = words(tables, leaf, samples + count)?.split_at(samples);
+    check_order(keys, start, shift)?;
+    if !keys
+        .iter()
+        .step_by(PEER_GROUP as usize)
+        .take(samples)
+        .eq(sampled)
+    {
+        return Err(format!(
+            "the samples of the leaf at {start:x} are not its own"
+        ));
+    }
+    let nodes = pieces(tables, leaf, (samples + count) * 2, count)?;
+    Ok((keys.to_vec(), nodes.map(Node).collect()))
 }
 
 /// That ranges cover the 2^`shift` addresses from `start` on.
@@ -188,4 +198,57 @@ fn words(tables: &PeerTables, node: Node, count: usize) -> Result<&[u64], String
     block
         .and_then(|block| block.get(node.word()..node.word() + count))
         .ok_or_else(|| format!("the node {:#x} names what is not there", node.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use fw_common::wire::PEER_BLOCK_WORDS;
+
+    use super::*;
+    use crate::lookup::build;
+
+    fn tables() -> PeerTables {
+        build(&Runs {
+            v4: vec![(0, 0), (0x0a00_0001, 1), (0x0a00_0002, 0)],
+            v6: vec![(0, 0), (1 << 125 | 1, 1), (1 << 125 | 2, 0)],
+        })
+        .unwrap()
+    }
+
+    /// The only leaf of IPv4, and the one of the upper halves of IPv6.
+    fn leaves(tables: &PeerTables) -> [Node; 2] {
+        [tables.roots[0][0x0a00], tables.roots[1][0x2000]]
+    }
+
+    #[test]
+    fn what_could_answer_anything_is_named() {
+        let broken = |change: &dyn Fn(&mut PeerTables), says: &str| {
+            let mut tables = tables();
+            change(&mut tables);
+            let why = read(&tables).unwrap_err();
+            assert!(why.contains(says), "{why}");
+        };
+        broken(&|t| t.roots[0][7] = Node(0x1_0000), "0x10000 is no class");
+        broken(&|t| t.roots[1].truncate(9), "a root has");
+        broken(&|t| t.words.clear(), "names what is not there");
+        let behind = Node::leaf(40 * PEER_BLOCK_WORDS as u32, 1);
+        broken(&|t| t.roots[1][9] = behind, "names what is not there");
+        // A leaf of another part: its ranges begin elsewhere.
+        broken(&|t| t.roots[1][9] = leaves(t)[1], "not in order");
+        let second = leaves(&tables())[1].word() + 1;
+        broken(&|t| t.words[second] = 0, "not in order");
+        // The next upper half begins later: the leaf below is of several.
+        broken(&|t| t.words[second] += 1, "of several upper halves");
+    }
+
+    #[test]
+    fn another_class_or_bound_is_another_run() {
+        let sound = read(&tables()).unwrap();
+        for (at, bits) in [(0, 1_u64), (1, 1 << 16)] {
+            let mut tables = tables();
+            let leaf = leaves(&tables)[0].word();
+            tables.words[leaf + at] ^= bits;
+            assert_ne!(read(&tables), Ok(sound.clone()), "{at}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use fw_ctl::compile::plan::Plan;
 use fw_ctl::datapath::{Datapath, pins};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// A list that is spread over all of IPv4 and 2000::/3: another one for each `seed`.
+/// A list that is spread over all of IPv4 and `2000::/3`: another one for each `seed`.
 fn list(v4: u32, v6: u32, seed: u32) -> Plan {
     let spread = |n: u32| u64::from(n ^ seed << 24).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let v4 = (0..v4).map(|n| {
