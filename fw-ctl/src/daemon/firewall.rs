@@ -235,6 +235,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 again,
             ));
             problems.extend(links::unacceptable(&self.kernel.attached(), wanted));
+            problems.extend(self.lost(&problems));
         }
         if problems.is_empty() {
             self.troubles.remove(&Trouble::Network);
@@ -243,12 +244,51 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         }
     }
 
+    /// Asks the kernel whether every link is filtered still and pinned, and mends
+    /// it where somebody has taken that away.
+    pub fn guard(&mut self) {
+        let repinned = self.kernel.repin();
+        let mut missing = false;
+        match &repinned {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!("the pins of the tables were removed: they are made again");
+            }
+            Err(failure) => tracing::error!("{failure}"),
+        }
+        for (link, why) in self.kernel.lost() {
+            missing = true;
+            tracing::warn!("interface {}: {why}: it is attached again", link.name);
+        }
+        if missing {
+            self.settle(true);
+        }
+        if let Err(failure) = repinned {
+            let problems = self.troubles.entry(Trouble::Network).or_default();
+            problems.push(failure.line());
+        }
+    }
+
+    /// A line for each link that was filtered and is not, beside those that
+    /// `problems` name already.
+    pub(super) fn lost(&self, problems: &[String]) -> Vec<String> {
+        let told = |name: &str| {
+            let about = format!("interface {name}:");
+            problems.iter().any(|problem| problem.starts_with(&about))
+        };
+        let lost = self.kernel.lost().into_iter();
+        lost.filter(|(link, _)| !told(&link.name))
+            .map(|(link, why)| format!("interface {}: {why} (try: fw-ctl reload)", link.name))
+            .collect()
+    }
+
     /// Tries again what failed, and checks that the kernel holds what was
     /// installed. Returns whether it does.
     pub fn check(&mut self) -> bool {
         if self.troubles.contains_key(&Trouble::Network) {
             self.settle(false);
         }
+        self.guard();
         if self.troubles.contains_key(&Trouble::State) {
             self.keep();
         }

@@ -30,6 +30,10 @@ struct Pins {
     /// What was done, in order.
     log: Vec<String>,
     full: bool,
+    /// Links that somebody has detached, by index.
+    lost: BTreeSet<u32>,
+    /// Somebody has removed the pins of the tables.
+    unpinned: bool,
     foreign: Option<&'static str>,
     no_native: bool,
 }
@@ -112,11 +116,26 @@ impl Kernel for Fake {
         };
         pins.links.retain(|old| old.index != link.index);
         pins.links.push(attached.clone());
+        pins.lost.remove(&link.index);
         pins.log.push(format!("attach {}", link.name));
         Ok(attached)
     }
     fn attached(&self) -> Vec<AttachedLink> {
         self.0.borrow().links.clone()
+    }
+    fn lost(&self) -> Vec<(AttachedLink, String)> {
+        let pins = self.0.borrow();
+        let lost = pins.links.iter().filter(|l| pins.lost.contains(&l.index));
+        lost.map(|link| (link.clone(), "its XDP program was detached".into()))
+            .collect()
+    }
+    fn repin(&mut self) -> Result<bool, Failure> {
+        let mut pins = self.0.borrow_mut();
+        let unpinned = std::mem::take(&mut pins.unpinned);
+        if unpinned {
+            pins.log.push("repin".into());
+        }
+        Ok(unpinned)
     }
     fn detach(&mut self, index: u32) -> Result<(), Failure> {
         let mut pins = self.0.borrow_mut();
@@ -280,6 +299,9 @@ fn network(names: &[&str]) -> Network {
         ..Network::default()
     }
 }
+
+#[path = "firewall_tests/guard.rs"]
+mod guard;
 
 #[test]
 fn the_plan_is_in_force_before_the_first_link() {

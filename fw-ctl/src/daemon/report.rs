@@ -96,6 +96,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let wanted = &self.config.interfaces;
         let attached = self.kernel.attached();
         let mut degraded = self.problems();
+        degraded.extend(self.lost(&degraded));
+        let lost = self.kernel.lost();
+        let is_lost = |link: &AttachedLink| lost.iter().any(|(other, _)| other.index == link.index);
         if self.detached {
             degraded
                 .push("nothing is filtered: `fw-ctl detach` was run; try: fw-ctl reload".into());
@@ -126,7 +129,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             });
         }
         let choices = choose(&self.network, wanted);
-        let unfiltered: Vec<_> = choices
+        let mut unfiltered: Vec<_> = choices
             .into_iter()
             .filter_map(|(link, choice)| match choice {
                 Choice::Filter => None,
@@ -137,6 +140,11 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 }),
             })
             .collect();
+        unfiltered.extend(lost.iter().map(|(link, why)| UnfilteredStatus {
+            name: link.name.clone(),
+            why: why.clone(),
+            gap: true,
+        }));
         warnings.extend(
             unfiltered
                 .iter()
@@ -162,7 +170,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 },
             },
             interfaces: attached
-                .into_iter()
+                .iter()
+                .filter(|link| !is_lost(link))
+                .cloned()
                 .map(|link| InterfaceStatus {
                     name: link.name,
                     index: link.index,

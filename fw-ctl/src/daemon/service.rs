@@ -51,6 +51,10 @@ pub async fn serve<K: Kernel, S: Sources>(
         tokio::select! {
             Some(call) = calls.recv() => {
                 let value = block_in_place(|| answer(&mut firewall, &call.request));
+                if call.request == Request::Status {
+                    // What it found missing is mended now, not at the next check.
+                    block_in_place(|| firewall.guard());
+                }
                 if call.request.changes() {
                     log(&value);
                     log_state(&firewall);

@@ -19,6 +19,7 @@ mod interfaces;
 mod lifecycle;
 mod masquerade;
 mod reload;
+mod removed;
 mod replies;
 mod shipped;
 mod traffic;

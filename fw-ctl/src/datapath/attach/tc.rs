@@ -6,11 +6,12 @@
 
 use std::path::Path;
 
+use aya::maps::MapInfo;
 use aya::programs::links::{FdLink, LinkOrder, PinnedLink};
 use aya::programs::tc::{
     NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact,
 };
-use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
+use aya::programs::{ProgramError, ProgramInfo, SchedClassifier, TcAttachType};
 use fw_common::wire::Direction;
 
 use super::LinkRef;
@@ -97,7 +98,9 @@ pub fn refuse_other_instance(
         None => None,
     };
     let other = programs.iter().find(|program| {
-        program.name_as_str() == Some(tc_name(direction)) && Some(program.id()) != own
+        program.name_as_str() == Some(tc_name(direction))
+            && Some(program.id()) != own
+            && !judges_by(program, pins)
     });
     match other {
         Some(program) => Err(DatapathError::OtherInstance {
@@ -109,7 +112,16 @@ pub fn refuse_other_instance(
     }
 }
 
-fn word(direction: Direction) -> &'static str {
+/// Whether `program` reads the tables that are pinned here: then it is ours, although
+/// no pin holds it (any more). It judges as we do, and goes with its link.
+fn judges_by(program: &ProgramInfo, pins: &Pins) -> bool {
+    let table = MapInfo::from_pin(pins.maps().join("ACTIVE"));
+    let used = program.map_ids().ok().flatten();
+    matches!((table, used), (Ok(table), Some(used)) if used.contains(&table.id()))
+}
+
+/// `ingress`, `egress`.
+pub fn word(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "ingress",
         Direction::Egress => "egress",
@@ -229,14 +241,16 @@ fn hook(direction: Direction) -> TcAttachType {
     }
 }
 
-fn link_hook(direction: Direction) -> &'static str {
+/// In the name of the pin of a link.
+pub fn link_hook(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "tc-ingress",
         Direction::Egress => "tc-egress",
     }
 }
 
-fn filter_hook(direction: Direction) -> &'static str {
+/// In the name of the pin that stands for a filter.
+pub fn filter_hook(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "filter-ingress",
         Direction::Egress => "filter-egress",
