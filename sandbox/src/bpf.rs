@@ -109,21 +109,19 @@ struct LinkDetach {
 ///
 /// # Errors
 /// As bpf(2) says.
-pub fn detach_link(namespace: &Namespace, path: &CStr) -> io::Result<()> {
-    namespace.enter(|| {
-        let link = new_descriptor(
-            OBJ_GET,
-            &ObjGet {
-                pathname: path.as_ptr() as u64,
-                bpf_fd: 0,
-                file_flags: 0,
-            },
-        )?;
-        let attributes = LinkDetach {
-            link_fd: link.as_raw_fd() as u32,
-        };
-        bpf(LINK_DETACH, &attributes).map(drop)
-    })
+pub fn detach_link(path: &CStr) -> io::Result<()> {
+    let link = new_descriptor(
+        OBJ_GET,
+        &ObjGet {
+            pathname: path.as_ptr() as u64,
+            bpf_fd: 0,
+            file_flags: 0,
+        },
+    )?;
+    let attributes = LinkDetach {
+        link_fd: link.as_raw_fd() as u32,
+    };
+    bpf(LINK_DETACH, &attributes).map(drop)
 }
 
 /// `bpf_prog_info.id`: the second word of the answer.

@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 
 use super::args::{ClientArgs, OutputArgs};
-use super::output::{Format, Outcome, print, print_json};
+use super::output::{Format, Outcome, print, print_json, warn};
 use crate::control::client::ask;
 use crate::control::protocol::{ModeChange, Request};
 use crate::daemon::status::ModeStatus;
@@ -27,6 +27,9 @@ pub struct Args {
 /// When the daemon does not answer, or cannot change the mode.
 pub fn run(args: &Args) -> Outcome {
     let mode: ModeStatus = ask(&args.client.socket(), &Request::Mode { set: args.set })?;
+    for warning in &mode.warnings {
+        warn(warning);
+    }
     match args.output.format {
         Format::Json => print_json(&mode)?,
         Format::Table => print(&format!("{} (by {})", mode.mode, mode.source))?,

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use fw_common::wire::{BUILTINS, Direction};
 
-use super::firewall::Trouble;
 use super::status::{
     CounterStatus, GenerationStatus, InterfaceStatus, RuleStatus, Rules, SCHEMA, Status,
     UnfilteredStatus, hex,
 };
-use super::{AttachedLink, Compiled, Firewall, Kernel, Sources, links};
+use super::{AttachedLink, Compiled, Firewall, Kernel, Seen, Sources, links};
 use crate::cli::output::plain;
 use crate::control::protocol::Failure;
 use crate::exit;
@@ -105,7 +104,11 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         } else if active.is_none() {
             degraded.push("nothing is filtered: there is no plan".into());
         }
-        let declared = self.declared();
+        let changed = self
+            .looked
+            .as_ref()
+            .is_some_and(|looked| looked.seen != Seen::now(&self.sources));
+        let declared = if changed { None } else { self.declared() };
         let compiled = self
             .installed
             .as_ref()
@@ -114,19 +117,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         if let Some((_, compiled)) = &self.installed {
             warnings.extend(compiled.warnings.iter().map(plain));
         }
-        if compiled.is_some()
-            && declared != compiled
-            && !self.troubles.contains_key(&Trouble::Change)
-        {
-            warnings.push(match declared {
-                Some(_) => {
-                    "the files have changed since the last reload; try: fw-ctl reload".into()
-                }
-                None => {
-                    "the files have changed since the last reload, and a reload would refuse them"
-                        .into()
-                }
-            });
+        if changed {
+            warnings
+                .push("the files have changed since the last reload; try: fw-ctl reload".into());
         }
         let choices = choose(&self.network, wanted);
         let mut unfiltered: Vec<_> = choices
@@ -194,22 +187,20 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         })
     }
 
-    /// Hash of what the files of this moment compile to.
+    /// Hash of what the last look at the files made of them, as far as it is known:
+    /// not of refused ones.
     fn declared(&self) -> Option<String> {
-        let config = self.sources.config().ok()?;
-        let (inputs, unreadable) = self.sources.read(&config);
-        let mode = self.effective_mode(&config);
-        if let Some((in_force, compiled)) = &self.installed
-            && unreadable.is_empty()
-            && *compiled.inputs == inputs
-            && compiled.plan.mode == mode
-        {
-            return Some(hex(in_force.hash));
+        let looked = self.looked.as_ref()?;
+        if let Some((mode, hash)) = looked.unfit {
+            return (self.effective_mode(&self.config) == mode).then(|| hex(hash));
         }
-        let compiled = self.sources.compile(Arc::new(inputs), unreadable);
-        let mut plan = compiled.ok()?.plan;
-        plan.mode = mode;
-        Some(hex(self.kernel.hash(&plan)))
+        let (in_force, compiled) = self.installed.as_ref()?;
+        match &looked.seen {
+            Seen::Files { inputs, unreadable } if unreadable.is_empty() => {
+                Arc::ptr_eq(inputs, &compiled.inputs).then(|| hex(in_force.hash))
+            }
+            _ => None,
+        }
     }
 
     fn builtins(&self) -> Vec<String> {

@@ -26,7 +26,7 @@ const QUEUE: usize = 16;
 pub fn last_config(overrides: &Overrides) -> Option<Config> {
     let defaults = Paths::default();
     let state = overrides.state_dir.clone().unwrap_or(defaults.state_dir);
-    let kept = ConfirmedStore::new(&state).load().ok().flatten()?;
+    let kept = ConfirmedStore::new(&state).load().confirmed?;
     let mut config = kept.inputs.config.clone();
     config.paths.state_dir = state;
     if let Some(run_dir) = &overrides.run_dir {
@@ -56,7 +56,7 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
                 format!("cannot start threads: {}", why(&error)),
             )
         })?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let watcher =
             Watcher::open().map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
         let node = format!("{}/{}", config.policy.cluster_name, config.node_name());
@@ -67,5 +67,8 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
         tokio::spawn(events::pump(reader, known, records));
         let firewall = Firewall::new(Pinned::new(datapath), Files { overrides }, config, names);
         service::serve(firewall, watcher, requests).await
-    })
+    });
+    // Files that are being compiled keep nobody from ending.
+    runtime.shutdown_background();
+    served
 }

@@ -1,5 +1,6 @@
 //! Brings the [`Firewall`] its requests: control socket, netlink, signals,
-//! watchdog. One at a time, so that there is never more than one reload.
+//! watchdog. One at a time; only looking at the files goes on beside, so that the
+//! brake and `status` never wait for it.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::reloads::{Asker, Reloads};
 use super::status::{Detached, ModeStatus, Reloaded, Rules, Status};
 use super::{Firewall, Kernel, Sources};
 use crate::control::protocol::{Failure, Request};
@@ -26,7 +28,7 @@ const CHECK: Duration = Duration::from_secs(30);
 /// # Errors
 /// When the links cannot be listed at the start, or signals cannot be had. A
 /// refused plan is no error: the daemon goes on, degraded.
-pub async fn serve<K: Kernel, S: Sources>(
+pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
     mut firewall: Firewall<K, S>,
     mut watcher: Watcher,
     mut calls: mpsc::Receiver<Call>,
@@ -38,18 +40,38 @@ pub async fn serve<K: Kernel, S: Sources>(
         .network()
         .await
         .map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
-    match block_in_place(|| firewall.start(network)) {
-        Ok(reloaded) => log_reloaded(&reloaded),
-        Err(failure) => tracing::error!("{failure}"),
-    }
-    log_state(&firewall);
-    tell(&firewall, &[NotifyState::Ready]);
+    block_in_place(|| firewall.begin(network));
+    let mut reloads = Reloads::default();
+    reloads.ask(&firewall, Asker::Signal);
     let mut ticks = interval(sd_notify::watchdog_enabled().map_or(CHECK, |limit| limit / 2));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listening = true;
     loop {
         tokio::select! {
+            look = reloads.look() => {
+                let (asked, attach) = reloads.take();
+                let value = match look {
+                    Ok(look) => block_in_place(|| firewall.apply(look, attach)),
+                    Err(failure) => Err(failure),
+                };
+                let value = value.map(Answer::Reloaded);
+                log(&value);
+                log_state(&firewall);
+                tell(&firewall, &[NotifyState::Ready]);
+                let value = value.and_then(Answer::json);
+                for asker in asked {
+                    asker.tell(value.clone());
+                }
+                reloads.next(&firewall);
+            }
             Some(call) = calls.recv() => {
+                if call.request == Request::Reload {
+                    reloads.ask(&firewall, Asker::Client(call.answer));
+                    continue;
+                }
+                if call.request == Request::Detach {
+                    reloads.leave_open();
+                }
                 let value = block_in_place(|| answer(&mut firewall, &call.request));
                 if call.request == Request::Status {
                     // What it found missing is mended now, not at the next check.
@@ -81,9 +103,7 @@ pub async fn serve<K: Kernel, S: Sources>(
             }
             _ = hangup.recv() => {
                 reloading();
-                log(&block_in_place(|| answer(&mut firewall, &Request::Reload)));
-                log_state(&firewall);
-                tell(&firewall, &[NotifyState::Ready]);
+                reloads.ask(&firewall, Asker::Signal);
             }
             _ = ticks.tick() => {
                 if block_in_place(|| firewall.check()) {
@@ -140,7 +160,6 @@ fn answer<K: Kernel, S: Sources>(
 ) -> Result<Answer, Failure> {
     Ok(match request {
         Request::Status => Answer::Status(Box::new(firewall.status()?)),
-        Request::Reload => Answer::Reloaded(firewall.reload()?),
         Request::Mode { set: None } => Answer::Mode(firewall.mode()?),
         Request::Mode { set: Some(change) } => Answer::Mode(firewall.set_mode(*change)?),
         Request::Rules => Answer::Rules(firewall.rules()?),
@@ -156,10 +175,10 @@ fn answer<K: Kernel, S: Sources>(
             let local = network.local_addresses();
             Answer::Trace(trace(compiled.context(&local), *flow))
         }
-        Request::Monitor => {
+        Request::Monitor | Request::Reload => {
             return Err(Failure::new(
                 exit::USAGE,
-                "monitor is answered by the control socket itself",
+                "this request is not answered here",
             ));
         }
     })

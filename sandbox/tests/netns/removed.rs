@@ -58,9 +58,11 @@ fn a_detached_link_is_attached_again(xdp: &'static str) {
     let listed = ls.arg(&links).output().unwrap().stdout;
     let listed = String::from_utf8(listed).unwrap();
     assert_eq!(listed.split_whitespace().count(), 2, "{listed}");
+    // The BPF file system of the lab, seen from here.
+    let root = format!("/proc/{}/root", fixture.daemon.as_ref().unwrap().pid());
     for link in listed.split_whitespace() {
-        let path = CString::new(format!("{links}/{link}")).unwrap();
-        detach_link(&fixture.lab.node.namespace, &path).unwrap();
+        let path = CString::new(format!("{root}{links}/{link}")).unwrap();
+        detach_link(&path).unwrap();
         let status = fixture.fw_ctl.status().unwrap();
         assert!(status.is_degraded(), "{link}: {status:?}");
         let told = status.degraded.to_string();
