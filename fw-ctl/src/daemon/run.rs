@@ -20,15 +20,19 @@ const BACKLOG: usize = 4_096;
 /// Requests that wait for the one before them.
 const QUEUE: usize = 16;
 
-/// The configuration that was in force last, under the paths of the command line,
-/// for a node whose configuration is broken.
+/// The configuration that was in force last, for a node whose configuration is
+/// broken. `paths` are those that the broken one names, in all layers that can be
+/// read; if these are not all (`complete`), what is kept knows better where sockets
+/// and pins belong, unless flags say it.
 #[must_use]
-pub fn last_config(overrides: &Overrides) -> Option<Config> {
-    let defaults = Paths::default();
-    let state = overrides.state_dir.clone().unwrap_or(defaults.state_dir);
-    let kept = ConfirmedStore::new(&state).load().confirmed?;
+pub fn last_config(overrides: &Overrides, paths: Paths, complete: bool) -> Option<Config> {
+    let kept = ConfirmedStore::new(&paths.state_dir).load().confirmed?;
     let mut config = kept.inputs.config.clone();
-    config.paths.state_dir = state;
+    if complete {
+        config.paths = paths;
+        return Some(config);
+    }
+    config.paths.state_dir = paths.state_dir;
     if let Some(run_dir) = &overrides.run_dir {
         config.paths.run_dir.clone_from(run_dir);
     }
