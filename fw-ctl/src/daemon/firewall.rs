@@ -39,7 +39,7 @@ pub(super) enum Trouble {
 pub(super) enum Refused {
     /// By us, for what the files say.
     Inputs(Arc<Wrong>),
-    /// By the kernel.
+    /// By the kernel, or because it would open the node.
     Kernel(Failure),
 }
 
@@ -109,6 +109,12 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         }
     }
 
+    /// Whether the files were looked at once.
+    #[must_use]
+    pub fn started(&self) -> bool {
+        self.started
+    }
+
     /// Where the files come from, to look at them beside.
     pub fn sources(&self) -> &S {
         &self.sources
@@ -131,7 +137,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let addresses = if first { self.set_addresses() } else { Ok(()) };
         let result = addresses
             .map_err(Refused::Kernel)
-            .and_then(|()| self.change(look));
+            .and_then(|()| self.change(look, first));
         if matches!(result, Err(Refused::Inputs(_))) && first && self.installed.is_none() {
             self.restore();
         }
@@ -167,7 +173,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         failure
     }
 
-    fn change(&mut self, look: Look) -> Result<Reloaded, Refused> {
+    fn change(&mut self, look: Look, first: bool) -> Result<Reloaded, Refused> {
         self.looked = Some(Looked {
             refusal: look.refusal(),
             seen: look.seen,
@@ -175,6 +181,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         });
         let mut compiled = look.outcome.map_err(Refused::Inputs)?;
         let config = compiled.inputs.config.clone();
+        let opened = links::opened(&self.kernel.attached(), &self.network, &config.interfaces);
+        if let (Some(failure), false) = (opened, first) {
+            return Err(Refused::Kernel(failure));
+        }
         compiled.plan.mode = self.effective_mode(&config);
         let in_force = self.install(&compiled).map_err(|failure| {
             let unfit = (compiled.plan.mode, self.kernel.hash(&compiled.plan));

@@ -325,6 +325,8 @@ fn network(names: &[&str]) -> Network {
 
 #[path = "firewall_tests/guard.rs"]
 mod guard;
+#[path = "firewall_tests/interfaces.rs"]
+mod interfaces;
 #[path = "firewall_tests/outlasting.rs"]
 mod outlasting;
 
