@@ -128,6 +128,15 @@ impl ModeChange {
             Self::Configured => None,
         }
     }
+
+    /// Who decides the mode then, as `status` says it.
+    #[must_use]
+    pub fn source(self) -> &'static str {
+        match self {
+            Self::Audit | Self::Enforce => "fw-ctl mode",
+            Self::Configured => "configuration",
+        }
+    }
 }
 
 /// The packet of a trace: the first of a new connection.

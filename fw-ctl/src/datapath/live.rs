@@ -387,7 +387,7 @@ pub(super) fn write_and_flip(
 /// Programs run inside RCU read sections, and `membarrier` in its global form is
 /// a `synchronize_rcu()` (kernel/sched/membarrier.c). It is not to be had on
 /// kernels with `nohz_full` CPUs; there, time must do.
-fn wait_for_packets() {
+pub(super) fn wait_for_packets() {
     const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
     // SAFETY: membarrier takes integers only and touches no memory of ours.
     let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };

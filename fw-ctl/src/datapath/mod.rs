@@ -12,6 +12,7 @@
 //! - [`frame`]: real frames from flows, for tests and `policy test`.
 
 pub mod attach;
+mod brake;
 pub mod error;
 pub mod events;
 pub mod frame;
@@ -28,6 +29,7 @@ pub mod tables;
 pub mod testrun;
 
 pub use attach::{Attached, Ingress, LinkRef, XdpWish};
+pub use brake::brake;
 pub use error::DatapathError;
 pub use events::EventReader;
 pub use image::plan_hash;
