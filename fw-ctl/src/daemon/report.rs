@@ -108,6 +108,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             .looked
             .as_ref()
             .is_some_and(|looked| looked.seen != Seen::now(&self.sources));
+        if !self.started() {
+            degraded.push("the files are being read and compiled since the start".into());
+        }
         let declared = if changed { None } else { self.declared() };
         let compiled = self
             .installed

@@ -2,13 +2,14 @@
 //! watchdog. One at a time; only looking at the files goes on beside, so that the
 //! brake and `status` never wait for it.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::block_in_place;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::reloads::{Asker, Reloads};
 use super::status::{Detached, ModeStatus, Reloaded, Rules, Status};
@@ -22,6 +23,10 @@ use crate::why::why;
 
 /// Between two checks where no watchdog asks for more.
 const CHECK: Duration = Duration::from_secs(30);
+
+/// Questions wait so long for the first plan: who asks a daemon that has just
+/// started wants to know how it goes then. Changes never wait.
+const STARTING: Duration = Duration::from_secs(5);
 
 /// Starts the firewall and serves until a signal ends it.
 ///
@@ -46,6 +51,8 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
     let mut ticks = interval(sd_notify::watchdog_enabled().map_or(CHECK, |limit| limit / 2));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listening = true;
+    let (mut held, mut late) = (Vec::new(), false);
+    let mut patience = pin!(sleep(STARTING));
     loop {
         tokio::select! {
             look = reloads.look() => {
@@ -63,28 +70,25 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
                     asker.tell(value.clone());
                 }
                 reloads.next(&firewall);
+                for call in held.drain(..) {
+                    block_in_place(|| serve_call(&mut firewall, call));
+                }
             }
-            Some(call) = calls.recv() => {
-                if call.request == Request::Reload {
-                    reloads.ask(&firewall, Asker::Client(call.answer));
-                    continue;
+            Some(call) = calls.recv() => match call.request {
+                Request::Reload => reloads.ask(&firewall, Asker::Client(call.answer)),
+                _ if !call.request.changes() && !firewall.started() && !late => held.push(call),
+                _ => {
+                    if call.request == Request::Detach {
+                        reloads.leave_open();
+                    }
+                    block_in_place(|| serve_call(&mut firewall, call));
                 }
-                if call.request == Request::Detach {
-                    reloads.leave_open();
+            },
+            () = &mut patience, if !late => {
+                late = true;
+                for call in held.drain(..) {
+                    block_in_place(|| serve_call(&mut firewall, call));
                 }
-                let value = block_in_place(|| answer(&mut firewall, &call.request));
-                if call.request == Request::Status {
-                    // What it found missing is mended now, not at the next check.
-                    block_in_place(|| firewall.guard());
-                }
-                if call.request.changes() {
-                    log(&value);
-                    log_state(&firewall);
-                    tell(&firewall, &[]);
-                }
-                let value = value.and_then(Answer::json);
-                // A client that did not wait for its answer needs none.
-                let _ = call.answer.send(value);
             }
             more = watcher.changed(), if listening => {
                 listening = more;
@@ -128,6 +132,22 @@ fn listen(kind: SignalKind) -> Result<Signal, Failure> {
             format!("cannot listen for signals: {}", why(&error)),
         )
     })
+}
+
+/// Answers one call.
+fn serve_call<K: Kernel, S: Sources>(firewall: &mut Firewall<K, S>, call: Call) {
+    let value = answer(firewall, &call.request);
+    if call.request.changes() {
+        log(&value);
+        log_state(firewall);
+        tell(firewall, &[]);
+    }
+    // A client that did not wait for its answer needs none.
+    let _ = call.answer.send(value.and_then(Answer::json));
+    if call.request == Request::Status {
+        // What it found missing is mended now, not at the next check.
+        firewall.guard();
+    }
 }
 
 /// What a request is answered with.
