@@ -321,6 +321,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         }
         if missing {
             self.settle(true);
+            for problem in self.troubles.get(&Trouble::Network).into_iter().flatten() {
+                tracing::error!("{problem}");
+            }
         }
         if let Err(failure) = repinned {
             let problems = self.troubles.entry(Trouble::Network).or_default();

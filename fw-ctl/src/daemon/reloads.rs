@@ -6,7 +6,7 @@
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{Firewall, Kernel, Look, Sources};
+use super::Look;
 use crate::control::protocol::Failure;
 use crate::exit;
 
@@ -36,39 +36,32 @@ pub struct Reloads {
     asked: Vec<Asker>,
     /// For the look after this one.
     later: Vec<Asker>,
-    /// The node was opened after the look, or the later one, was asked for.
+    /// The node was opened after the look was asked for.
     opened: bool,
+    /// The node was opened after the later one was asked for.
     opened_later: bool,
 }
 
 impl Reloads {
-    /// Somebody wants a reload.
-    pub fn ask<K: Kernel, S: Sources + Clone + Send + 'static>(
-        &mut self,
-        firewall: &Firewall<K, S>,
-        asker: Asker,
-    ) {
+    /// Somebody wants a reload; [`Self::next`] begins the look if none is taken.
+    pub fn ask(&mut self, asker: Asker) {
         self.later.push(asker);
         self.opened_later = false;
-        if self.look.is_none() {
-            self.next(firewall);
-        }
     }
 
-    /// Begins the next look, if somebody wants one.
-    pub fn next<K: Kernel, S: Sources + Clone + Send + 'static>(
-        &mut self,
-        firewall: &Firewall<K, S>,
-    ) {
-        if self.later.is_empty() {
+    /// Begins the next look, if somebody wants one and none is taken.
+    pub fn next(&mut self, look: impl FnOnce() -> Look + Send + 'static) {
+        if self.look.is_some() || self.later.is_empty() {
             return;
         }
         self.asked = std::mem::take(&mut self.later);
         self.opened = std::mem::take(&mut self.opened_later);
-        let (sources, refusal) = (firewall.sources().clone(), firewall.refusal());
-        self.look = Some(spawn_blocking(move || {
-            Look::take(&sources, refusal.as_ref())
-        }));
+        self.look = Some(spawn_blocking(look));
+    }
+
+    /// Whether nobody waits for anything.
+    pub fn idle(&self) -> bool {
+        self.look.is_none() && self.later.is_empty()
     }
 
     /// The node is opened: what was asked for before must not close it again.
@@ -98,5 +91,80 @@ impl Reloads {
     pub fn take(&mut self) -> (Vec<Asker>, bool) {
         let attach = !std::mem::take(&mut self.opened);
         (std::mem::take(&mut self.asked), attach)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{Seen, Wrong};
+    use super::*;
+
+    fn look(name: &str) -> Look {
+        Look {
+            seen: Seen::Config(vec![name.into()]),
+            outcome: Err(Arc::new(Wrong::Files(Vec::new()))),
+        }
+    }
+
+    async fn ended(reloads: &mut Reloads) -> (String, usize, bool) {
+        let Ok(Look {
+            seen: Seen::Config(names),
+            ..
+        }) = reloads.look().await
+        else {
+            panic!("the look was of the configuration");
+        };
+        let (asked, attach) = reloads.take();
+        (names.concat(), asked.len(), attach)
+    }
+
+    #[tokio::test]
+    async fn who_asks_during_a_look_waits_for_the_next() {
+        let mut reloads = Reloads::default();
+        assert!(reloads.idle());
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        reloads.ask(Asker::Signal);
+        reloads.next(move || {
+            wait.recv().unwrap();
+            look("first")
+        });
+        for _ in 0..2 {
+            reloads.ask(Asker::Signal);
+            reloads.next(|| look("too early"));
+        }
+        go.send(()).unwrap();
+        assert_eq!(ended(&mut reloads).await, ("first".into(), 1, true));
+        reloads.next(|| look("second"));
+        assert_eq!(ended(&mut reloads).await, ("second".into(), 2, true));
+        reloads.next(|| look("unasked"));
+        assert!(reloads.idle());
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_before_the_node_was_opened_leaves_it_open() {
+        let mut reloads = Reloads::default();
+        reloads.ask(Asker::Signal);
+        reloads.next(|| look("before"));
+        reloads.leave_open();
+        reloads.ask(Asker::Signal);
+        assert!(!ended(&mut reloads).await.2);
+        reloads.next(|| look("after"));
+        assert!(ended(&mut reloads).await.2);
+    }
+
+    #[tokio::test]
+    async fn a_look_that_breaks_is_told() {
+        let mut reloads = Reloads::default();
+        let (answer, answered) = oneshot::channel();
+        reloads.ask(Asker::Client(answer));
+        reloads.next(|| panic!("broken"));
+        let failure = reloads.look().await.map(drop).unwrap_err();
+        assert_eq!(failure.exit, exit::UNREACHABLE);
+        for asker in reloads.take().0 {
+            asker.tell(Err(failure.clone()));
+        }
+        assert_eq!(answered.await.unwrap(), Err(failure));
     }
 }

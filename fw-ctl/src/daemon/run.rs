@@ -76,3 +76,42 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
     runtime.shutdown_background();
     served
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::plan::Mode;
+    use crate::daemon::Inputs;
+
+    #[test]
+    fn the_last_configuration_is_found_by_the_paths_of_the_broken_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.paths.run_dir = "/kept".into();
+        let inputs = Arc::new(Inputs {
+            config,
+            node: "n1".into(),
+            ssh_ports: [22].into(),
+            policies: Vec::new(),
+            inventory: Vec::new(),
+        });
+        let store = ConfirmedStore::new(dir.path());
+        store.save(1, Mode::Audit, &inputs).unwrap();
+        let paths = Paths {
+            state_dir: dir.path().to_owned(),
+            run_dir: "/named".into(),
+            pin_dir: "/pins".into(),
+        };
+        let flags = Overrides::default();
+        let last = last_config(&flags, paths.clone(), true).unwrap();
+        assert_eq!(last.paths, paths);
+        let last = last_config(&flags, paths, false).unwrap();
+        assert_eq!(last.paths.state_dir, dir.path());
+        assert_eq!(last.paths.run_dir, std::path::Path::new("/kept"));
+        let elsewhere = Paths {
+            state_dir: dir.path().join("none"),
+            ..Paths::default()
+        };
+        assert!(last_config(&flags, elsewhere, true).is_none());
+    }
+}

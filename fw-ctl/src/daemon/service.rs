@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::reloads::{Asker, Reloads};
 use super::status::{Detached, ModeStatus, Reloaded, Rules, Status};
-use super::{Firewall, Kernel, Sources};
+use super::{Firewall, Kernel, Look, Sources};
 use crate::control::protocol::{Failure, Request};
 use crate::control::server::Call;
 use crate::exit;
@@ -47,13 +47,15 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
         .map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
     block_in_place(|| firewall.begin(network));
     let mut reloads = Reloads::default();
-    reloads.ask(&firewall, Asker::Signal);
+    reloads.ask(Asker::Signal);
     let mut ticks = interval(sd_notify::watchdog_enabled().map_or(CHECK, |limit| limit / 2));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listening = true;
     let (mut held, mut late) = (Vec::new(), false);
     let mut patience = pin!(sleep(STARTING));
     loop {
+        let (sources, refusal) = (firewall.sources().clone(), firewall.refusal());
+        reloads.next(move || Look::take(&sources, refusal.as_ref()));
         tokio::select! {
             look = reloads.look() => {
                 let (asked, attach) = reloads.take();
@@ -64,18 +66,19 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
                 let value = value.map(Answer::Reloaded);
                 log(&value);
                 log_state(&firewall);
-                tell(&firewall, &[NotifyState::Ready]);
+                // Not yet, if somebody waits for the next one.
+                let ready = [NotifyState::Ready];
+                tell(&firewall, if reloads.idle() { &ready } else { &[] });
                 let value = value.and_then(Answer::json);
                 for asker in asked {
                     asker.tell(value.clone());
                 }
-                reloads.next(&firewall);
                 for call in held.drain(..) {
                     block_in_place(|| serve_call(&mut firewall, call));
                 }
             }
             Some(call) = calls.recv() => match call.request {
-                Request::Reload => reloads.ask(&firewall, Asker::Client(call.answer)),
+                Request::Reload => reloads.ask(Asker::Client(call.answer)),
                 _ if !call.request.changes() && !firewall.started() && !late => held.push(call),
                 _ => {
                     if call.request == Request::Detach {
@@ -107,7 +110,7 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
             }
             _ = hangup.recv() => {
                 reloading();
-                reloads.ask(&firewall, Asker::Signal);
+                reloads.ask(Asker::Signal);
             }
             _ = ticks.tick() => {
                 if block_in_place(|| firewall.check()) {

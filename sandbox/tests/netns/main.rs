@@ -11,6 +11,7 @@
 
 mod addresses;
 mod audit;
+mod brake;
 mod builtins;
 mod fixture;
 mod foreign;
