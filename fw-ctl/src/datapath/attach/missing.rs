@@ -50,8 +50,8 @@ fn missing_tc(
         return Ok((!live).then(|| format!("its TC {word} program was detached")));
     }
     Ok(match pin(tc::filter_hook(direction))? {
-        // The filter of a kernel before 6.6 has no link that could be asked.
-        Some(_) => None,
+        Some(_) if tc::has_filter(link, direction)? => None,
+        Some(_) => Some(format!("its TC {word} filter was removed")),
         None => Some(format!("the pin of its TC {word} program was removed")),
     })
 }
