@@ -60,7 +60,7 @@ impl ClientArgs {
                 if let Some(file) = unreadable.first() {
                     output::warn(&format!(
                         "{} cannot be read as a configuration, so its `paths` are not known: \
-                         trying {} and {}; --run-dir and --pin-dir name others",
+                         trying {} and {}; name others by --run-dir, for detach and mode also by --pin-dir",
                         file.display(),
                         paths.run_dir.display(),
                         paths.pin_dir.display(),
