@@ -138,7 +138,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let result = addresses
             .map_err(Refused::Kernel)
             .and_then(|()| self.change(look, first));
-        if matches!(result, Err(Refused::Inputs(_))) && first && self.installed.is_none() {
+        if result.is_err() && first && self.installed.is_none() {
             self.restore();
         }
         let result = result.map_err(|refused| self.tell(refused));

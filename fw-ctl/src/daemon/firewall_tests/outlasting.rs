@@ -83,6 +83,24 @@ fn with_pins_the_files_come_first() {
 }
 
 #[test]
+fn a_plan_that_does_not_fit_at_a_restart_leaves_the_names_of_the_pinned_one() {
+    let fixture = Fixture::new();
+    fixture.files.0.borrow_mut().policy = "good".into();
+    fixture.daemon().start(network(&["eth0"])).unwrap();
+    fixture.kernel.0.borrow_mut().full = true;
+    fixture.files.0.borrow_mut().policy = "too large".into();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap_err();
+    assert_eq!(daemon.rules().unwrap().rules[0].policy, "good");
+    let generation = daemon.status().unwrap().generation;
+    assert!(
+        generation.declared.is_some(),
+        "it is known what the files say"
+    );
+    assert_ne!(generation.declared, generation.kernel);
+}
+
+#[test]
 fn a_damaged_record_is_told_also_when_the_files_are_broken() {
     let fixture = Fixture::new();
     fixture.daemon().start(network(&["eth0"])).unwrap();
