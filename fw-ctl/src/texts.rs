@@ -16,6 +16,9 @@ const MAX_DEPTH: usize = 32;
 /// Names that end like this are read from directories.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
+/// Why a FIFO, a socket or a device is not read.
+const IRREGULAR: &str = "it is not a regular file";
+
 /// A text, or why it cannot be read.
 pub type Text = Result<Arc<Source>, Box<Diagnostic>>;
 
@@ -54,7 +57,7 @@ pub fn read_to_string(path: &Path) -> io::Result<String> {
 
 fn regular(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     // Opening a FIFO would wait for a writer, opening a device may do anything.
-    let refused = || io::Error::other("it is not a regular file");
+    let refused = || io::Error::other(IRREGULAR);
     if !path.metadata()?.is_file() {
         return Err(refused());
     }
@@ -92,11 +95,15 @@ fn text_of(name: &str, read: io::Result<Vec<u8>>) -> Text {
             text: without_mark(text),
         })),
         Ok(Err(error)) => refused(
-            format!("{name} {}", not_utf8(&error)),
+            format!("this {}", not_utf8(&error)),
             "save it in the encoding UTF-8",
         ),
+        Err(error) if error.to_string() == IRREGULAR => refused(
+            format!("cannot be read: {IRREGULAR}"),
+            "put a file in its place, or remove it",
+        ),
         Err(error) => refused(
-            format!("cannot read {name}: {}", reason(&error)),
+            format!("cannot be read: {}", reason(&error)),
             "check the path and its permissions",
         ),
     }
@@ -221,7 +228,9 @@ mod tests {
         let texts = read(&[dir.path().to_owned()], 10);
         for text in &texts {
             let error = text.as_ref().unwrap_err();
-            assert!(error.message.ends_with("it is not a regular file"));
+            assert_eq!(error.message, "cannot be read: it is not a regular file");
+            let help = error.help.as_deref().unwrap();
+            assert!(!help.contains("permissions"), "they are not what is wrong");
         }
         assert_eq!(texts.len(), 2);
         assert!(read_to_string(&fifo).is_err());

@@ -179,10 +179,27 @@ fn a_broken_configuration_does_not_keep_a_client_from_its_daemon() {
     let config = sandbox.write("fw-ctl.toml", "nonsense");
     let answer = sandbox.run(&["status", "--config", &config]);
     assert_eq!(answer.code, Some(5), "{answer:?}");
+    for part in [
+        "cannot be read as a configuration",
+        "trying /run/fw-ctl",
+        "--run-dir",
+    ] {
+        assert!(answer.stderr.contains(part), "{part}: {answer:?}");
+    }
+
+    // A wrong value elsewhere: the paths are those of the file.
+    let config = sandbox.write(
+        "fw-ctl.toml",
+        "[policy]\nmode = \"on\"\n[paths]\nrun_dir = \"/nowhere/run\"\npin_dir = \"/nowhere/pins\"\n",
+    );
+    let answer = sandbox.run(&["status", "--config", &config]);
+    assert_eq!(answer.code, Some(5), "{answer:?}");
+    let socket = "nobody listens on /nowhere/run/control.sock";
+    assert!(answer.stderr.contains(socket), "{answer:?}");
+    let answer = sandbox.run(&["detach", "--config", &config]);
+    assert_eq!(answer.code, Some(1), "{answer:?}");
     assert!(
-        answer
-            .stderr
-            .starts_with("warning: the configuration is invalid"),
+        answer.stderr.contains("no pins in /nowhere/pins"),
         "{answer:?}"
     );
 }

@@ -1,9 +1,11 @@
-//! Somebody else's XDP program: two instructions that let everything pass.
+//! Somebody else's XDP program: two instructions that let everything pass; and
+//! somebody who detaches a link.
 //!
 //! It stands for a load balancer or another firewall that is on the interface
 //! already. Loaded with the bare system call, so that the lab needs no BPF library
 //! and cannot share a mistake with the one of the program under test.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -11,8 +13,10 @@ use crate::Namespace;
 
 /// `enum bpf_cmd` (include/uapi/linux/bpf.h).
 const PROG_LOAD: i32 = 5;
+const OBJ_GET: i32 = 7;
 const OBJ_GET_INFO_BY_FD: i32 = 15;
 const LINK_CREATE: i32 = 28;
+const LINK_DETACH: i32 = 34;
 /// `BPF_PROG_TYPE_XDP`.
 const TYPE_XDP: u32 = 6;
 /// `BPF_XDP` of `enum bpf_attach_type`.
@@ -86,6 +90,38 @@ impl ForeignXdp {
             })
         })
     }
+}
+
+#[repr(C)]
+struct ObjGet {
+    pathname: u64,
+    bpf_fd: u32,
+    file_flags: u32,
+}
+
+#[repr(C)]
+struct LinkDetach {
+    link_fd: u32,
+}
+
+/// Takes the link pinned at `path` off its interface, as `bpftool link detach` does;
+/// the pin stays.
+///
+/// # Errors
+/// As bpf(2) says.
+pub fn detach_link(path: &CStr) -> io::Result<()> {
+    let link = new_descriptor(
+        OBJ_GET,
+        &ObjGet {
+            pathname: path.as_ptr() as u64,
+            bpf_fd: 0,
+            file_flags: 0,
+        },
+    )?;
+    let attributes = LinkDetach {
+        link_fd: link.as_raw_fd() as u32,
+    };
+    bpf(LINK_DETACH, &attributes).map(drop)
 }
 
 /// `bpf_prog_info.id`: the second word of the answer.

@@ -47,6 +47,7 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
     /// Where it goes.
     #[inline(always)]
     #[must_use]
+    #[expect(clippy::unused_self, reason = "it reads like the other properties")]
     pub const fn direction(&self) -> Direction {
         if EGRESS {
             Direction::Egress

@@ -35,7 +35,7 @@ pub struct ClientArgs {
 
 impl ClientArgs {
     /// The control socket. A broken configuration is no reason not to reach a
-    /// daemon that runs: then the default is tried.
+    /// daemon that runs: see [`Self::paths`].
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         if let Some(run_dir) = &self.run_dir {
@@ -44,7 +44,8 @@ impl ClientArgs {
         self.paths().control_socket()
     }
 
-    /// The paths of the configuration, else the defaults.
+    /// The paths of the configuration, however wrong the rest of it is; the defaults
+    /// where it cannot be read at all, which is said.
     #[must_use]
     pub fn paths(&self) -> Paths {
         let overrides = Overrides {
@@ -55,16 +56,17 @@ impl ClientArgs {
         match load(&overrides) {
             Ok(loaded) => loaded.config.paths,
             Err(_) => {
-                output::warn(
-                    "the configuration is invalid; looking for the daemon in its default place",
-                );
-                Paths {
-                    run_dir: self
-                        .run_dir
-                        .clone()
-                        .unwrap_or_else(|| Paths::default().run_dir),
-                    ..Paths::default()
+                let (paths, unreadable) = last_paths(&overrides);
+                if let Some(file) = unreadable.first() {
+                    output::warn(&format!(
+                        "{} cannot be read as a configuration, so its `paths` are not known: \
+                         trying {} and {}; name others by --run-dir, for detach and mode also by --pin-dir",
+                        file.display(),
+                        paths.run_dir.display(),
+                        paths.pin_dir.display(),
+                    ));
                 }
+                paths
             }
         }
     }
@@ -117,7 +119,15 @@ impl PathArgs {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load(overrides: &Overrides) -> Result<Loaded, Vec<Diagnostic>> {
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    config::load(overrides, environment)
+    config::load(overrides, environment())
+}
+
+/// The paths of a configuration that [`load`] refuses; see [`config::paths`].
+pub fn last_paths(overrides: &Overrides) -> (Paths, Vec<PathBuf>) {
+    config::paths(overrides, environment())
+}
+
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

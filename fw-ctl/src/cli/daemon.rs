@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use clap::Args as ClapArgs;
 use tracing_subscriber::EnvFilter;
 
-use super::args::{PathArgs, load};
+use super::args::{PathArgs, last_paths, load};
 use super::output::{Outcome, plain};
 use crate::control::protocol::Failure;
 use crate::daemon;
@@ -37,8 +37,11 @@ pub fn run(args: &Args) -> Outcome {
             loaded.config
         }
         // A node that was filtered must be filtered after a reboot, too.
-        Err(errors) => daemon::last_config(&overrides)
-            .ok_or_else(|| Failure::refused("the configuration is refused", &errors))?,
+        Err(errors) => {
+            let (paths, unreadable) = last_paths(&overrides);
+            let last = daemon::last_config(&overrides, paths, unreadable.is_empty());
+            last.ok_or_else(|| Failure::refused("the configuration is refused", &errors))?
+        }
     };
     daemon::run(config, overrides)?;
     Ok(exit::OK)

@@ -7,6 +7,7 @@ use clap::Args as ClapArgs;
 
 use super::args::{ClientArgs, OutputArgs};
 use super::output::{Format, Outcome, print, print_json};
+use crate::config::Paths;
 use crate::control::client::ask;
 use crate::control::protocol::{Failure, Request};
 use crate::daemon::Lock;
@@ -29,19 +30,20 @@ pub struct Args {
 /// Detaches and says what is open now.
 ///
 /// # Errors
-/// When it is not permitted, or the kernel refuses.
+/// When it is not permitted, there is nothing to detach, or the kernel refuses.
 pub fn run(args: &Args) -> Outcome {
-    let socket = args.client.socket();
+    let paths = args.client.paths();
+    let socket = paths.control_socket();
     let detached = if socket.exists() {
         match ask(&socket, &Request::Detach) {
             // The socket of a daemon that was killed.
-            Err(failure) if failure.exit == exit::UNREACHABLE && lock_is_free(args) => {
-                without_daemon(args)?
+            Err(failure) if failure.exit == exit::UNREACHABLE && lock_is_free(&paths) => {
+                without_daemon(args, &paths)?
             }
             result => result?,
         }
     } else {
-        without_daemon(args)?
+        without_daemon(args, &paths)?
     };
     match args.output.format {
         Format::Json => print_json(&detached)?,
@@ -54,14 +56,22 @@ pub fn run(args: &Args) -> Outcome {
     Ok(exit::OK)
 }
 
-fn lock_is_free(args: &Args) -> bool {
-    Lock::take(&args.client.paths().run_dir).is_ok()
+fn lock_is_free(paths: &Paths) -> bool {
+    Lock::take(&paths.run_dir).is_ok()
 }
 
-fn without_daemon(args: &Args) -> Result<Detached, Failure> {
-    let paths = args.client.paths();
+fn without_daemon(args: &Args, paths: &Paths) -> Result<Detached, Failure> {
     let pin_dir = args.pin_dir.as_ref().unwrap_or(&paths.pin_dir);
     let report = Datapath::detach_all(pin_dir)?;
+    if (report.links, report.maps) == (0, 0) {
+        let message = format!(
+            "no pins in {}: nothing was detached, and no daemon listens on {}",
+            pin_dir.display(),
+            paths.control_socket().display()
+        );
+        return Err(Failure::new(exit::NEGATIVE, message)
+            .help("--config, or --run-dir and --pin-dir, if the daemon has others"));
+    }
     Ok(Detached {
         schema: SCHEMA,
         interfaces: report.interfaces,

@@ -11,7 +11,7 @@ use figment::{Error, Figment, Metadata, Profile, Provider};
 
 use super::contradictions::contradictions;
 use super::place::Places;
-use super::{Config, DEFAULT_FILE, VENDOR_FILE, keys, wording};
+use super::{Config, DEFAULT_FILE, Paths, VENDOR_FILE, keys, wording};
 use crate::diagnostic::{Diagnostic, Severity, Source};
 use crate::texts;
 use crate::why::why;
@@ -61,6 +61,33 @@ pub fn load(
     overrides: &Overrides,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
+    stack(overrides, environment).finish()
+}
+
+/// The `[paths]` of a configuration that is refused: from every layer that can be
+/// read, however wrong the rest of it is. Beside them the files that cannot be read,
+/// or are not TOML: they may name other paths.
+pub fn paths(
+    overrides: &Overrides,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> (Paths, Vec<PathBuf>) {
+    let stack = stack(overrides, environment);
+    let last = |key: &str, default: PathBuf| {
+        let values = stack.layers.iter().rev();
+        let mut values = values.filter_map(|layer| layer.values.get("paths")?.as_dict()?.get(key));
+        let value = values.find_map(Value::as_str);
+        value.map_or(default, PathBuf::from)
+    };
+    let defaults = Paths::default();
+    let paths = Paths {
+        state_dir: last("state_dir", defaults.state_dir),
+        run_dir: last("run_dir", defaults.run_dir),
+        pin_dir: last("pin_dir", defaults.pin_dir),
+    };
+    (paths, stack.unreadable)
+}
+
+fn stack(overrides: &Overrides, environment: impl IntoIterator<Item = (String, String)>) -> Stack {
     let mut stack = Stack::default();
     stack.file(Path::new(VENDOR_FILE), false);
     let main = overrides.config.as_deref();
@@ -82,7 +109,7 @@ pub fn load(
         stack.variable(name, value);
     }
     stack.flags(overrides);
-    stack.finish()
+    stack
 }
 
 fn sorted_toml(dir: &Path) -> Vec<PathBuf> {
@@ -121,6 +148,7 @@ impl Provider for &Layer {
 struct Stack {
     layers: Vec<Layer>,
     files: Vec<PathBuf>,
+    unreadable: Vec<PathBuf>,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
 }
@@ -132,6 +160,7 @@ impl Stack {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => return,
             Err(error) => {
+                self.unreadable.push(path.to_owned());
                 let source = Arc::new(Source {
                     name,
                     text: String::new(),
@@ -162,10 +191,13 @@ impl Stack {
                     values,
                 });
             }
-            Err((message, span)) => self.errors.push(Diagnostic {
-                span,
-                ..finding(&source, format!("this is not TOML: {message}"))
-            }),
+            Err((message, span)) => {
+                self.unreadable.push(path.to_owned());
+                self.errors.push(Diagnostic {
+                    span,
+                    ..finding(&source, format!("this is not TOML: {message}"))
+                });
+            }
         }
     }
 

@@ -252,3 +252,30 @@ fn values_that_mean_nothing_are_refused_where_they_stand() {
         "{errors:?}"
     );
 }
+
+#[test]
+fn paths_are_had_from_a_configuration_that_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("fw-ctl.toml");
+    let overrides = Overrides {
+        config: Some(file.clone()),
+        pin_dir: Some("/sys/fs/bpf/flag".into()),
+        ..Overrides::default()
+    };
+    let text = "[policy]\nmode = 7\ntypo = 1\n\
+                [paths]\nstate_dir = \"/s\"\nrun_dir = 5\npin_dir = \"/p\"\n";
+    std::fs::write(&file, text).unwrap();
+    assert!(load(&overrides, []).is_err());
+    let (paths, unreadable) = super::paths(&overrides, []);
+    assert_eq!(paths.state_dir, Path::new("/s"));
+    assert_eq!(paths.run_dir, Paths::default().run_dir);
+    assert_eq!(paths.pin_dir, Path::new("/sys/fs/bpf/flag"));
+    assert_eq!(unreadable, [""; 0].map(PathBuf::from));
+
+    std::fs::write(&file, "[paths\n").unwrap();
+    let variable = ("FW_CTL_PATHS__RUN_DIR".to_owned(), "/r".to_owned());
+    let (paths, unreadable) = super::paths(&overrides, [variable]);
+    assert_eq!(paths.state_dir, Paths::default().state_dir);
+    assert_eq!(paths.run_dir, Path::new("/r"));
+    assert_eq!(unreadable, [file]);
+}

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compile::plan::Mode;
 pub use failsafe::{FailsafeEntry, FailsafePorts};
-pub use layers::{Loaded, Overrides, load};
+pub use layers::{Loaded, Overrides, load, paths};
 pub use sshd::listening_ports;
 
 /// Where the configuration file is unless `--config` says otherwise.

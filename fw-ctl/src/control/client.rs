@@ -10,11 +10,23 @@ use crate::exit;
 use crate::why::why;
 
 /// A reload may compile for a while; silence beyond this is a dead daemon.
-const PATIENCE: Duration = Duration::from_mins(2);
+const RELOAD: Duration = Duration::from_mins(2);
+/// Everything else is answered at once.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long an answer may take; a monitor waits for verdicts as long as it takes.
+fn patience(request: &Request) -> Option<Duration> {
+    match request {
+        Request::Monitor => None,
+        Request::Reload => Some(RELOAD),
+        _ => Some(PATIENCE),
+    }
+}
 
 /// A connection on which a request was sent.
 pub struct Replies {
     reader: BufReader<UnixStream>,
+    patience: Duration,
 }
 
 /// Sends a request to the daemon behind `socket`.
@@ -37,8 +49,7 @@ fn say(mut stream: UnixStream, socket: &Path, request: &Request) -> Result<Repli
             ),
         )
     };
-    // A monitor waits for verdicts as long as it takes.
-    let patience = (*request != Request::Monitor).then_some(PATIENCE);
+    let patience = patience(request);
     stream.set_read_timeout(patience).map_err(io)?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(io)?;
     let mut line = serde_json::to_string(request)
@@ -65,7 +76,10 @@ fn say(mut stream: UnixStream, socket: &Path, request: &Request) -> Result<Repli
             .help("journalctl -u fw-ctl"));
         }
     }
-    Ok(Replies { reader })
+    Ok(Replies {
+        reader,
+        patience: patience.unwrap_or_default(),
+    })
 }
 
 /// Sends a request and reads its one answer.
@@ -103,7 +117,11 @@ impl Iterator for Replies {
                 exit::UNREACHABLE,
                 match error.kind() {
                     ErrorKind::WouldBlock => {
-                        format!("the daemon has not answered for {} s", PATIENCE.as_secs())
+                        let seconds = self.patience.as_secs_f32();
+                        format!(
+                            "the daemon has not answered for {seconds} s: it is busy or hangs; \
+                             the filter goes on without it"
+                        )
                     }
                     _ => format!("the daemon does not answer: {}", why(&error)),
                 },
@@ -141,6 +159,34 @@ fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_reload_is_waited_for_long() {
+        assert_eq!(patience(&Request::Reload), Some(RELOAD));
+        for request in [
+            Request::Status,
+            Request::Mode { set: None },
+            Request::Detach,
+        ] {
+            assert_eq!(patience(&request), Some(PATIENCE));
+        }
+        assert_eq!(patience(&Request::Monitor), None);
+    }
+
+    #[test]
+    fn a_daemon_that_does_not_answer_is_told() {
+        let (_daemon, client) = UnixStream::pair().unwrap();
+        let patience = Duration::from_millis(50);
+        client.set_read_timeout(Some(patience)).unwrap();
+        let mut replies = Replies {
+            reader: BufReader::new(client),
+            patience,
+        };
+        let failure = replies.next().unwrap().unwrap_err();
+        assert_eq!(failure.exit, exit::UNREACHABLE);
+        let told = "the daemon has not answered for 0.05 s: it is busy or hangs";
+        assert!(failure.message.starts_with(told), "{failure}");
+    }
 
     #[test]
     fn a_daemon_that_has_hung_up_is_heard_all_the_same() {

@@ -13,6 +13,7 @@ pub struct Places {
     all: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
     count: usize,
+    reserved: usize,
 }
 
 /// Given back when dropped.
@@ -25,6 +26,7 @@ impl Places {
             all: Arc::new(Semaphore::new(count)),
             reserve: Arc::new(Semaphore::new(reserve)),
             count,
+            reserved: reserve,
         }
     }
 
@@ -41,6 +43,11 @@ impl Places {
     /// Places for everybody.
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// Places for root alone.
+    pub fn reserve(&self) -> usize {
+        self.reserved
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compile::plan::Mode;
 use crate::diagnostic::Diagnostic;
 use crate::exit;
 use crate::observe::Record;
@@ -115,6 +116,27 @@ pub enum ModeChange {
     Enforce,
     /// Forget what was set here: the configuration decides again.
     Configured,
+}
+
+impl ModeChange {
+    /// The mode that is set; `None`: the configuration decides.
+    #[must_use]
+    pub fn mode(self) -> Option<Mode> {
+        match self {
+            Self::Audit => Some(Mode::Audit),
+            Self::Enforce => Some(Mode::Enforce),
+            Self::Configured => None,
+        }
+    }
+
+    /// Who decides the mode then, as `status` says it.
+    #[must_use]
+    pub fn source(self) -> &'static str {
+        match self {
+            Self::Audit | Self::Enforce => "fw-ctl mode",
+            Self::Configured => "configuration",
+        }
+    }
 }
 
 /// The packet of a trace: the first of a new connection.

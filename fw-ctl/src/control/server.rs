@@ -157,7 +157,7 @@ async fn accept(listener: UnixListener, house: Arc<House>, is_root: IsRoot) {
             let (reader, mut writer) = stream.into_split();
             let served = match place {
                 Some(place) => house.client(reader, &mut writer, root, place).await,
-                None => Err(full(&house.asking, "clients that have not asked yet")),
+                None => Err(full(&house.asking, "clients that have not asked yet", root)),
             };
             if let Err(failure) = served {
                 send(&mut writer, &Reply::Failed(failure)).await;
@@ -195,13 +195,13 @@ impl House {
         }
         if request == Request::Monitor {
             let Some(_place) = self.monitors.take(root) else {
-                return Err(full(&self.monitors, "monitors"));
+                return Err(full(&self.monitors, "monitors", root));
             };
             self.monitor(reader.into_inner(), writer).await;
             return Ok(());
         }
         let Some(_place) = self.requests.take(root) else {
-            return Err(full(&self.requests, "requests"));
+            return Err(full(&self.requests, "requests", root));
         };
         let stopping = || Failure::new(exit::UNREACHABLE, "the daemon is stopping");
         let (answer, answered) = oneshot::channel();
@@ -242,10 +242,22 @@ async fn ask(reader: &mut BufReader<OwnedReadHalf>) -> Result<Option<Request>, F
     }
 }
 
-fn full(places: &Places, what: &str) -> Failure {
+fn full(places: &Places, what: &str, root: bool) -> Failure {
+    let count = places.count();
+    if root {
+        let reserve = places.reserve();
+        return Failure::new(
+            exit::UNREACHABLE,
+            format!(
+                "the daemon serves {count} {what} already, and the {reserve} places for root \
+                 alone are taken"
+            ),
+        )
+        .help("end other clients of root (pgrep -a fw-ctl), then again");
+    }
     Failure::new(
         exit::UNREACHABLE,
-        format!("the daemon serves {} {what} already", places.count()),
+        format!("the daemon serves {count} {what} already"),
     )
     .help("again in a moment; root has places of its own")
 }

@@ -26,67 +26,55 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             schema: SCHEMA,
             mode: mode.into(),
             source: source.into(),
+            warnings: Vec::new(),
         })
     }
 
-    /// Changes the mode of the plan in force, and remembers it.
+    /// Changes the mode of the plan in force, whoever made it, and remembers it.
+    ///
+    /// The kernel comes first: this is the brake of an operator in distress, and
+    /// neither a full disk nor refused files may stand in its way. Without a plan
+    /// the mode is remembered for the next one.
     ///
     /// # Errors
-    /// When no plan is in force, or it cannot be stored or installed: then nothing
-    /// has changed.
+    /// When the kernel refuses: then nothing has changed.
     pub fn set_mode(&mut self, change: ModeChange) -> Result<ModeStatus, Failure> {
-        let before = self.mode.get();
-        let Some((_, mut compiled)) = self.installed.take() else {
-            return self.brake(change, before);
-        };
-        let old_mode = compiled.plan.mode;
-        let result = self.mode.set(change).and_then(|()| {
-            compiled.plan.mode = self.effective_mode(&self.config);
-            self.install(&compiled)
-                .inspect_err(|_| self.set_back(before))
-        });
-        match result {
-            Ok(in_force) => {
-                self.installed = Some((in_force, compiled));
-                self.keep();
-                self.mode()
-            }
-            Err(failure) => {
-                compiled.plan.mode = old_mode;
-                self.installed = self.kernel.active()?.map(|active| (active, compiled));
-                Err(failure)
-            }
+        let mode = change.mode().unwrap_or(self.config.policy.mode.into());
+        let mut warnings = Vec::new();
+        if self.kernel.active()?.is_some() {
+            warnings.extend(self.switch(mode)?);
+        } else {
+            warnings.push(
+                "no plan is in force, nothing is filtered: the mode is kept for the next plan; \
+                 try: fw-ctl status"
+                    .into(),
+            );
         }
-    }
-
-    /// Changes the mode of a plan that this daemon has not made, in the kernel's
-    /// tables: whoever wants audit mode in distress gets it.
-    fn brake(&mut self, change: ModeChange, before: Option<Mode>) -> Result<ModeStatus, Failure> {
-        if self.kernel.active()?.is_none() {
-            return Err(Failure::new(
-                exit::REFUSED,
-                "the mode cannot be changed: no plan is in force, nothing is filtered",
-            )
-            .help("fw-ctl status names the errors"));
-        }
-        self.mode.set(change)?;
-        let mode = self.effective_mode(&self.config);
-        self.kernel
-            .set_mode(mode)
-            .inspect_err(|_| self.set_back(before))?;
+        self.mode.set(change);
+        warnings.extend(self.mode.unsaved());
         self.keep();
-        self.mode()
+        Ok(ModeStatus {
+            warnings,
+            ..self.mode()?
+        })
     }
 
-    fn set_back(&mut self, before: Option<Mode>) {
-        let back = match before {
-            Some(Mode::Audit) => ModeChange::Audit,
-            Some(Mode::Enforce) => ModeChange::Enforce,
-            None => ModeChange::Configured,
+    /// Changes the mode in the kernel. Returns what did not work beside.
+    fn switch(&mut self, mode: Mode) -> Result<Option<String>, Failure> {
+        let beside = match self.kernel.set_mode(mode) {
+            Ok(_) => None,
+            // The mode comes first there: what failed may have come after.
+            Err(failure) => match self.kernel.active() {
+                Ok(Some(active)) if active.mode == mode => Some(failure.line()),
+                _ => return Err(failure),
+            },
         };
-        if let Err(failure) = self.mode.set(back) {
-            tracing::error!("{failure}");
+        if let Some((in_force, compiled)) = &mut self.installed {
+            compiled.plan.mode = mode;
+            in_force.mode = mode;
+            in_force.hash = self.kernel.hash(&compiled.plan);
         }
+        Ok(beside)
     }
 
     /// Takes the filter off every link, until the next reload or start.

@@ -18,6 +18,8 @@ use crate::texts;
 use crate::why::why;
 
 const FILE: &str = "confirmed.json";
+/// What was kept before that.
+const FORMER: &str = "confirmed.json.old";
 const SCHEMA: u32 = 1;
 
 /// First line of the file; the second is a [`Body`].
@@ -48,6 +50,15 @@ pub struct Confirmed {
     pub inputs: Arc<Inputs>,
 }
 
+/// What was found on disk.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// What was in force last, as far as it can be told.
+    pub confirmed: Option<Confirmed>,
+    /// What is wrong with the newest record, in a line.
+    pub trouble: Option<String>,
+}
+
 /// Where it is kept.
 #[derive(Debug)]
 pub struct ConfirmedStore {
@@ -63,12 +74,39 @@ impl ConfirmedStore {
         }
     }
 
-    /// What was kept last, if anything was.
-    ///
-    /// # Errors
-    /// A line that says why it cannot be used.
-    pub fn load(&self) -> Result<Option<Confirmed>, String> {
-        let path = self.directory.join(FILE);
+    /// Whether anything is kept, be it damaged.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.directory.join(FILE).exists()
+    }
+
+    /// What was kept last, if anything was; where that is damaged or lost, what was
+    /// kept before.
+    #[must_use]
+    pub fn load(&self) -> Kept {
+        let trouble = match self.load_file(FILE) {
+            Ok(None) => None,
+            Ok(confirmed) => {
+                return Kept {
+                    confirmed,
+                    trouble: None,
+                };
+            }
+            Err(trouble) => Some(trouble),
+        };
+        let confirmed = self.load_file(FORMER).ok().flatten();
+        let trouble = trouble.map(|trouble| match &confirmed {
+            Some(former) => {
+                let number = former.number;
+                format!("{trouble}; those before them (generation {number}) are there")
+            }
+            None => format!("{trouble}; try: mend the files, then fw-ctl reload"),
+        });
+        Kept { confirmed, trouble }
+    }
+
+    fn load_file(&self, name: &str) -> Result<Option<Confirmed>, String> {
+        let path = self.directory.join(name);
         let wrong = |reason: String| {
             format!(
                 "the last accepted policies in {} cannot be used: {reason}",
@@ -101,6 +139,15 @@ impl ConfirmedStore {
         }))
     }
 
+    /// Keeps the present record, if it is sound, beside the one that comes.
+    fn keep_former(&self) -> std::io::Result<()> {
+        if !matches!(self.load_file(FILE), Ok(Some(_))) {
+            return Ok(());
+        }
+        let bytes = std::fs::read(self.directory.join(FILE))?;
+        atomic::replace(&self.directory, FORMER, &bytes)
+    }
+
     /// Keeps what is in force from now on.
     ///
     /// # Errors
@@ -118,6 +165,7 @@ impl ConfirmedStore {
                 sha256: sha256(&body),
             })?;
             let text = format!("{header}\n{body}\n");
+            self.keep_former()?;
             atomic::replace(&self.directory, FILE, text.as_bytes())
         };
         written().map_err(|error: std::io::Error| {
@@ -162,9 +210,9 @@ mod tests {
     fn what_was_kept_comes_back() {
         let dir = tempfile::tempdir().unwrap();
         let store = ConfirmedStore::new(&dir.path().join("state"));
-        assert!(store.load().unwrap().is_none());
+        assert!(store.load().confirmed.is_none() && !store.exists());
         store.save(7, Mode::Enforce, &inputs()).unwrap();
-        let confirmed = store.load().unwrap().unwrap();
+        let confirmed = store.load().confirmed.unwrap();
         assert_eq!((confirmed.number, confirmed.mode), (7, Mode::Enforce));
         assert_eq!(confirmed.inputs, inputs());
     }
@@ -186,9 +234,29 @@ mod tests {
             (String::new(), "EOF"),
         ] {
             std::fs::write(&path, damaged).unwrap();
-            let error = store.load().unwrap_err();
-            assert!(error.contains(reason), "{error}");
+            let kept = store.load();
+            let trouble = kept.trouble.unwrap();
+            assert!(trouble.contains(reason), "{trouble}");
+            assert!(kept.confirmed.is_none());
         }
+    }
+
+    #[test]
+    fn what_was_kept_before_stands_in_for_what_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = ConfirmedStore::new(dir.path());
+        for number in 7..=9 {
+            store.save(number, Mode::Enforce, &inputs()).unwrap();
+        }
+        let path = dir.path().join(FILE);
+        std::fs::write(&path, "{").unwrap();
+        let kept = store.load();
+        assert_eq!(kept.confirmed.unwrap().number, 8);
+        assert!(kept.trouble.unwrap().contains("generation 8"));
+        // The damaged one never takes the place of the sound one.
+        store.save(10, Mode::Audit, &inputs()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(store.load().confirmed.unwrap().number, 8);
     }
 
     #[test]

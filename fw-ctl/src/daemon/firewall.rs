@@ -11,7 +11,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::status::{Reloaded, SCHEMA, hex};
-use super::{Compiled, ConfirmedStore, InForce, Kernel, ModeStore, Names, Sources, Wrong, links};
+use super::{
+    Compiled, ConfirmedStore, InForce, Kernel, Look, ModeStore, Names, Refusal, Seen, Sources,
+    Wrong, links,
+};
 use crate::cli::output::plain;
 use crate::compile::plan::Mode;
 use crate::config::Config;
@@ -35,9 +38,17 @@ pub(super) enum Trouble {
 /// Why there is no change.
 pub(super) enum Refused {
     /// By us, for what the files say.
-    Inputs(Wrong),
-    /// By the kernel.
+    Inputs(Arc<Wrong>),
+    /// By the kernel, or because it would open the node.
     Kernel(Failure),
+}
+
+/// What the last look at the files found.
+pub(super) struct Looked {
+    pub(super) seen: Seen,
+    refusal: Option<Refusal>,
+    /// Mode and hash of a plan that the kernel refused.
+    pub(super) unfit: Option<(Mode, [u8; 16])>,
 }
 
 /// The state of the daemon.
@@ -54,10 +65,16 @@ pub struct Firewall<K, S> {
     /// `fw-ctl detach` was here.
     pub(super) detached: bool,
     pub(super) troubles: BTreeMap<Trouble, Vec<String>>,
+    /// The last look at the files.
+    pub(super) looked: Option<Looked>,
+    /// Why the last accepted plan could not be had from the disk.
+    pub(super) record: Option<String>,
+    /// Whether the files were looked at once.
+    started: bool,
 }
 
 impl<K: Kernel, S: Sources> Firewall<K, S> {
-    /// Takes over what is there; nothing changes before [`Self::start`].
+    /// Takes over what is there; nothing changes before [`Self::begin`].
     pub fn new(kernel: K, sources: S, config: Config, names: watch::Sender<Arc<Names>>) -> Self {
         let state = &config.paths.state_dir;
         Self {
@@ -71,38 +88,67 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             network: Network::default(),
             detached: false,
             troubles: BTreeMap::new(),
+            looked: None,
+            record: None,
+            started: false,
         }
     }
 
-    /// Brings the node under the filter: plan first, then links, so that nothing
-    /// is judged by an empty plan.
-    ///
-    /// # Errors
-    /// When the plan was refused; the daemon goes on, degraded.
-    pub fn start(&mut self, network: Network) -> Result<Reloaded, Failure> {
+    /// Learns the links. Where nothing is in force, as after a reboot, brings the
+    /// node under the last accepted plan at once: reading and compiling the
+    /// operator's files may take a while, and [`Self::apply`] puts them in force.
+    pub fn begin(&mut self, network: Network) {
         self.network = network;
         self.tell_links();
         self.recover_mode();
-        let result = match self.set_addresses() {
-            Ok(()) => self.change().map_err(|refused| {
-                self.restore();
-                self.tell(refused)
-            }),
-            Err(failure) => Err(self.tell(Refused::Kernel(failure))),
-        };
-        self.settle(true);
-        result
+        if matches!(self.kernel.active(), Ok(None)) {
+            self.restore();
+            if self.installed.is_some() {
+                self.settle(true);
+            }
+        }
     }
 
-    /// Reads everything again.
+    /// Whether the files were looked at once.
+    #[must_use]
+    pub fn started(&self) -> bool {
+        self.started
+    }
+
+    /// Where the files come from, to look at them beside.
+    pub fn sources(&self) -> &S {
+        &self.sources
+    }
+
+    /// What the last look refused, for the next.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.looked.as_ref()?.refusal.clone()
+    }
+
+    /// Puts in force what the files say: plan first, then links, so that nothing is
+    /// judged by an empty plan. `attach`: also on a node that was opened.
     ///
     /// # Errors
-    /// When anything is wrong: then nothing has changed.
-    pub fn reload(&mut self) -> Result<Reloaded, Failure> {
-        let reloaded = self.change().map_err(|refused| self.tell(refused))?;
-        self.detached = false;
-        self.settle(true);
-        Ok(reloaded)
+    /// When anything is wrong: then nothing has changed. The first time, the daemon
+    /// goes on all the same, degraded, with what is pinned or was accepted last.
+    pub fn apply(&mut self, look: Look, attach: bool) -> Result<Reloaded, Failure> {
+        let first = !std::mem::replace(&mut self.started, true);
+        let addresses = if first { self.set_addresses() } else { Ok(()) };
+        let result = addresses
+            .map_err(Refused::Kernel)
+            .and_then(|()| self.change(look, first));
+        if result.is_err() && first && self.installed.is_none() {
+            self.restore();
+        }
+        let result = result.map_err(|refused| self.tell(refused));
+        if result.is_ok() && attach {
+            self.detached = false;
+        }
+        if first || result.is_ok() {
+            self.settle(true);
+        }
+        result
     }
 
     /// Remembers why the last change was refused, in a line for each error.
@@ -127,15 +173,28 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         failure
     }
 
-    fn change(&mut self) -> Result<Reloaded, Refused> {
-        let wrong = |errors| Refused::Inputs(Wrong::Files(errors));
-        let config = self.sources.config().map_err(wrong)?;
-        let (inputs, unreadable) = self.sources.read(&config);
-        let compiled = self.sources.compile(Arc::new(inputs), unreadable);
-        let mut compiled = compiled.map_err(Refused::Inputs)?;
+    fn change(&mut self, look: Look, first: bool) -> Result<Reloaded, Refused> {
+        self.looked = Some(Looked {
+            refusal: look.refusal(),
+            seen: look.seen,
+            unfit: None,
+        });
+        let mut compiled = look.outcome.map_err(Refused::Inputs)?;
+        let config = compiled.inputs.config.clone();
+        let opened = links::opened(&self.kernel.attached(), &self.network, &config.interfaces);
+        if let (Some(failure), false) = (opened, first) {
+            return Err(Refused::Kernel(failure));
+        }
         compiled.plan.mode = self.effective_mode(&config);
-        let in_force = self.install(&compiled).map_err(Refused::Kernel)?;
+        let in_force = self.install(&compiled).map_err(|failure| {
+            let unfit = (compiled.plan.mode, self.kernel.hash(&compiled.plan));
+            if let Some(looked) = &mut self.looked {
+                looked.unfit = Some(unfit);
+            }
+            Refused::Kernel(failure)
+        })?;
         self.troubles.remove(&Trouble::Change);
+        self.record = None;
         let mut warnings: Vec<_> = compiled.warnings.iter().map(plain).collect();
         if config.paths != self.config.paths {
             warnings.push("`[paths]` has changed: that takes a restart".into());
@@ -235,6 +294,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 again,
             ));
             problems.extend(links::unacceptable(&self.kernel.attached(), wanted));
+            problems.extend(self.lost(&problems));
         }
         if problems.is_empty() {
             self.troubles.remove(&Trouble::Network);
@@ -243,13 +303,56 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         }
     }
 
+    /// Asks the kernel whether every link is filtered still and pinned, and mends
+    /// it where somebody has taken that away.
+    pub fn guard(&mut self) {
+        let repinned = self.kernel.repin();
+        let mut missing = false;
+        match &repinned {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!("the pins of the tables were removed: they are made again");
+            }
+            Err(failure) => tracing::error!("{failure}"),
+        }
+        for (link, why) in self.kernel.lost() {
+            missing = true;
+            tracing::warn!("interface {}: {why}: it is attached again", link.name);
+        }
+        if missing {
+            self.settle(true);
+            for problem in self.troubles.get(&Trouble::Network).into_iter().flatten() {
+                tracing::error!("{problem}");
+            }
+        }
+        if let Err(failure) = repinned {
+            let problems = self.troubles.entry(Trouble::Network).or_default();
+            problems.push(failure.line());
+        }
+    }
+
+    /// A line for each link that was filtered and is not, beside those that
+    /// `problems` name already.
+    pub(super) fn lost(&self, problems: &[String]) -> Vec<String> {
+        let told = |name: &str| {
+            let about = format!("interface {name}:");
+            problems.iter().any(|problem| problem.starts_with(&about))
+        };
+        let lost = self.kernel.lost().into_iter();
+        lost.filter(|(link, _)| !told(&link.name))
+            .map(|(link, why)| format!("interface {}: {why} (try: fw-ctl reload)", link.name))
+            .collect()
+    }
+
     /// Tries again what failed, and checks that the kernel holds what was
     /// installed. Returns whether it does.
     pub fn check(&mut self) -> bool {
         if self.troubles.contains_key(&Trouble::Network) {
             self.settle(false);
         }
-        if self.troubles.contains_key(&Trouble::State) {
+        self.guard();
+        let lost = self.installed.is_some() && !self.confirmed.exists();
+        if lost || self.troubles.contains_key(&Trouble::State) {
             self.keep();
         }
         let Some((expected, _)) = &self.installed else {

@@ -30,6 +30,10 @@ struct Pins {
     /// What was done, in order.
     log: Vec<String>,
     full: bool,
+    /// Links that somebody has detached, by index.
+    lost: BTreeSet<u32>,
+    /// Somebody has removed the pins of the tables.
+    unpinned: bool,
     foreign: Option<&'static str>,
     no_native: bool,
 }
@@ -42,6 +46,19 @@ fn fake_hash(plan: &Plan) -> [u8; 16] {
     hash[0] = u8::from(plan.mode == Mode::Enforce) + 1;
     hash[1] = plan.rules[0].policy.len().try_into().unwrap();
     hash
+}
+
+/// As the service does it.
+impl Firewall<Fake, FakeSources> {
+    fn start(&mut self, network: Network) -> Result<Reloaded, Failure> {
+        self.begin(network);
+        self.reload()
+    }
+
+    fn reload(&mut self) -> Result<Reloaded, Failure> {
+        let look = Look::take(&self.sources, self.refusal().as_ref());
+        self.apply(look, true)
+    }
 }
 
 impl Kernel for Fake {
@@ -65,6 +82,9 @@ impl Kernel for Fake {
     }
     fn set_mode(&mut self, mode: Mode) -> Result<InForce, Failure> {
         let mut pins = self.0.borrow_mut();
+        if pins.full {
+            return Err(Failure::new(exit::REFUSED, "the tables cannot be written"));
+        }
         let Some(active) = &mut pins.active else {
             return Err(Failure::new(exit::REFUSED, "no plan is in force"));
         };
@@ -112,11 +132,26 @@ impl Kernel for Fake {
         };
         pins.links.retain(|old| old.index != link.index);
         pins.links.push(attached.clone());
+        pins.lost.remove(&link.index);
         pins.log.push(format!("attach {}", link.name));
         Ok(attached)
     }
     fn attached(&self) -> Vec<AttachedLink> {
         self.0.borrow().links.clone()
+    }
+    fn lost(&self) -> Vec<(AttachedLink, String)> {
+        let pins = self.0.borrow();
+        let lost = pins.links.iter().filter(|l| pins.lost.contains(&l.index));
+        lost.map(|link| (link.clone(), "its XDP program was detached".into()))
+            .collect()
+    }
+    fn repin(&mut self) -> Result<bool, Failure> {
+        let mut pins = self.0.borrow_mut();
+        let unpinned = std::mem::take(&mut pins.unpinned);
+        if unpinned {
+            pins.log.push("repin".into());
+        }
+        Ok(unpinned)
     }
     fn detach(&mut self, index: u32) -> Result<(), Failure> {
         let mut pins = self.0.borrow_mut();
@@ -148,6 +183,8 @@ struct Files {
     config: Config,
     policy: String,
     error: Option<&'static str>,
+    /// Texts that were compiled.
+    compiled: Vec<String>,
 }
 
 #[derive(Clone, Default)]
@@ -188,8 +225,13 @@ impl Sources for FakeSources {
         (inputs, files.error.map(finding).into_iter().collect())
     }
     fn compile(&self, inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compiled, Wrong> {
+        let text = inputs.policies[0].text.clone();
+        self.0.borrow_mut().compiled.push(text.clone());
         if !unreadable.is_empty() {
             return Err(Wrong::Files(unreadable));
+        }
+        if text == "wrong" {
+            return Err(Wrong::Files(vec![finding("wrong")]));
         }
         let direction = DirectionPlan {
             columns: 1,
@@ -280,6 +322,13 @@ fn network(names: &[&str]) -> Network {
         ..Network::default()
     }
 }
+
+#[path = "firewall_tests/guard.rs"]
+mod guard;
+#[path = "firewall_tests/interfaces.rs"]
+mod interfaces;
+#[path = "firewall_tests/outlasting.rs"]
+mod outlasting;
 
 #[test]
 fn the_plan_is_in_force_before_the_first_link() {
@@ -372,14 +421,14 @@ fn broken_policies_at_start_never_judge_by_nothing() {
     assert_eq!(status.mode, "none");
     daemon.network_changed(network(&["eth0", "eth1"]));
     assert_eq!(fixture.links(), [""; 0]);
-    assert_eq!(
-        daemon.set_mode(ModeChange::Enforce).unwrap_err().exit,
-        exit::REFUSED
-    );
+    let mode = daemon.set_mode(ModeChange::Enforce).unwrap();
+    assert!(mode.warnings[0].starts_with("no plan is in force"));
+    assert_eq!(mode.mode, "none");
 
     fixture.break_files(None);
     daemon.reload().unwrap();
     assert_eq!(fixture.links(), ["eth0", "eth1"]);
+    assert_eq!(daemon.mode().unwrap().mode, "enforce", "it was kept");
 }
 
 #[test]

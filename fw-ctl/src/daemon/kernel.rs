@@ -81,6 +81,15 @@ pub trait Kernel {
     fn attach(&mut self, link: &Link, wish: &Wish) -> Result<AttachedLink, Failure>;
     /// Every link that is filtered.
     fn attached(&self) -> Vec<AttachedLink>;
+    /// Links of [`Self::attached`] that the kernel does not filter now, or would not
+    /// after this process, each with what is missing. Asks the kernel.
+    fn lost(&self) -> Vec<(AttachedLink, String)>;
+    /// Keeps the tables for a later process again, where somebody has removed what
+    /// keeps them. Returns whether anything was missing.
+    ///
+    /// # Errors
+    /// When it cannot be done.
+    fn repin(&mut self) -> Result<bool, Failure>;
     /// Filters a link no more.
     ///
     /// # Errors

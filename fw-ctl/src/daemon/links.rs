@@ -2,6 +2,9 @@
 
 use super::{AttachedLink, Ingress, Kernel, Wish};
 use crate::config::{Interfaces, Require, XdpSetting};
+use crate::control::protocol::Failure;
+use crate::exit;
+use crate::glob::glob_match;
 use crate::netlink::{Choice, Link, Network, choose, missing};
 
 /// How ingress of `link` is to be attached.
@@ -69,6 +72,42 @@ pub(super) fn settle<K: Kernel>(
         );
     }
     problems
+}
+
+/// Why the change to `wanted` would open interfaces by mistake: they are filtered
+/// now and would not be any more, while `interfaces.include` names something that
+/// fits nothing here. Who means it excludes them, or leaves the name out.
+pub(super) fn opened(
+    attached: &[AttachedLink],
+    network: &Network,
+    wanted: &Interfaces,
+) -> Option<Failure> {
+    let fits = |pattern: &str| network.links.iter().any(|l| glob_match(pattern, &l.name));
+    let include = wanted.include.iter();
+    let unfit: Vec<_> = include
+        .filter(|pattern| *pattern != "auto" && !fits(pattern))
+        .map(|pattern| format!("`{pattern}`"))
+        .collect();
+    let is_attached = |link: &Link| {
+        let same = |old: &AttachedLink| (old.index, &old.name) == (link.index, &link.name);
+        attached.iter().any(same)
+    };
+    let excluded = |link: &Link| wanted.exclude.iter().any(|p| glob_match(p, &link.name));
+    let opened: Vec<_> = choose(network, wanted)
+        .into_iter()
+        .filter(|(link, choice)| *choice != Choice::Filter && is_attached(link) && !excluded(link))
+        .map(|(link, _)| link.name.as_str())
+        .collect();
+    if unfit.is_empty() || opened.is_empty() {
+        return None;
+    }
+    let (unfit, opened) = (unfit.join(", "), opened.join(", "));
+    let message = format!(
+        "the change is refused: no interface here fits {unfit} of `interfaces.include`, and \
+         {opened} would not be filtered any more"
+    );
+    let help = format!("correct `interfaces.include`; or, if {opened} is to be open, exclude it");
+    Some(Failure::new(exit::REFUSED, message).help(help))
 }
 
 /// Attach modes that the configuration does not accept.

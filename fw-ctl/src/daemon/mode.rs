@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::atomic;
 use crate::compile::plan::Mode;
-use crate::control::protocol::{Failure, ModeChange};
-use crate::exit;
+use crate::control::protocol::ModeChange;
 use crate::texts;
 use crate::why::why;
 
@@ -54,6 +53,8 @@ pub struct ModeStore {
     directory: PathBuf,
     mode: Option<Mode>,
     damaged: Option<String>,
+    /// Why what was set last is not stored.
+    unsaved: Option<String>,
 }
 
 impl ModeStore {
@@ -69,6 +70,7 @@ impl ModeStore {
             directory: directory.to_owned(),
             mode,
             damaged,
+            unsaved: None,
         }
     }
 
@@ -96,28 +98,32 @@ impl ModeStore {
         self.mode = Some(mode);
     }
 
-    /// Stores a change, whole or not at all.
-    ///
-    /// # Errors
-    /// When the file cannot be written; then nothing has changed.
-    pub fn set(&mut self, change: ModeChange) -> Result<(), Failure> {
-        let mode = match change {
-            ModeChange::Audit => Some(Mode::Audit),
-            ModeChange::Enforce => Some(Mode::Enforce),
-            ModeChange::Configured => None,
-        };
-        self.store(mode).map_err(|error| {
-            let path = self.directory.join(FILE);
-            let reason = why(&error);
-            Failure::new(
-                exit::UNREACHABLE,
-                format!("cannot store the mode in {}: {reason}", path.display()),
-            )
-            .help("check that `paths.state_dir` is a writable directory with free space")
-        })?;
-        self.mode = mode;
+    /// Takes a change, and stores it whole or not at all. What cannot be stored
+    /// counts until the process ends: see [`Self::unsaved`].
+    pub fn set(&mut self, change: ModeChange) {
+        self.mode = change.mode();
         self.damaged = None;
-        Ok(())
+        self.save();
+    }
+
+    /// Why what was set will not outlast a restart, in a line. Tries again to store it.
+    #[must_use]
+    pub fn unsaved(&mut self) -> Option<String> {
+        if self.unsaved.is_some() {
+            self.save();
+        }
+        self.unsaved.clone()
+    }
+
+    fn save(&mut self) {
+        self.unsaved = self.store(self.mode).err().map(|error| {
+            format!(
+                "the mode that was set will not outlast a restart: it cannot be stored in {}: \
+                 {}; try: check that `paths.state_dir` is a writable directory with free space",
+                self.directory.join(FILE).display(),
+                why(&error)
+            )
+        });
     }
 
     fn store(&self, mode: Option<Mode>) -> std::io::Result<()> {
@@ -156,15 +162,30 @@ mod tests {
         let path = dir.path().join("state");
         let mut store = ModeStore::open(&path);
         assert_eq!(store.get(), None);
-        store.set(ModeChange::Enforce).unwrap();
+        store.set(ModeChange::Enforce);
         assert_eq!(ModeStore::open(&path).get(), Some(Mode::Enforce));
-        store.set(ModeChange::Audit).unwrap();
+        store.set(ModeChange::Audit);
         assert_eq!(ModeStore::open(&path).get(), Some(Mode::Audit));
-        store.set(ModeChange::Configured).unwrap();
+        store.set(ModeChange::Configured);
         assert_eq!(store.get(), None);
         assert_eq!(ModeStore::open(&path).get(), None);
         let left: Vec<_> = std::fs::read_dir(&path).unwrap().collect();
         assert!(left.is_empty(), "{left:?}");
+    }
+
+    #[test]
+    fn a_mode_that_cannot_be_stored_counts_and_is_stored_when_it_can() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        std::fs::write(&path, "").unwrap();
+        let mut store = ModeStore::open(&path);
+        store.set(ModeChange::Audit);
+        assert_eq!(store.get(), Some(Mode::Audit));
+        let told = store.unsaved().unwrap();
+        assert!(told.contains("paths.state_dir"), "{told}");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(store.unsaved(), None);
+        assert_eq!(ModeStore::open(&path).get(), Some(Mode::Audit));
     }
 
     #[test]
@@ -179,7 +200,7 @@ mod tests {
             std::fs::write(dir.path().join(FILE), text).unwrap();
             let mut store = ModeStore::open(dir.path());
             assert!(store.damaged().is_some(), "{text}");
-            store.set(ModeChange::Audit).unwrap();
+            store.set(ModeChange::Audit);
             assert_eq!(store.damaged(), None);
             assert_eq!(ModeStore::open(dir.path()).get(), Some(Mode::Audit));
         }

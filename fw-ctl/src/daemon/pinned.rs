@@ -107,6 +107,16 @@ impl Kernel for Pinned {
         attached.map(|link| self.describe(link)).collect()
     }
 
+    fn lost(&self) -> Vec<(AttachedLink, String)> {
+        let lost = self.datapath.lost().into_iter();
+        lost.map(|(attached, why)| (self.describe(attached), why))
+            .collect()
+    }
+
+    fn repin(&mut self) -> Result<bool, Failure> {
+        Ok(self.datapath.repin()?)
+    }
+
     fn detach(&mut self, index: u32) -> Result<(), Failure> {
         self.reasons.remove(&index);
         Ok(self.datapath.detach_link(index)?)

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use fw_common::wire::{BUILTINS, Direction};
 
-use super::firewall::Trouble;
 use super::status::{
     CounterStatus, GenerationStatus, InterfaceStatus, RuleStatus, Rules, SCHEMA, Status,
     UnfilteredStatus, hex,
 };
-use super::{AttachedLink, Compiled, Firewall, Kernel, Sources, links};
+use super::{AttachedLink, Compiled, Firewall, Kernel, Seen, Sources, links};
 use crate::cli::output::plain;
 use crate::control::protocol::Failure;
 use crate::exit;
@@ -96,13 +95,23 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let wanted = &self.config.interfaces;
         let attached = self.kernel.attached();
         let mut degraded = self.problems();
+        degraded.extend(self.lost(&degraded));
+        let lost = self.kernel.lost();
+        let is_lost = |link: &AttachedLink| lost.iter().any(|(other, _)| other.index == link.index);
         if self.detached {
             degraded
                 .push("nothing is filtered: `fw-ctl detach` was run; try: fw-ctl reload".into());
         } else if active.is_none() {
             degraded.push("nothing is filtered: there is no plan".into());
         }
-        let declared = self.declared();
+        let changed = self
+            .looked
+            .as_ref()
+            .is_some_and(|looked| looked.seen != Seen::now(&self.sources));
+        if !self.started() {
+            degraded.push("the files are being read and compiled since the start".into());
+        }
+        let declared = if changed { None } else { self.declared() };
         let compiled = self
             .installed
             .as_ref()
@@ -111,22 +120,12 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         if let Some((_, compiled)) = &self.installed {
             warnings.extend(compiled.warnings.iter().map(plain));
         }
-        if compiled.is_some()
-            && declared != compiled
-            && !self.troubles.contains_key(&Trouble::Change)
-        {
-            warnings.push(match declared {
-                Some(_) => {
-                    "the files have changed since the last reload; try: fw-ctl reload".into()
-                }
-                None => {
-                    "the files have changed since the last reload, and a reload would refuse them"
-                        .into()
-                }
-            });
+        if changed {
+            warnings
+                .push("the files have changed since the last reload; try: fw-ctl reload".into());
         }
         let choices = choose(&self.network, wanted);
-        let unfiltered: Vec<_> = choices
+        let mut unfiltered: Vec<_> = choices
             .into_iter()
             .filter_map(|(link, choice)| match choice {
                 Choice::Filter => None,
@@ -137,6 +136,11 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 }),
             })
             .collect();
+        unfiltered.extend(lost.iter().map(|(link, why)| UnfilteredStatus {
+            name: link.name.clone(),
+            why: why.clone(),
+            gap: true,
+        }));
         warnings.extend(
             unfiltered
                 .iter()
@@ -162,7 +166,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 },
             },
             interfaces: attached
-                .into_iter()
+                .iter()
+                .filter(|link| !is_lost(link))
+                .cloned()
                 .map(|link| InterfaceStatus {
                     name: link.name,
                     index: link.index,
@@ -184,22 +190,20 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         })
     }
 
-    /// Hash of what the files of this moment compile to.
+    /// Hash of what the last look at the files made of them, as far as it is known:
+    /// not of refused ones.
     fn declared(&self) -> Option<String> {
-        let config = self.sources.config().ok()?;
-        let (inputs, unreadable) = self.sources.read(&config);
-        let mode = self.effective_mode(&config);
-        if let Some((in_force, compiled)) = &self.installed
-            && unreadable.is_empty()
-            && *compiled.inputs == inputs
-            && compiled.plan.mode == mode
-        {
-            return Some(hex(in_force.hash));
+        let looked = self.looked.as_ref()?;
+        if let Some((mode, hash)) = looked.unfit {
+            return (self.effective_mode(&self.config) == mode).then(|| hex(hash));
         }
-        let compiled = self.sources.compile(Arc::new(inputs), unreadable);
-        let mut plan = compiled.ok()?.plan;
-        plan.mode = mode;
-        Some(hex(self.kernel.hash(&plan)))
+        let (in_force, compiled) = self.installed.as_ref()?;
+        match &looked.seen {
+            Seen::Files { inputs, unreadable } if unreadable.is_empty() => {
+                Arc::ptr_eq(inputs, &compiled.inputs).then(|| hex(in_force.hash))
+            }
+            _ => None,
+        }
     }
 
     fn builtins(&self) -> Vec<String> {

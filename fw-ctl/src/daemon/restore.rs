@@ -1,7 +1,7 @@
 //! What outlasts the daemon and the machine: the last accepted plan, the mode.
 
 use super::firewall::Trouble;
-use super::{Firewall, Kernel, Sources};
+use super::{Confirmed, Firewall, Kernel, Sources};
 
 impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Where the stored mode cannot be read, the node goes on in the mode that it
@@ -12,7 +12,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             return;
         }
         let in_force = self.kernel.active().ok().flatten();
-        let kept = || self.confirmed.load().ok().flatten();
+        let kept = || self.confirmed.load().confirmed;
         let mode = in_force.map(|active| active.mode);
         if let Some(mode) = mode.or_else(|| kept().map(|confirmed| confirmed.mode)) {
             self.mode.assume(mode);
@@ -22,15 +22,17 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Makes the last accepted plan again: puts it in force where nothing is, and
     /// learns the names of what is in force where that is it.
     pub(super) fn restore(&mut self) {
-        if let Err(trouble) = self.try_restore() {
-            self.troubles.insert(Trouble::State, vec![trouble]);
+        let kept = self.confirmed.load();
+        self.record = kept.trouble;
+        if let Some(confirmed) = kept.confirmed
+            && let Err(trouble) = self.try_restore(confirmed)
+        {
+            self.record = Some(trouble);
         }
+        self.tell_state(None);
     }
 
-    fn try_restore(&mut self) -> Result<(), String> {
-        let Some(confirmed) = self.confirmed.load()? else {
-            return Ok(());
-        };
+    fn try_restore(&mut self, confirmed: Confirmed) -> Result<(), String> {
         let again = self.sources.compile(confirmed.inputs, Vec::new());
         let mut compiled = again.map_err(|wrong| {
             let failure = wrong.failure("the last accepted policies are refused by this version");
@@ -66,7 +68,18 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             }
             None => Ok(()),
         };
-        let troubles: Vec<_> = kept.err().into_iter().chain(self.mode.damaged()).collect();
+        self.tell_state(kept.err());
+    }
+
+    /// `unkept`: why what is in force is not kept.
+    fn tell_state(&mut self, unkept: Option<String>) {
+        let told = [
+            unkept,
+            self.record.clone(),
+            self.mode.damaged(),
+            self.mode.unsaved(),
+        ];
+        let troubles: Vec<_> = told.into_iter().flatten().collect();
         if troubles.is_empty() {
             self.troubles.remove(&Trouble::State);
         } else {

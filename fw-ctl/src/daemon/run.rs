@@ -20,15 +20,19 @@ const BACKLOG: usize = 4_096;
 /// Requests that wait for the one before them.
 const QUEUE: usize = 16;
 
-/// The configuration that was in force last, under the paths of the command line,
-/// for a node whose configuration is broken.
+/// The configuration that was in force last, for a node whose configuration is
+/// broken. `paths` are those that the broken one names, in all layers that can be
+/// read; if these are not all (`complete`), what is kept knows better where sockets
+/// and pins belong, unless flags say it.
 #[must_use]
-pub fn last_config(overrides: &Overrides) -> Option<Config> {
-    let defaults = Paths::default();
-    let state = overrides.state_dir.clone().unwrap_or(defaults.state_dir);
-    let kept = ConfirmedStore::new(&state).load().ok().flatten()?;
+pub fn last_config(overrides: &Overrides, paths: Paths, complete: bool) -> Option<Config> {
+    let kept = ConfirmedStore::new(&paths.state_dir).load().confirmed?;
     let mut config = kept.inputs.config.clone();
-    config.paths.state_dir = state;
+    if complete {
+        config.paths = paths;
+        return Some(config);
+    }
+    config.paths.state_dir = paths.state_dir;
     if let Some(run_dir) = &overrides.run_dir {
         config.paths.run_dir.clone_from(run_dir);
     }
@@ -56,7 +60,7 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
                 format!("cannot start threads: {}", why(&error)),
             )
         })?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let watcher =
             Watcher::open().map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
         let node = format!("{}/{}", config.policy.cluster_name, config.node_name());
@@ -67,5 +71,47 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
         tokio::spawn(events::pump(reader, known, records));
         let firewall = Firewall::new(Pinned::new(datapath), Files { overrides }, config, names);
         service::serve(firewall, watcher, requests).await
-    })
+    });
+    // Files that are being compiled keep nobody from ending.
+    runtime.shutdown_background();
+    served
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::plan::Mode;
+    use crate::daemon::Inputs;
+
+    #[test]
+    fn the_last_configuration_is_found_by_the_paths_of_the_broken_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.paths.run_dir = "/kept".into();
+        let inputs = Arc::new(Inputs {
+            config,
+            node: "n1".into(),
+            ssh_ports: [22].into(),
+            policies: Vec::new(),
+            inventory: Vec::new(),
+        });
+        let store = ConfirmedStore::new(dir.path());
+        store.save(1, Mode::Audit, &inputs).unwrap();
+        let paths = Paths {
+            state_dir: dir.path().to_owned(),
+            run_dir: "/named".into(),
+            pin_dir: "/pins".into(),
+        };
+        let flags = Overrides::default();
+        let last = last_config(&flags, paths.clone(), true).unwrap();
+        assert_eq!(last.paths, paths);
+        let last = last_config(&flags, paths, false).unwrap();
+        assert_eq!(last.paths.state_dir, dir.path());
+        assert_eq!(last.paths.run_dir, std::path::Path::new("/kept"));
+        let elsewhere = Paths {
+            state_dir: dir.path().join("none"),
+            ..Paths::default()
+        };
+        assert!(last_config(&flags, elsewhere, true).is_none());
+    }
 }

@@ -1,16 +1,19 @@
 //! Brings the [`Firewall`] its requests: control socket, netlink, signals,
-//! watchdog. One at a time, so that there is never more than one reload.
+//! watchdog. One at a time; only looking at the files goes on beside, so that the
+//! brake and `status` never wait for it.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::block_in_place;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::reloads::{Asker, Reloads};
 use super::status::{Detached, ModeStatus, Reloaded, Rules, Status};
-use super::{Firewall, Kernel, Sources};
+use super::{Firewall, Kernel, Look, Sources};
 use crate::control::protocol::{Failure, Request};
 use crate::control::server::Call;
 use crate::exit;
@@ -21,12 +24,16 @@ use crate::why::why;
 /// Between two checks where no watchdog asks for more.
 const CHECK: Duration = Duration::from_secs(30);
 
+/// Questions wait so long for the first plan: who asks a daemon that has just
+/// started wants to know how it goes then. Changes never wait.
+const STARTING: Duration = Duration::from_secs(5);
+
 /// Starts the firewall and serves until a signal ends it.
 ///
 /// # Errors
 /// When the links cannot be listed at the start, or signals cannot be had. A
 /// refused plan is no error: the daemon goes on, degraded.
-pub async fn serve<K: Kernel, S: Sources>(
+pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
     mut firewall: Firewall<K, S>,
     mut watcher: Watcher,
     mut calls: mpsc::Receiver<Call>,
@@ -38,27 +45,53 @@ pub async fn serve<K: Kernel, S: Sources>(
         .network()
         .await
         .map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
-    match block_in_place(|| firewall.start(network)) {
-        Ok(reloaded) => log_reloaded(&reloaded),
-        Err(failure) => tracing::error!("{failure}"),
-    }
-    log_state(&firewall);
-    tell(&firewall, &[NotifyState::Ready]);
+    block_in_place(|| firewall.begin(network));
+    let mut reloads = Reloads::default();
+    reloads.ask(Asker::Signal);
     let mut ticks = interval(sd_notify::watchdog_enabled().map_or(CHECK, |limit| limit / 2));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listening = true;
+    let (mut held, mut late) = (Vec::new(), false);
+    let mut patience = pin!(sleep(STARTING));
     loop {
+        let (sources, refusal) = (firewall.sources().clone(), firewall.refusal());
+        reloads.next(move || Look::take(&sources, refusal.as_ref()));
         tokio::select! {
-            Some(call) = calls.recv() => {
-                let value = block_in_place(|| answer(&mut firewall, &call.request));
-                if call.request.changes() {
-                    log(&value);
-                    log_state(&firewall);
-                    tell(&firewall, &[]);
-                }
+            look = reloads.look() => {
+                let (asked, attach) = reloads.take();
+                let value = match look {
+                    Ok(look) => block_in_place(|| firewall.apply(look, attach)),
+                    Err(failure) => Err(failure),
+                };
+                let value = value.map(Answer::Reloaded);
+                log(&value);
+                log_state(&firewall);
+                // Not yet, if somebody waits for the next one.
+                let ready = [NotifyState::Ready];
+                tell(&firewall, if reloads.idle() { &ready } else { &[] });
                 let value = value.and_then(Answer::json);
-                // A client that did not wait for its answer needs none.
-                let _ = call.answer.send(value);
+                for asker in asked {
+                    asker.tell(value.clone());
+                }
+                for call in held.drain(..) {
+                    block_in_place(|| serve_call(&mut firewall, call));
+                }
+            }
+            Some(call) = calls.recv() => match call.request {
+                Request::Reload => reloads.ask(Asker::Client(call.answer)),
+                _ if !call.request.changes() && !firewall.started() && !late => held.push(call),
+                _ => {
+                    if call.request == Request::Detach {
+                        reloads.leave_open();
+                    }
+                    block_in_place(|| serve_call(&mut firewall, call));
+                }
+            },
+            () = &mut patience, if !late => {
+                late = true;
+                for call in held.drain(..) {
+                    block_in_place(|| serve_call(&mut firewall, call));
+                }
             }
             more = watcher.changed(), if listening => {
                 listening = more;
@@ -77,9 +110,7 @@ pub async fn serve<K: Kernel, S: Sources>(
             }
             _ = hangup.recv() => {
                 reloading();
-                log(&block_in_place(|| answer(&mut firewall, &Request::Reload)));
-                log_state(&firewall);
-                tell(&firewall, &[NotifyState::Ready]);
+                reloads.ask(Asker::Signal);
             }
             _ = ticks.tick() => {
                 if block_in_place(|| firewall.check()) {
@@ -104,6 +135,22 @@ fn listen(kind: SignalKind) -> Result<Signal, Failure> {
             format!("cannot listen for signals: {}", why(&error)),
         )
     })
+}
+
+/// Answers one call.
+fn serve_call<K: Kernel, S: Sources>(firewall: &mut Firewall<K, S>, call: Call) {
+    let value = answer(firewall, &call.request);
+    if call.request.changes() {
+        log(&value);
+        log_state(firewall);
+        tell(firewall, &[]);
+    }
+    // A client that did not wait for its answer needs none.
+    let _ = call.answer.send(value.and_then(Answer::json));
+    if call.request == Request::Status {
+        // What it found missing is mended now, not at the next check.
+        firewall.guard();
+    }
 }
 
 /// What a request is answered with.
@@ -136,7 +183,6 @@ fn answer<K: Kernel, S: Sources>(
 ) -> Result<Answer, Failure> {
     Ok(match request {
         Request::Status => Answer::Status(Box::new(firewall.status()?)),
-        Request::Reload => Answer::Reloaded(firewall.reload()?),
         Request::Mode { set: None } => Answer::Mode(firewall.mode()?),
         Request::Mode { set: Some(change) } => Answer::Mode(firewall.set_mode(*change)?),
         Request::Rules => Answer::Rules(firewall.rules()?),
@@ -152,10 +198,10 @@ fn answer<K: Kernel, S: Sources>(
             let local = network.local_addresses();
             Answer::Trace(trace(compiled.context(&local), *flow))
         }
-        Request::Monitor => {
+        Request::Monitor | Request::Reload => {
             return Err(Failure::new(
                 exit::USAGE,
-                "monitor is answered by the control socket itself",
+                "this request is not answered here",
             ));
         }
     })

@@ -18,6 +18,7 @@ use crate::policy::load;
 use crate::policy::rules::{CidrMatchMode, ICMP, ServiceRange};
 
 /// The files that the command line and the configuration name.
+#[derive(Clone)]
 pub struct Files {
     /// The highest layer of the configuration.
     pub overrides: Overrides,

@@ -49,7 +49,8 @@ pub struct Status {
 pub struct GenerationStatus {
     /// Number of the plan in force.
     pub number: Option<u64>,
-    /// What the files of this moment compile to; `None`: they are refused.
+    /// What the files of this moment compile to; `None`: they are refused, or have
+    /// changed since they were read last.
     pub declared: Option<String>,
     /// What the daemon compiled last and put in force.
     pub compiled: Option<String>,
@@ -166,6 +167,9 @@ pub struct ModeStatus {
     pub mode: String,
     /// As [`Status::mode_source`].
     pub source: String,
+    /// What the one who asked should know beside.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Answer to `detach`.

@@ -76,6 +76,7 @@ pub struct Datapath {
     event_limit: u32,
     /// Whether no packet can still see the generation that is not in force.
     settled: bool,
+    patience: Duration,
 }
 
 impl Datapath {
@@ -102,6 +103,7 @@ impl Datapath {
         } else {
             pins.publish(|maps| Ok((Programs::load(maps, &[])?, Tables::open(maps)?)))?
         };
+        pins.ensure_links()?;
         let attached = attach::adopt(&pins)?;
         Ok(Self {
             pins,
@@ -111,6 +113,7 @@ impl Datapath {
             tc,
             event_limit: EVENT_LIMIT,
             settled: false,
+            patience: attach::PATIENCE,
         })
     }
 
@@ -186,10 +189,12 @@ impl Datapath {
     /// # Errors
     /// See [`attach::attach`].
     pub fn attach(&mut self, link: &LinkRef, wish: XdpWish) -> Result<Attached, DatapathError> {
+        self.pins.ensure_links()?;
         let mut attacher = Attacher {
             programs: &mut self.programs,
             pins: &self.pins,
             tc: self.tc,
+            patience: &mut self.patience,
         };
         let attached = attach::attach(&mut attacher, link, wish)?;
         self.attached.retain(|known| known.link.index != link.index);
@@ -203,6 +208,36 @@ impl Datapath {
     #[must_use]
     pub fn attached(&self) -> &[Attached] {
         &self.attached
+    }
+
+    /// Interfaces that this process has attached, and that the kernel does not have
+    /// attached now or has no pin for, each with what is missing.
+    #[must_use]
+    pub fn lost(&self) -> Vec<(&Attached, String)> {
+        let missing = |attached| Some((attached, attach::missing(&self.pins, attached)?));
+        self.attached.iter().filter_map(missing).collect()
+    }
+
+    /// Pins the tables again where somebody has removed their pins or directories.
+    /// Returns whether anything was missing. Links are the business of
+    /// [`Self::lost`] and [`Self::attach`].
+    ///
+    /// # Errors
+    /// The BPF file system refuses, or another process has come first.
+    pub fn repin(&mut self) -> Result<bool, DatapathError> {
+        let moved = self.pins.ensure_root()?;
+        if !moved && self.programs.are_pinned(&self.pins.maps()) {
+            return Ok(false);
+        }
+        if self.pins.published() {
+            let maps = self.pins.maps();
+            fs::create_dir_all(&maps).map_err(failed("making", &maps))?;
+            self.programs.pin(&maps)?;
+        } else {
+            self.pins.publish(|maps| self.programs.pin(maps))?;
+        }
+        self.patience = attach::PATIENCE;
+        Ok(true)
     }
 
     /// Filters the interface `index` no longer; also for one that has vanished.
@@ -358,7 +393,7 @@ pub(super) fn write_and_flip(
 /// Programs run inside RCU read sections, and `membarrier` in its global form is
 /// a `synchronize_rcu()` (kernel/sched/membarrier.c). It is not to be had on
 /// kernels with `nohz_full` CPUs; there, time must do.
-fn wait_for_packets() {
+pub(super) fn wait_for_packets() {
     const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
     // SAFETY: membarrier takes integers only and touches no memory of ours.
     let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };

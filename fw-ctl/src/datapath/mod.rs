@@ -13,9 +13,10 @@
 //! - [`frame`]: real frames from flows, for tests and `policy test`.
 
 pub mod attach;
+mod brake;
 mod clock;
 mod command;
-mod error;
+pub mod error;
 pub mod events;
 pub mod frame;
 mod generation;
@@ -32,6 +33,7 @@ pub mod tables;
 pub mod testrun;
 
 pub use attach::{Attached, Ingress, LinkRef, XdpWish};
+pub use brake::brake;
 pub use error::DatapathError;
 pub use events::EventReader;
 pub use image::plan_hash;

@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use aya::programs::links::PinnedLink;
@@ -23,7 +24,7 @@ const UNPUBLISHED: &str = "new-";
 pub struct Pins {
     root: PathBuf,
     /// Released when the process ends, however it ends.
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
 impl Pins {
@@ -36,7 +37,7 @@ impl Pins {
         host::ensure_bpf_file_system(root)?;
         let pins = Self {
             root: root.to_owned(),
-            _lock: lock(root)?,
+            lock: lock(root)?,
         };
         for name in names(root)? {
             if name.starts_with(UNPUBLISHED) {
@@ -73,6 +74,35 @@ impl Pins {
     #[must_use]
     pub fn published(&self) -> bool {
         self.version().exists()
+    }
+
+    /// Makes the directory of the links again if it is not there: somebody may have
+    /// removed it, under this process or before it.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn ensure_links(&self) -> Result<(), DatapathError> {
+        let links = self.links();
+        fs::create_dir_all(&links).map_err(failed("making", &links))
+    }
+
+    /// Makes the pin directory again, and locks it, where it is not the one that
+    /// this process has locked: somebody has removed it. Returns whether it was so.
+    ///
+    /// # Errors
+    /// It cannot be made, or another process has come first.
+    pub fn ensure_root(&mut self) -> Result<bool, DatapathError> {
+        let same = |found: &fs::Metadata, locked: &fs::Metadata| {
+            (found.dev(), found.ino()) == (locked.dev(), locked.ino())
+        };
+        if let (Ok(found), Ok(locked)) = (fs::metadata(&self.root), self.lock.metadata())
+            && same(&found, &locked)
+        {
+            return Ok(false);
+        }
+        host::ensure_bpf_file_system(&self.root)?;
+        self.lock = lock(&self.root)?;
+        Ok(true)
     }
 
     /// Publishes what `make` pins into the directory that it is given. On failure

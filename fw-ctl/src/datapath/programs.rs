@@ -9,9 +9,11 @@ use fw_common::wire::Direction;
 
 use super::error::DatapathError;
 use super::peer_store::PEERS;
+use super::pins::names;
 use super::{host, objects};
 
-const XDP: &str = "fw_xdp";
+/// Name of the XDP program, in the object and in the kernel.
+pub const XDP: &str = "fw_xdp";
 const TC_INGRESS: &str = "fw_tc_ingress";
 const TC_EGRESS: &str = "fw_tc_egress";
 
@@ -19,6 +21,8 @@ const TC_EGRESS: &str = "fw_tc_egress";
 pub struct Programs {
     xdp: Ebpf,
     tc: Ebpf,
+    /// Names of the maps that are pinned.
+    pinned: Vec<String>,
 }
 
 impl Programs {
@@ -50,6 +54,7 @@ impl Programs {
         let mut programs = Self {
             xdp: load(&xdp)?,
             tc: load(objects::tc().map_err(missing)?)?,
+            pinned: names(maps)?,
         };
         let failed = |name: &'static str| {
             move |error| DatapathError::aya(format!("loading the program {name}"), &error)
@@ -62,6 +67,29 @@ impl Programs {
             programs.tc_mut(direction)?.load().map_err(failed(name))?;
         }
         Ok(programs)
+    }
+
+    /// Whether every map is pinned in `maps`.
+    #[must_use]
+    pub fn are_pinned(&self, maps: &Path) -> bool {
+        self.pinned.iter().all(|name| maps.join(name).exists())
+    }
+
+    /// Pins the maps of these programs in `maps` where they are not: the programs
+    /// have kept them alive.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn pin(&self, maps: &Path) -> Result<(), DatapathError> {
+        for (name, map) in self.xdp.maps().chain(self.tc.maps()) {
+            let path = maps.join(name);
+            if self.pinned.iter().any(|pinned| pinned == name) && !path.exists() {
+                map.pin(&path).map_err(|error| {
+                    DatapathError::aya(format!("pinning the table {name} again"), &error)
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// The XDP program.

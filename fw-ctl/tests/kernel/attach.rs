@@ -416,3 +416,43 @@ fn before_tcx_filters_are_replaced_in_place_and_removed() {
         );
     });
 }
+
+#[test]
+fn a_filter_or_its_marker_that_was_removed_is_noticed_and_made_again() {
+    in_sandbox(|| {
+        veth();
+        let mut datapath = Datapath::open_with(Path::new(PIN_DIR), TcKind::Clsact).unwrap();
+        datapath.install(&plan(&[], &[]), 1).unwrap();
+        datapath
+            .set_local_addresses(&["192.0.2.1".parse().unwrap()].into())
+            .unwrap();
+        let lost = |datapath: &Datapath| -> Vec<String> {
+            let lost = datapath.lost().into_iter();
+            lost.map(|(_, what)| what).collect()
+        };
+        datapath.attach(&link("eth0"), XdpWish::Off).unwrap();
+        assert_eq!(lost(&datapath), [""; 0]);
+        for direction in ["ingress", "egress"] {
+            let removed = std::process::Command::new("tc")
+                .args(["filter", "del", "dev", "eth0", direction])
+                .status()
+                .expect("tc of iproute2");
+            assert!(removed.success());
+            let expected = format!("its TC {direction} filter was removed");
+            assert_eq!(lost(&datapath), [expected]);
+            datapath.attach(&link("eth0"), XdpWish::Off).unwrap();
+            assert_eq!(lost(&datapath), [""; 0], "{direction}");
+        }
+        // Its place is taken by a program that reads these tables: ours.
+        for marker in ["filter-ingress", "filter-egress"] {
+            fs::remove_file(pin(marker)).unwrap();
+        }
+        assert_eq!(
+            lost(&datapath),
+            ["the pin of its TC ingress program was removed"]
+        );
+        datapath.attach(&link("eth0"), XdpWish::Off).unwrap();
+        assert_eq!(lost(&datapath), [""; 0]);
+        assert_eq!(dropped_of(&datapath, 3), 3);
+    });
+}

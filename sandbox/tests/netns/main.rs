@@ -11,6 +11,7 @@
 
 mod addresses;
 mod audit;
+mod brake;
 mod builtins;
 mod fixture;
 mod foreign;
@@ -19,6 +20,7 @@ mod interfaces;
 mod lifecycle;
 mod masquerade;
 mod reload;
+mod removed;
 mod replies;
 mod shipped;
 mod traffic;

@@ -6,9 +6,12 @@
 //! the link. There is no moment without a filter, neither at a restart nor when
 //! the hook of an interface changes.
 
+mod missing;
 mod query;
 mod tc;
 mod xdp;
+
+use std::time::Duration;
 
 use fw_common::wire::Direction;
 use serde::{Deserialize, Serialize};
@@ -17,7 +20,14 @@ use super::error::DatapathError;
 use super::host::TcKind;
 use super::pins::{Pins, unpin};
 use super::programs::Programs;
+pub use missing::missing;
 use query::XdpState;
+
+/// How long all attaching of a process waits for programs of a datapath whose pins
+/// were removed: the kernel lets go of them some time after.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// An interface.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,6 +95,8 @@ pub struct Attacher<'a> {
     pub pins: &'a Pins,
     /// How programs get onto the TC hooks.
     pub tc: TcKind,
+    /// How long may be waited yet, see [`PATIENCE`].
+    pub patience: &'a mut Duration,
 }
 
 /// Attaches to `link`, or puts the present programs into the links that are there.
@@ -94,6 +106,26 @@ pub struct Attacher<'a> {
 /// it (only if XDP is wished), or the forced mode cannot be had. What was attached
 /// before stays.
 pub fn attach(
+    attacher: &mut Attacher<'_>,
+    link: &LinkRef,
+    wish: XdpWish,
+) -> Result<Attached, DatapathError> {
+    loop {
+        let result = attach_now(attacher, link, wish);
+        let in_the_way = match &result {
+            Err(DatapathError::OtherInstance { .. }) => true,
+            Err(DatapathError::ForeignXdp { id, .. }) => xdp::is_fw_ctls(*id),
+            _ => false,
+        };
+        if !in_the_way || attacher.patience.is_zero() {
+            return result;
+        }
+        std::thread::sleep(PAUSE);
+        *attacher.patience = attacher.patience.saturating_sub(PAUSE);
+    }
+}
+
+fn attach_now(
     attacher: &mut Attacher<'_>,
     link: &LinkRef,
     wish: XdpWish,

@@ -2,9 +2,13 @@
 
 use std::io;
 
+use fw_common::wire::Direction;
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
+use netlink_packet_route::tc::{
+    TcAttribute, TcFilterBpfOption, TcHandle, TcHeader, TcMessage, TcOption,
+};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::LinkRef;
@@ -86,18 +90,9 @@ pub fn xdp(link: &LinkRef) -> Result<XdpState, DatapathError> {
 
 /// One `RTM_GETLINK`, answered by one message.
 fn get_link(index: u32) -> io::Result<LinkMessage> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
     let mut message = LinkMessage::default();
     message.header.index = index;
-    let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetLink(message));
-    request.header.flags = NLM_F_REQUEST;
-    request.finalize();
-    let mut bytes = vec![0; request.buffer_len()];
-    request.serialize(&mut bytes);
-    socket.send(&bytes, 0)?;
-    let (answer, _) = socket.recv_from_full()?;
+    let answer = ask(RouteNetlinkMessage::GetLink(message))?;
     let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
     match answer.payload {
@@ -108,6 +103,89 @@ fn get_link(index: u32) -> io::Result<LinkMessage> {
             "an answer of another kind",
         )),
     }
+}
+
+/// Id of the program that the filter in this place of a `clsact` hook runs; `None`: there
+/// is no filter.
+///
+/// # Errors
+/// The kernel cannot be asked.
+pub fn filter(
+    link: &LinkRef,
+    direction: Direction,
+    priority: u16,
+    handle: (u16, u16),
+) -> Result<Option<u32>, DatapathError> {
+    /// `ETH_P_ALL`, in network order.
+    const ALL: u32 = 3_u16.to_be() as u32;
+    let minor = match direction {
+        Direction::Ingress => TcHandle::MIN_INGRESS,
+        Direction::Egress => TcHandle::MIN_EGRESS,
+    };
+    let header = TcHeader {
+        index: link.index.cast_signed(),
+        handle: TcHandle {
+            major: handle.0,
+            minor: handle.1,
+        },
+        parent: TcHandle {
+            major: TcHandle::CLSACT.major,
+            minor,
+        },
+        info: u32::from(priority) << 16 | ALL,
+        ..TcHeader::default()
+    };
+    let message = TcMessage::from_parts(header, Vec::new());
+    let answer = ask(RouteNetlinkMessage::GetTrafficFilter(message)).and_then(|answer| {
+        NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
+    });
+    let failed = |error: &io::Error| {
+        let what = format!("interface {}: asking for its TC filters", link.name);
+        DatapathError::io(what, error)
+    };
+    match answer.map_err(|error| failed(&error))?.payload {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewTrafficFilter(filter)) => {
+            Ok(Some(program_of(&filter)))
+        }
+        NetlinkPayload::Error(error) => match error.to_io() {
+            // No such filter; no `clsact` at all.
+            error if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => Ok(None),
+            error => Err(failed(&error)),
+        },
+        _ => Ok(None),
+    }
+}
+
+/// Id of the program of a filter; 0, which no program has, if it is none of BPF.
+fn program_of(filter: &TcMessage) -> u32 {
+    let options = filter
+        .attributes
+        .iter()
+        .filter_map(|attribute| match attribute {
+            TcAttribute::Options(options) => Some(options),
+            _ => None,
+        });
+    let id = options.flatten().find_map(|option| match option {
+        TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => Some(*id),
+        _ => None,
+    });
+    id.unwrap_or(0)
+}
+
+/// Asks one question that is answered by one message.
+fn ask(question: RouteNetlinkMessage) -> io::Result<Vec<u8>> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    let mut request = NetlinkMessage::from(question);
+    request.header.flags = NLM_F_REQUEST;
+    request.finalize();
+    let mut bytes = vec![0; request.buffer_len()];
+    request.serialize(&mut bytes);
+    socket.send(&bytes, 0)?;
+    let (answer, _) = socket.recv_from_full()?;
+    Ok(answer)
 }
 
 #[cfg(test)]

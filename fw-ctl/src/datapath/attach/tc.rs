@@ -6,14 +6,15 @@
 
 use std::path::Path;
 
+use aya::maps::MapInfo;
 use aya::programs::links::{FdLink, LinkOrder, PinnedLink};
 use aya::programs::tc::{
     NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact,
 };
-use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
+use aya::programs::{ProgramError, ProgramInfo, SchedClassifier, TcAttachType, loaded_programs};
 use fw_common::wire::Direction;
 
-use super::LinkRef;
+use super::{LinkRef, query};
 use crate::datapath::error::{DatapathError, io_cause};
 use crate::datapath::host::TcKind;
 use crate::datapath::pins::{Pins, link_name, unpin};
@@ -22,7 +23,7 @@ use crate::datapath::programs::{Programs, tc_name};
 /// Place of our filter: before others' filters, which default to 49152.
 const PRIORITY: u16 = 1;
 /// Handle of our filter, unlikely to be another's.
-const HANDLE: TcHandle = TcHandle::new(0xf1, 0x11);
+const HANDLE: (u16, u16) = (0xf1, 0x11);
 
 /// Attaches the program of `direction`, or puts it into the link that is there.
 ///
@@ -97,7 +98,9 @@ pub fn refuse_other_instance(
         None => None,
     };
     let other = programs.iter().find(|program| {
-        program.name_as_str() == Some(tc_name(direction)) && Some(program.id()) != own
+        program.name_as_str() == Some(tc_name(direction))
+            && Some(program.id()) != own
+            && !judges_by(program, pins)
     });
     match other {
         Some(program) => Err(DatapathError::OtherInstance {
@@ -109,7 +112,16 @@ pub fn refuse_other_instance(
     }
 }
 
-fn word(direction: Direction) -> &'static str {
+/// Whether `program` reads the tables that are pinned here: then it is ours, although
+/// no pin holds it (any more). It judges as we do, and goes with its link.
+fn judges_by(program: &ProgramInfo, pins: &Pins) -> bool {
+    let table = MapInfo::from_pin(pins.maps().join("ACTIVE"));
+    let used = program.map_ids().ok().flatten();
+    matches!((table, used), (Ok(table), Some(used)) if used.contains(&table.id()))
+}
+
+/// `ingress`, `egress`.
+pub fn word(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "ingress",
         Direction::Egress => "egress",
@@ -163,9 +175,10 @@ fn attach_filter(
     }
     let name = link_name(link.index, filter_hook(direction));
     let marker = pins.find_link(&name)?;
-    let replaced = match &marker {
-        Some(_) => replace_filter(program, link, direction),
-        None => None,
+    let replaced = if marker.is_some() || is_left_over(pins, link, direction)? {
+        replace_filter(program, link, direction)
+    } else {
+        None
     };
     let id = match replaced {
         Some(id) => id,
@@ -175,7 +188,7 @@ fn attach_filter(
                 hook(direction),
                 TcAttachOptions::Netlink(NlOptions {
                     priority: PRIORITY,
-                    handle: HANDLE,
+                    handle: TcHandle::new(HANDLE.0, HANDLE.1),
                     classid: None,
                 }),
             )
@@ -203,6 +216,24 @@ fn replace_filter(
     program.attach_to_link(old).ok()
 }
 
+/// Whether our filter is on the interface.
+///
+/// # Errors
+/// The kernel cannot be asked.
+pub fn has_filter(link: &LinkRef, direction: Direction) -> Result<bool, DatapathError> {
+    Ok(query::filter(link, direction, PRIORITY, HANDLE)?.is_some())
+}
+
+/// Whether a filter without a pin is ours all the same: somebody has removed the pin.
+fn is_left_over(pins: &Pins, link: &LinkRef, direction: Direction) -> Result<bool, DatapathError> {
+    let Some(id) = query::filter(link, direction, PRIORITY, HANDLE)? else {
+        return Ok(false);
+    };
+    let mut loaded = loaded_programs().flatten();
+    let program = loaded.find(|program| program.id() == id);
+    Ok(program.is_some_and(|program| judges_by(&program, pins)))
+}
+
 /// Removes our filter. That it has gone already is as good.
 pub fn remove_filter(interface: &str, direction: Direction) {
     // Dropping the description of a filter removes it.
@@ -210,7 +241,14 @@ pub fn remove_filter(interface: &str, direction: Direction) {
 }
 
 fn our_filter(interface: &str, direction: Direction) -> Option<SchedClassifierLink> {
-    SchedClassifierLink::attached(interface, hook(direction), PRIORITY, HANDLE, None).ok()
+    SchedClassifierLink::attached(
+        interface,
+        hook(direction),
+        PRIORITY,
+        TcHandle::new(HANDLE.0, HANDLE.1),
+        None,
+    )
+    .ok()
 }
 
 fn already_there(error: &aya::programs::TcError) -> bool {
@@ -229,14 +267,16 @@ fn hook(direction: Direction) -> TcAttachType {
     }
 }
 
-fn link_hook(direction: Direction) -> &'static str {
+/// In the name of the pin of a link.
+pub fn link_hook(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "tc-ingress",
         Direction::Egress => "tc-egress",
     }
 }
 
-fn filter_hook(direction: Direction) -> &'static str {
+/// In the name of the pin that stands for a filter.
+pub fn filter_hook(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "filter-ingress",
         Direction::Egress => "filter-egress",

@@ -11,9 +11,10 @@ use super::query::{self, XdpState};
 use super::{Ingress, LinkRef};
 use crate::datapath::error::{DatapathError, io_cause, words};
 use crate::datapath::pins::{Pins, link_name, unpin};
-use crate::datapath::programs::Programs;
+use crate::datapath::programs::{self, Programs};
 
-const HOOK: &str = "xdp";
+/// In the name of a pin.
+pub const HOOK: &str = "xdp";
 
 /// Where in the kernel XDP runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +206,13 @@ fn quoted(text: &str) -> Option<String> {
     let (_, rest) = text.split_once('"')?;
     let (quoted, _) = rest.rsplit_once('"')?;
     (!quoted.is_empty()).then(|| quoted.to_owned())
+}
+
+/// Whether the program `id` has the name of ours.
+pub fn is_fw_ctls(id: u32) -> bool {
+    loaded_programs()
+        .flatten()
+        .any(|program| program.id() == id && program.name_as_str() == Some(programs::XDP))
 }
 
 /// The refusal to displace the program `id`.

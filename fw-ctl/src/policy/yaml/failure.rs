@@ -30,8 +30,7 @@ pub(super) fn too_large(source: &Arc<Source>, limits: &Limits) -> Box<Diagnostic
         span: None,
         path: String::new(),
         message: format!(
-            "the file has {} bytes, more than the {} that are read",
-            source.text.len(),
+            "the file has more than {} bytes, and no more are read",
             limits.bytes
         ),
         label: None,

@@ -1,0 +1,170 @@
+//! Reloads on their way: who waits for which look at the files.
+//!
+//! One look is taken at a time. Who asks meanwhile waits for the next one, because
+//! the present one may have read the files before they were changed.
+
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::Look;
+use crate::control::protocol::Failure;
+use crate::exit;
+
+type Value = Result<serde_json::Value, Failure>;
+
+/// Who wants a reload.
+pub enum Asker {
+    /// The start of the daemon, or SIGHUP: nobody waits.
+    Signal,
+    /// A client of the control socket.
+    Client(oneshot::Sender<Value>),
+}
+
+impl Asker {
+    /// Answers. A client that did not wait for its answer needs none.
+    pub fn tell(self, value: Value) {
+        if let Self::Client(answer) = self {
+            let _ = answer.send(value);
+        }
+    }
+}
+
+/// Those who wait, and the look that is being taken.
+#[derive(Default)]
+pub struct Reloads {
+    look: Option<JoinHandle<Look>>,
+    asked: Vec<Asker>,
+    /// For the look after this one.
+    later: Vec<Asker>,
+    /// The node was opened after the look was asked for.
+    opened: bool,
+    /// The node was opened after the later one was asked for.
+    opened_later: bool,
+}
+
+impl Reloads {
+    /// Somebody wants a reload; [`Self::next`] begins the look if none is taken.
+    pub fn ask(&mut self, asker: Asker) {
+        self.later.push(asker);
+        self.opened_later = false;
+    }
+
+    /// Begins the next look, if somebody wants one and none is taken.
+    pub fn next(&mut self, look: impl FnOnce() -> Look + Send + 'static) {
+        if self.look.is_some() || self.later.is_empty() {
+            return;
+        }
+        self.asked = std::mem::take(&mut self.later);
+        self.opened = std::mem::take(&mut self.opened_later);
+        self.look = Some(spawn_blocking(look));
+    }
+
+    /// Whether nobody waits for anything.
+    pub fn idle(&self) -> bool {
+        self.look.is_none() && self.later.is_empty()
+    }
+
+    /// The node is opened: what was asked for before must not close it again.
+    pub fn leave_open(&mut self) {
+        self.opened = true;
+        self.opened_later = true;
+    }
+
+    /// Waits for the look; for ever while none is taken. May be dropped and called again.
+    pub async fn look(&mut self) -> Result<Look, Failure> {
+        let Some(look) = &mut self.look else {
+            return std::future::pending().await;
+        };
+        let look = look.await;
+        self.look = None;
+        look.map_err(|_| {
+            Failure::new(
+                exit::UNREACHABLE,
+                "reading the files ended without a result; nothing has changed",
+            )
+            .help("report this as a bug, with the journal of fw-ctl")
+        })
+    }
+
+    /// Those who waited for the look that has ended, and whether a node that was
+    /// opened is closed by it.
+    pub fn take(&mut self) -> (Vec<Asker>, bool) {
+        let attach = !std::mem::take(&mut self.opened);
+        (std::mem::take(&mut self.asked), attach)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{Seen, Wrong};
+    use super::*;
+
+    fn look(name: &str) -> Look {
+        Look {
+            seen: Seen::Config(vec![name.into()]),
+            outcome: Err(Arc::new(Wrong::Files(Vec::new()))),
+        }
+    }
+
+    async fn ended(reloads: &mut Reloads) -> (String, usize, bool) {
+        let Ok(Look {
+            seen: Seen::Config(names),
+            ..
+        }) = reloads.look().await
+        else {
+            panic!("the look was of the configuration");
+        };
+        let (asked, attach) = reloads.take();
+        (names.concat(), asked.len(), attach)
+    }
+
+    #[tokio::test]
+    async fn who_asks_during_a_look_waits_for_the_next() {
+        let mut reloads = Reloads::default();
+        assert!(reloads.idle());
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        reloads.ask(Asker::Signal);
+        reloads.next(move || {
+            wait.recv().unwrap();
+            look("first")
+        });
+        for _ in 0..2 {
+            reloads.ask(Asker::Signal);
+            reloads.next(|| look("too early"));
+        }
+        go.send(()).unwrap();
+        assert_eq!(ended(&mut reloads).await, ("first".into(), 1, true));
+        reloads.next(|| look("second"));
+        assert_eq!(ended(&mut reloads).await, ("second".into(), 2, true));
+        reloads.next(|| look("unasked"));
+        assert!(reloads.idle());
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_before_the_node_was_opened_leaves_it_open() {
+        let mut reloads = Reloads::default();
+        reloads.ask(Asker::Signal);
+        reloads.next(|| look("before"));
+        reloads.leave_open();
+        reloads.ask(Asker::Signal);
+        assert!(!ended(&mut reloads).await.2);
+        reloads.next(|| look("after"));
+        assert!(ended(&mut reloads).await.2);
+    }
+
+    #[tokio::test]
+    async fn a_look_that_breaks_is_told() {
+        let mut reloads = Reloads::default();
+        let (answer, answered) = oneshot::channel();
+        reloads.ask(Asker::Client(answer));
+        reloads.next(|| panic!("broken"));
+        let failure = reloads.look().await.map(drop).unwrap_err();
+        assert_eq!(failure.exit, exit::UNREACHABLE);
+        for asker in reloads.take().0 {
+            asker.tell(Err(failure.clone()));
+        }
+        assert_eq!(answered.await.unwrap(), Err(failure));
+    }
+}
