@@ -84,13 +84,19 @@ impl Memory {
     fn root<R: Range>(&mut self, ranges: &[R], bits: u32) -> Vec<Node> {
         let shift = bits - PEER_ROOT_NODES.ilog2();
         let mut cursor = Cursor::new(ranges[0], &ranges[1..]);
-        (0..PEER_ROOT_NODES as u64)
-            .map(|number| {
-                let start = number << shift;
-                let (first, others) = cursor.part(start, shift);
-                self.node(start, first, others, shift)
-            })
-            .collect()
+        let mut nodes = Vec::with_capacity(PEER_ROOT_NODES);
+        while nodes.len() < PEER_ROOT_NODES {
+            let start = (nodes.len() as u64) << shift;
+            let (first, others) = cursor.part(start, shift);
+            nodes.push(self.node(start, first, others, shift));
+            // Nothing changes up to the part in which the next range begins.
+            let next = cursor.rest.first().map(|range| range.key() >> shift);
+            let next = next.map_or(PEER_ROOT_NODES, |part| part as usize);
+            if next > nodes.len() {
+                nodes.resize(next, cursor.first.node(self));
+            }
+        }
+        nodes
     }
 
     /// What is known of the part of 2^`shift` addresses that begins at `start`:

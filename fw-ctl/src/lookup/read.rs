@@ -14,13 +14,13 @@ pub fn read(tables: &PeerTables) -> Result<Runs, String> {
     let [v4, v6] = &tables.roots;
     let shift = u32::BITS - PEER_ROOT_NODES.ilog2();
     let mut v4_runs: Vec<(u32, u16)> = Vec::new();
-    for (node, number) in v4.iter().zip(0_u64..) {
-        narrow(tables, *node, number << shift, shift, &mut v4_runs)?;
+    for (number, node) in changes(v4) {
+        narrow(tables, node, number << shift, shift, &mut v4_runs)?;
     }
     let shift = u64::BITS - PEER_ROOT_NODES.ilog2();
     let mut v6_runs: Vec<(u128, u16)> = Vec::new();
-    for (node, number) in v6.iter().zip(0_u64..) {
-        upper(tables, *node, number << shift, shift, &mut v6_runs)?;
+    for (number, node) in changes(v6) {
+        upper(tables, node, number << shift, shift, &mut v6_runs)?;
     }
     if [v4, v6].iter().any(|root| root.len() != PEER_ROOT_NODES) {
         return Err(format!("a root has {} and {} nodes", v4.len(), v6.len()));
@@ -28,6 +28,18 @@ pub fn read(tables: &PeerTables) -> Result<Runs, String> {
     Ok(Runs {
         v4: v4_runs,
         v6: v6_runs,
+    })
+}
+
+/// The nodes of a root, with their numbers, but of neighbours of one class only the
+/// first.
+fn changes(root: &[Node]) -> impl Iterator<Item = (u64, Node)> {
+    let mut former = None;
+    let nodes = root.iter().zip(0_u64..);
+    nodes.filter_map(move |(node, number)| {
+        let goes_on = node.is_class() && former == Some(*node);
+        former = Some(*node);
+        (!goes_on).then_some((number, *node))
     })
 }
 
