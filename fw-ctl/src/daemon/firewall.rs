@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::report::UNREADABLE;
 use super::status::{Reloaded, SCHEMA, hex};
 use super::{
     Compiled, ConfirmedStore, InForce, Kernel, Look, ModeStore, Names, Refusal, Seen, Sources,
@@ -312,6 +313,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             Ok(false) => {}
             Ok(true) => {
                 tracing::warn!("the pins of the tables were removed: they are made again");
+                self.install_again();
             }
             Err(failure) => tracing::error!("{failure}"),
         }
@@ -328,6 +330,23 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         if let Err(failure) = repinned {
             let problems = self.troubles.entry(Trouble::Network).or_default();
             problems.push(failure.line());
+        }
+    }
+
+    /// Restates the plan in force, whole.
+    fn install_again(&mut self) {
+        let Some((in_force, compiled)) = self.installed.take() else {
+            return;
+        };
+        match self.install(&compiled) {
+            Ok(again) => {
+                self.installed = Some((again, compiled));
+                self.keep();
+            }
+            Err(failure) => {
+                tracing::error!("{failure}");
+                self.installed = Some((in_force, compiled));
+            }
         }
     }
 
@@ -360,10 +379,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         };
         let expected = *expected;
         let trouble = match (self.kernel.active(), self.kernel.read_back()) {
-            (Err(failure), _) | (_, Err(failure)) => Some(format!(
-                "the plan in force cannot be read back: {}",
-                failure.line()
-            )),
+            (Err(failure), _) | (_, Err(failure)) => {
+                Some(format!("{UNREADABLE}: {}", failure.line()))
+            }
             (Ok(active), Ok(hash)) if active != Some(expected) || hash != expected.hash => Some(
                 "the kernel's tables are not those that were installed; try: fw-ctl reload".into(),
             ),

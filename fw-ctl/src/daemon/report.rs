@@ -14,6 +14,9 @@ use crate::control::protocol::Failure;
 use crate::exit;
 use crate::netlink::{Choice, Network, choose};
 
+/// How the trouble begins that the kernel's tables cannot be compared.
+pub(super) const UNREADABLE: &str = "the plan in force cannot be read back";
+
 impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Rules with their counters.
     ///
@@ -104,6 +107,17 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         } else if active.is_none() {
             degraded.push("nothing is filtered: there is no plan".into());
         }
+        let read_back = match active.map(|_| self.kernel.read_back()) {
+            Some(Ok(hash)) => Some(hex(hash)),
+            Some(Err(failure)) => {
+                let told = |line: &String| line.starts_with(UNREADABLE);
+                if !degraded.iter().any(told) {
+                    degraded.push(format!("{UNREADABLE}: {}", failure.line()));
+                }
+                None
+            }
+            None => None,
+        };
         let changed = self
             .looked
             .as_ref()
@@ -160,10 +174,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 declared,
                 compiled,
                 kernel: active.map(|active| hex(active.hash)),
-                read_back: match active {
-                    Some(_) => Some(hex(self.kernel.read_back()?)),
-                    None => None,
-                },
+                read_back,
             },
             interfaces: attached
                 .iter()

@@ -219,7 +219,8 @@ impl Datapath {
     }
 
     /// Pins the tables again where somebody has removed their pins or directories.
-    /// Returns whether anything was missing. Links are the business of
+    /// Returns whether anything was missing: then the plan should be installed again,
+    /// since blocks of peers that are not pinned cannot be read back. Links are the business of
     /// [`Self::lost`] and [`Self::attach`].
     ///
     /// # Errors
@@ -236,6 +237,7 @@ impl Datapath {
         } else {
             self.pins.publish(|maps| self.programs.pin(maps))?;
         }
+        self.tables.peers.reopen(&self.pins.maps())?;
         self.patience = attach::PATIENCE;
         Ok(true)
     }

@@ -63,6 +63,17 @@ impl PeerStore {
         })
     }
 
+    /// Takes `directory` for the one where blocks are pinned, after somebody has
+    /// removed the one before. What was pinned there cannot be read any more, and is
+    /// made again as plans are written.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn reopen(&mut self, directory: &Path) -> Result<(), DatapathError> {
+        self.directory = File::open(directory).map_err(failed("opening", directory))?;
+        Ok(())
+    }
+
     /// Makes the generation, which must not be in force, hold `tables`, in as much
     /// memory as they need.
     ///
