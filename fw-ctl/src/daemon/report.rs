@@ -88,6 +88,19 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         format!("mode {mode}, {state}")
     }
 
+    /// What the kernel's tables hash to; that they cannot be read degrades.
+    fn read_back(&self, degraded: &mut Vec<String>) -> Option<String> {
+        match self.kernel.read_back() {
+            Ok(hash) => Some(hex(hash)),
+            Err(failure) => {
+                if !degraded.iter().any(|line| line.starts_with(UNREADABLE)) {
+                    degraded.push(format!("{UNREADABLE}: {}", failure.line()));
+                }
+                None
+            }
+        }
+    }
+
     /// How it goes.
     ///
     /// # Errors
@@ -107,17 +120,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         } else if active.is_none() {
             degraded.push("nothing is filtered: there is no plan".into());
         }
-        let read_back = match active.map(|_| self.kernel.read_back()) {
-            Some(Ok(hash)) => Some(hex(hash)),
-            Some(Err(failure)) => {
-                let told = |line: &String| line.starts_with(UNREADABLE);
-                if !degraded.iter().any(told) {
-                    degraded.push(format!("{UNREADABLE}: {}", failure.line()));
-                }
-                None
-            }
-            None => None,
-        };
+        let read_back = active.and_then(|_| self.read_back(&mut degraded));
         let changed = self
             .looked
             .as_ref()

@@ -48,7 +48,8 @@ fn tables_without_pins_are_pinned_again() {
     fixture.log();
     fixture.kernel.0.borrow_mut().unpinned = true;
     assert!(daemon.check());
-    assert_eq!(fixture.log(), ["repin"]);
+    assert_eq!(fixture.log(), ["repin", "install 2"]);
+    assert_eq!(daemon.status().unwrap().generation.number, Some(2));
 }
 
 #[test]
