@@ -6,6 +6,7 @@ mod program {
     use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
     use aya_ebpf::macros::classifier;
     use aya_ebpf::programs::TcContext;
+    use fw_common::datapath::tables::Tables as _;
     use fw_common::datapath::{Verdict, run};
     use fw_common::kernel::{KernelTables, TcFrame};
     use fw_common::wire::Direction;
@@ -20,6 +21,13 @@ mod program {
     fn fw_tc_egress(context: TcContext) -> i32 {
         let frame = TcFrame::new(&context, true);
         action(run(&frame, &KernelTables, Direction::Egress))
+    }
+
+    /// Attached nowhere: user space runs it to learn the time of the datapath's clock.
+    #[classifier]
+    fn fw_clock(_context: TcContext) -> i32 {
+        let now = |view| KernelTables.now(view) as i32;
+        KernelTables.active().map_or(0, now)
     }
 
     /// What passes goes on to whatever other program is attached.

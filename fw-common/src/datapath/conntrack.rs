@@ -8,16 +8,13 @@
 use super::case::Case;
 use super::classify::{self, Service};
 use super::flow::Flow;
+use super::flows::{Bucket, Found};
 use super::tables::Tables;
 use crate::packet::Packet;
 use crate::packet::icmp::{self, Quoted};
 use crate::packet::ip::Addresses;
 use crate::packet::transport::{ACK, FIN, ICMP, ICMPV6, RST, SYN, TCP};
 use crate::wire::{Address, Direction, FlowKey, FlowState, GenerationFlags, L4, Origin, Phase};
-
-/// Lifetimes in seconds, by [`Phase`]: Cilium's defaults.
-const LIFETIME: [u32; 3] = [60, 8_000, 10];
-const LONGEST: i32 = LIFETIME[1] as i32;
 
 /// Remembers the connection of a packet that may pass, if policy would deny its reply.
 #[inline(always)]
@@ -44,25 +41,31 @@ pub(super) fn touch<P: Packet, T: Tables, const EGRESS: bool>(
         Direction::Egress => Origin::Local,
     };
     let now = case.tables.now(case.view);
-    match live(case.tables, &flow.key, now) {
+    let words = flow.key.words();
+    let Some((bucket, tag)) = bucket_of(case.tables, &words) else {
+        return true;
+    };
+    let known = bucket.find(tag, &words);
+    if let Some(known) = known
+        && known.state.is_live(now)
         // A new connection takes over the five-tuple of an old one.
-        Some(state) if state.origin == origin as u8 || !flow.l4.is_pure_syn() => {
-            refresh(case.tables, flow, state, now);
-            false
-        }
-        _ => {
-            if may_begin(case.direction(), flow) {
-                let first = flow.l4.is_pure_syn() || flow.l4.protocol != TCP;
-                let phase = if first {
-                    Phase::New
-                } else {
-                    Phase::Established
-                };
-                remember_as(case.tables, &flow.key, state(now, origin, phase));
-            }
-            true
-        }
+        && (known.state.origin() == origin || !flow.l4.is_pure_syn())
+    {
+        refresh(case.tables, flow, bucket, known, origin, now);
+        return false;
     }
+    if may_begin(case.direction(), flow) {
+        let state = FlowState::new(now, origin, first_phase(flow.l4.protocol));
+        match known {
+            Some(known) => bucket.update(known, state),
+            None => {
+                let displaced = bucket.insert(tag, &words, state, now);
+                case.tables.count_flow(displaced);
+            }
+        }
+        note_port(case.tables, flow, origin, now);
+    }
+    true
 }
 
 /// Whether a packet that policy denies belongs to a connection of the other
@@ -84,7 +87,7 @@ pub(super) fn is_reply<P: Packet, T: Tables, const EGRESS: bool>(
         let seen = case.tables.port_seen(flow.key.local_port);
         // Signed: in the first second of the clock, `seen` is ahead of it.
         let idle = case.tables.now(case.view).wrapping_sub(seen) as i32;
-        if seen == 0 || idle > LONGEST {
+        if seen == 0 || idle > Phase::LONGEST as i32 {
             return false;
         }
     }
@@ -98,18 +101,21 @@ fn is_known_reply<P: Packet, T: Tables, const EGRESS: bool>(
     flow: &Flow,
 ) -> bool {
     let now = case.tables.now(case.view);
-    let Some(state) = live(case.tables, &flow.key, now) else {
+    let words = flow.key.words();
+    let Some((bucket, tag)) = bucket_of(case.tables, &words) else {
         return false;
     };
-    let wanted = match case.direction() {
-        Direction::Ingress => Origin::Local,
-        Direction::Egress => Origin::Remote,
+    let (wanted, from) = match case.direction() {
+        Direction::Ingress => (Origin::Local, Origin::Remote),
+        Direction::Egress => (Origin::Remote, Origin::Local),
     };
-    if state.origin != wanted as u8 {
-        return false;
+    match bucket.find(tag, &words) {
+        Some(known) if known.state.is_live(now) && known.state.origin() == wanted => {
+            refresh(case.tables, flow, bucket, known, from, now);
+            true
+        }
+        _ => false,
     }
-    refresh(case.tables, flow, state, now);
-    true
 }
 
 /// Whether an ICMP error is about a packet that went the other way and may be
@@ -166,7 +172,14 @@ fn quotes_known<P: Packet, T: Tables, const EGRESS: bool>(
         protocol: l4.protocol,
         pad: [0; 3],
     };
-    live(case.tables, &key, case.tables.now(case.view)).is_some()
+    let words = key.words();
+    let Some((bucket, tag)) = bucket_of(case.tables, &words) else {
+        return false;
+    };
+    let now = case.tables.now(case.view);
+    bucket
+        .find(tag, &words)
+        .is_some_and(|known| known.state.is_live(now))
 }
 
 #[inline(never)]
@@ -234,56 +247,69 @@ fn may_begin(direction: Direction, flow: &Flow) -> bool {
     }
 }
 
+/// Where a connection is remembered, and its tag there.
 #[inline(always)]
-fn live<T: Tables>(tables: &T, key: &FlowKey, now: u32) -> Option<FlowState> {
-    let state = tables.flow(key)?;
-    let lifetime = match state.phase {
-        0 => LIFETIME[0],
-        1 => LIFETIME[1],
-        _ => LIFETIME[2],
-    };
-    if now.wrapping_sub(state.seen) > lifetime {
-        return None;
-    }
-    Some(state)
+fn bucket_of<'a, T: Tables>(
+    tables: &'a T,
+    words: &[u64; FlowKey::WORDS],
+) -> Option<(Bucket<'a>, u32)> {
+    let place = tables.flow_seeds()?.place(words);
+    Some((tables.flow_bucket(place.bucket)?, place.tag))
 }
 
-/// Writes only when something changed: at most once a second and connection.
+/// Keeps a connection alive that a packet of the side `from` belongs to. Writes only
+/// when something changed: at most once a second and connection.
+///
+/// Only an answer makes a connection live long, so that nobody fills the table with
+/// long-lived ones by talking to himself.
 #[inline(always)]
-fn refresh<T: Tables>(tables: &T, flow: &Flow, old: FlowState, now: u32) {
-    let mut new = FlowState { seen: now, ..old };
+fn refresh<T: Tables>(
+    tables: &T,
+    flow: &Flow,
+    bucket: Bucket<'_>,
+    known: Found,
+    from: Origin,
+    now: u32,
+) {
+    let origin = known.state.origin();
+    let answers = from != origin;
+    let mut phase = known.state.phase();
     if flow.l4.protocol == TCP {
         let flags = flow.l4.tcp_flags;
         if flags & (FIN | RST) != 0 {
-            new.phase = Phase::Closing as u8;
-        } else if flow.l4.is_pure_syn() {
-            new.phase = Phase::New as u8;
-        } else if flags & ACK != 0 && old.phase == Phase::New as u8 {
-            new.phase = Phase::Established as u8;
+            phase = Phase::Closing;
+        } else if flow.l4.is_pure_syn() && !answers {
+            phase = Phase::Opening;
+        } else if flags & ACK != 0 && answers && phase == Phase::Opening {
+            phase = Phase::Established;
         }
+    } else if answers && phase == Phase::Asking {
+        phase = Phase::Answered;
     }
-    if new.seen != old.seen || new.phase != old.phase {
-        remember_as(tables, &flow.key, new);
+    let state = FlowState::new(now, origin, phase);
+    if state != known.state {
+        bucket.update(known, state);
+        note_port(tables, flow, origin, now);
     }
 }
 
-/// Writes the state of a connection; of one of the node's own, its port, too.
+/// Notes when a port of the node's own connections was seen.
 #[inline(always)]
-fn remember_as<T: Tables>(tables: &T, key: &FlowKey, state: FlowState) {
-    if state.origin == Origin::Local as u8 {
+fn note_port<T: Tables>(tables: &T, flow: &Flow, origin: Origin, now: u32) {
+    if let Origin::Local = origin {
         // 0 stands for never.
-        tables.set_port_seen(key.local_port, state.seen.max(1));
+        tables.set_port_seen(flow.key.local_port, now.max(1));
     }
-    tables.set_flow(key, state);
 }
 
+/// The phase of a connection of which one packet was seen. Also in the middle of TCP:
+/// the other side shows that it is alive by answering.
 #[inline(always)]
-const fn state(now: u32, origin: Origin, phase: Phase) -> FlowState {
-    FlowState {
-        seen: now,
-        origin: origin as u8,
-        phase: phase as u8,
-        pad: [0; 2],
+const fn first_phase(protocol: u8) -> Phase {
+    match protocol {
+        TCP => Phase::Opening,
+        ICMP | ICMPV6 => Phase::Icmp,
+        _ => Phase::Asking,
     }
 }
 

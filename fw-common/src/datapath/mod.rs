@@ -8,6 +8,7 @@ mod case;
 pub mod classify;
 mod conntrack;
 pub mod flow;
+pub mod flows;
 pub mod tables;
 
 use crate::packet::behind::{self, Behind};

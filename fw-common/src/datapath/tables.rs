@@ -1,9 +1,9 @@
 //! What the decision needs from its surroundings: the kernel's maps, or the
 //! model's collections.
 
+use super::flows::Bucket;
 use crate::wire::{
-    Address, Counter, Direction, Event, FlowKey, FlowState, FragmentKey, Generation, L4,
-    VerdictWord,
+    Address, Counter, Direction, Event, FlowSeeds, FragmentKey, Generation, L4, VerdictWord,
 };
 
 /// The plan in force: which generation, and what it says of itself.
@@ -46,10 +46,12 @@ pub trait Tables {
     /// A cell of the matrix.
     fn verdict(&self, generation: u32, direction: Direction, cell: u32) -> Option<VerdictWord>;
 
-    /// A remembered connection.
-    fn flow(&self, key: &FlowKey) -> Option<FlowState>;
-    /// Remembers a connection. A full table forgets the one not used for longest.
-    fn set_flow(&self, key: &FlowKey, state: FlowState);
+    /// What connections are hashed with.
+    fn flow_seeds(&self) -> Option<&FlowSeeds>;
+    /// A bucket of remembered connections.
+    fn flow_bucket(&self, number: u32) -> Option<Bucket<'_>>;
+    /// Counts a connection that is remembered from now on, perhaps in place of another.
+    fn count_flow(&self, displaced: bool);
     /// When a connection of the node's own from this port was seen last; 0: never.
     fn port_seen(&self, port: u16) -> u32;
     /// Notes that one was seen at `now`.

@@ -5,8 +5,8 @@ use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 
 use crate::wire::{
-    ActiveWord, Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FlowKey, FlowState,
-    FragmentKey, GENERATIONS, Generation, L4, LOCAL_BUCKETS, LocalBucket, MATRIX_BLOCKS,
+    ActiveWord, Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FlowBucket, FlowSeeds,
+    FlowTally, FragmentKey, GENERATIONS, Generation, L4, LOCAL_BUCKETS, LocalBucket, MATRIX_BLOCKS,
     MatrixBlock, NumberClasses, PEER_BLOCK_FLAGS, PEER_BLOCKS, PORT_PROTOCOLS, PeerBlock, PeerRoot,
     PortClasses, RULES as RULE_ENTRIES, Tally,
 };
@@ -16,8 +16,10 @@ const _: () = assert!(size_of::<Event>().is_multiple_of(8));
 /// Prefixes that are the node's as a whole, what is excepted of them, and addresses
 /// whose bucket is full. The trie takes memory only for what is in it.
 const LOCAL_NETWORKS: u32 = 65_536;
-/// Connections.
-const FLOWS: u32 = 131_072;
+/// Buckets of connections; user space sizes them by the memory of the machine.
+const FLOW_BUCKETS: u32 = 8_192;
+/// `BPF_F_MMAPABLE`: user space reads and writes it in place.
+const MAPPABLE: u32 = 1 << 10;
 /// Fragmented packets under way.
 const FRAGMENTED: u32 = 8_192;
 /// Bytes of events that user space has not read yet.
@@ -64,7 +66,13 @@ pub static COUNTERS: PerCpuArray<Tally> = PerCpuArray::pinned(COUNTER_ENTRIES, 0
 pub static RULES: PerCpuArray<Tally> = PerCpuArray::pinned(GENERATIONS * RULE_ENTRIES, 0);
 /// Connections.
 #[map]
-pub static CONNTRACK: LruHashMap<FlowKey, FlowState> = LruHashMap::pinned(FLOWS, 0);
+pub static CONNTRACK: Array<FlowBucket> = Array::pinned(FLOW_BUCKETS, MAPPABLE);
+/// What they are hashed with.
+#[map]
+pub static CONNTRACK_SEEDS: Array<FlowSeeds> = Array::pinned(1, 0);
+/// What became of them.
+#[map]
+pub static CONNTRACK_TALLY: PerCpuArray<FlowTally> = PerCpuArray::pinned(1, 0);
 /// When a connection of the node's own was seen last, by its port: what goes to any
 /// other port is no reply, whatever it says.
 #[map]

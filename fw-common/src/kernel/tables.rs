@@ -5,13 +5,14 @@ use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::maps::lpm_trie::Key;
 
 use super::maps::{
-    ACTIVE, CONNTRACK, COUNTERS, EVENT_BUDGET, EVENTS, FRAGMENTS, GENERATION, LOCAL,
-    LOCAL_PREFIXES, MATRIX, NUMBERS, OWN_PORTS, PEER_ROOTS, PEERS, PORTS, RULES,
+    ACTIVE, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, COUNTERS, EVENT_BUDGET, EVENTS, FRAGMENTS,
+    GENERATION, LOCAL, LOCAL_PREFIXES, MATRIX, NUMBERS, OWN_PORTS, PEER_ROOTS, PEERS, PORTS, RULES,
 };
+use crate::datapath::flows::Bucket;
 use crate::datapath::tables::{Numbers, Tables, View};
 use crate::lookup::{self, PeerMemory};
 use crate::wire::{
-    Address, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowKey, FlowState, FragmentKey, L4,
+    Address, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowSeeds, FragmentKey, L4,
     MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, Node, PeerBlock, Tally, VerdictWord, block_index,
     counter_index, matrix_index, root_index, rule_index,
 };
@@ -165,29 +166,40 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn flow(&self, key: &FlowKey) -> Option<FlowState> {
-        // SAFETY: an entry that another CPU recycles meanwhile reads as some
-        // other connection's state, eight bytes: at worst one packet of one flow
-        // is judged by that, and no pointer is followed.
-        unsafe { CONNTRACK.get(key) }.copied()
+    fn flow_seeds(&self) -> Option<&FlowSeeds> {
+        CONNTRACK_SEEDS.get(0)
     }
 
     #[inline(always)]
-    fn set_flow(&self, key: &FlowKey, state: FlowState) {
-        // An LRU map makes room; when it cannot, the packet is judged all the
-        // same and the next one tries again.
-        let _ = CONNTRACK.insert(key, state, 0);
+    fn flow_bucket(&self, number: u32) -> Option<Bucket<'_>> {
+        let memory = CONNTRACK.get_ptr_mut(number)?;
+        // SAFETY: a value of an array map lives as long as the map, which the program
+        // holds; programs touch it through `Bucket` only.
+        Some(unsafe { Bucket::new(memory) })
+    }
+
+    #[inline(always)]
+    fn count_flow(&self, displaced: bool) {
+        if let Some(tally) = CONNTRACK_TALLY.get_ptr_mut(0) {
+            // SAFETY: per-CPU value inside the map.
+            unsafe {
+                (*tally).begun += 1;
+                (*tally).displaced += u64::from(displaced);
+            }
+        }
     }
 
     #[inline(always)]
     fn fragment(&self, key: &FragmentKey) -> Option<L4> {
-        // SAFETY: as in `flow`.
+        // SAFETY: an entry that another CPU recycles meanwhile reads as some other
+        // packet's header, eight bytes: at worst one fragment is judged by that, and
+        // no pointer is followed.
         unsafe { FRAGMENTS.get(key) }.copied()
     }
 
     #[inline(always)]
     fn set_fragment(&self, key: &FragmentKey, l4: L4) {
-        // As in `set_flow`: without an entry the later fragments are dropped.
+        // An LRU map makes room; when it cannot, the later fragments are dropped.
         let _ = FRAGMENTS.insert(key, l4, 0);
     }
 

@@ -1,21 +1,43 @@
 //! The kernel's tables as collections.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::PeerTables;
+use crate::datapath::flows::Bucket;
 use crate::datapath::tables::{Numbers, Tables, View};
 use crate::datapath::{Verdict, run};
 use crate::lookup;
 use crate::packet::Packet;
 use crate::wire::{
-    Address, Counter, Direction, Event, FlowKey, FlowState, FragmentKey, GENERATIONS, Generation,
-    L4, MATRIX_WORDS, NumberClasses, Tally, VerdictWord, direction_index,
+    Address, Counter, Direction, Event, FlowBucket, FlowKey, FlowSeeds, FlowState, FlowTally,
+    FragmentKey, GENERATIONS, Generation, L4, MATRIX_WORDS, NumberClasses, Tally, VerdictWord,
+    direction_index,
 };
 
-/// Connections and fragments that the model remembers: as many as fit, then it
-/// forgets like the kernel's LRU maps, but the lowest key first.
+/// Fragments that the model remembers: as many as fit, then it forgets like the
+/// kernel's LRU map, but the lowest key first.
 const CAPACITY: usize = 65_536;
+/// Buckets of connections.
+const FLOW_BUCKETS: u32 = 1_024;
+/// Any numbers: nobody attacks a model.
+const FLOW_SEEDS: FlowSeeds = FlowSeeds {
+    random: [
+        0x9e37_79b9_7f4a_7c15,
+        0xbf58_476d_1ce4_e5b9,
+        0x94d0_49bb_1331_11eb,
+        0xd6e8_feb8_6659_fd93,
+        0xa5a5_1ce1_9b2d_6f03,
+        0xc2b2_ae3d_27d4_eb4f,
+        0x1656_67b1_9e37_79f9,
+        0x27d4_eb2f_1656_67c5,
+        0xff51_afd7_ed55_8ccd,
+        0xc4ce_b9fe_1a85_ec53,
+        0x8764_000b_3f1a_7d29,
+    ],
+    buckets: FLOW_BUCKETS,
+    pad: 0,
+};
 
 /// One generation.
 #[derive(Default)]
@@ -46,7 +68,8 @@ pub struct Model {
     pub local_prefixes: BTreeMap<(u8, Address), bool>,
     /// The clock, in seconds.
     pub clock: Cell<u32>,
-    flows: RefCell<BTreeMap<FlowKey, FlowState>>,
+    flows: OnceCell<Vec<UnsafeCell<FlowBucket>>>,
+    flow_tally: Cell<FlowTally>,
     ports_seen: RefCell<BTreeMap<u16, u32>>,
     fragments: RefCell<BTreeMap<FragmentKey, L4>>,
     counters: RefCell<BTreeMap<(Direction, Counter), Tally>>,
@@ -62,14 +85,27 @@ impl Model {
 
     /// Forgets connections and fragments.
     pub fn forget(&self) {
-        self.flows.borrow_mut().clear();
+        for bucket in self.buckets() {
+            bucket.clear();
+        }
         self.ports_seen.borrow_mut().clear();
         self.fragments.borrow_mut().clear();
     }
 
     /// Connections that are remembered.
     pub fn flows(&self) -> BTreeMap<FlowKey, FlowState> {
-        self.flows.borrow().clone()
+        self.buckets().flat_map(Bucket::iter).collect()
+    }
+
+    /// How many were remembered ever, and how many of them displaced.
+    pub fn flow_tally(&self) -> FlowTally {
+        self.flow_tally.get()
+    }
+
+    /// The buckets that were ever asked for are all there or none is.
+    fn buckets(&self) -> impl Iterator<Item = Bucket<'_>> {
+        let made = self.flows.get().map(Vec::as_slice).unwrap_or_default();
+        made.iter().map(bucket)
     }
 
     /// Counters that moved since the last call.
@@ -147,12 +183,23 @@ impl Tables for Model {
         cells.get(cell as usize).copied()
     }
 
-    fn flow(&self, key: &FlowKey) -> Option<FlowState> {
-        self.flows.borrow().get(key).copied()
+    fn flow_seeds(&self) -> Option<&FlowSeeds> {
+        Some(&FLOW_SEEDS)
     }
 
-    fn set_flow(&self, key: &FlowKey, state: FlowState) {
-        insert(&mut self.flows.borrow_mut(), *key, state);
+    fn flow_bucket(&self, number: u32) -> Option<Bucket<'_>> {
+        let empty = || (0..FLOW_BUCKETS).map(|_| UnsafeCell::default()).collect();
+        self.flows
+            .get_or_init(empty)
+            .get(number as usize)
+            .map(bucket)
+    }
+
+    fn count_flow(&self, displaced: bool) {
+        let mut tally = self.flow_tally.get();
+        tally.begun += 1;
+        tally.displaced += u64::from(displaced);
+        self.flow_tally.set(tally);
     }
 
     fn fragment(&self, key: &FragmentKey) -> Option<L4> {
@@ -194,6 +241,12 @@ impl Tables for Model {
     fn now(&self, _view: View<'_>) -> u32 {
         self.clock.get()
     }
+}
+
+fn bucket(memory: &UnsafeCell<FlowBucket>) -> Bucket<'_> {
+    // SAFETY: a cell of the model, which is not shared between threads and hands out
+    // no other reference to it.
+    unsafe { Bucket::new(memory.get()) }
 }
 
 fn add(tally: &mut Tally, bytes: u32) {

@@ -136,7 +136,7 @@ pub struct L4 {
 
 /// A connection, the same for both of its directions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct FlowKey {
     /// Address of the node.
     pub local: Address,
@@ -152,40 +152,44 @@ pub struct FlowKey {
     pub pad: [u8; 3],
 }
 
-/// Who began a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Origin {
-    /// The peer.
-    Remote = 0,
-    /// The node, or somebody whom it forwards under its own address.
-    Local = 1,
+impl FlowKey {
+    /// Words of 64 bits in a key.
+    pub const WORDS: usize = 5;
+
+    /// The key as it lies in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn words(&self) -> [u64; Self::WORDS] {
+        let [a, b, c, d] = self.local.0;
+        let [e, f, g, h] = self.remote.0;
+        let ports = self.local_port as u32 | (self.remote_port as u32) << 16;
+        [
+            pair(a, b),
+            pair(c, d),
+            pair(e, f),
+            pair(g, h),
+            pair(ports, self.protocol as u32),
+        ]
+    }
+
+    /// The key of these words.
+    #[must_use]
+    pub const fn from_words(words: &[u64; Self::WORDS]) -> Self {
+        let [a, b, c, d, e] = *words;
+        Self {
+            local: Address([a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32]),
+            remote: Address([c as u32, (c >> 32) as u32, d as u32, (d >> 32) as u32]),
+            local_port: e as u16,
+            remote_port: (e >> 16) as u16,
+            protocol: (e >> 32) as u8,
+            pad: [0; 3],
+        }
+    }
 }
 
-/// How long a connection is remembered without a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Phase {
-    /// UDP, ICMP and the rest, or TCP before the answer: 60 s.
-    New = 0,
-    /// TCP that has been answered: 8,000 s, as in Cilium.
-    Established = 1,
-    /// TCP after FIN or RST: 10 s.
-    Closing = 2,
-}
-
-/// What is remembered of a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct FlowState {
-    /// Seconds of the monotonic clock when it was last seen.
-    pub seen: u32,
-    /// [`Origin`].
-    pub origin: u8,
-    /// [`Phase`].
-    pub phase: u8,
-    /// Zero.
-    pub pad: [u8; 2],
+#[inline(always)]
+const fn pair(low: u32, high: u32) -> u64 {
+    low as u64 | (high as u64) << 32
 }
 
 /// The fragments of one packet (RFC 791 §3.2, RFC 8200 §4.5).
@@ -206,7 +210,7 @@ pub struct FragmentKey {
     pub pad: [u8; 2],
 }
 
-pod!(Address: 16, LocalBucket: 64, L4: 8, FlowKey: 40, FlowState: 8, FragmentKey: 40);
+pod!(Address: 16, LocalBucket: 64, L4: 8, FlowKey: 40, FragmentKey: 40);
 
 #[cfg(test)]
 mod tests {
@@ -218,5 +222,18 @@ mod tests {
             let address: std::net::IpAddr = text.parse().unwrap();
             assert_eq!(std::net::IpAddr::from(Address::from(address)), address);
         }
+    }
+
+    #[test]
+    fn a_key_comes_back_from_its_words() {
+        let key = FlowKey {
+            local: Address([1, 2, 3, 4]),
+            remote: Address([5, 6, 7, 8]),
+            local_port: 9,
+            remote_port: 10,
+            protocol: 11,
+            pad: [0; 3],
+        };
+        assert_eq!(FlowKey::from_words(&key.words()), key);
     }
 }

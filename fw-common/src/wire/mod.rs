@@ -5,6 +5,7 @@
 //! [`SCHEMA_VERSION`]: it names the directory of the pins, so that a daemon never
 //! reads tables that it would misunderstand.
 
+mod connection;
 mod counter;
 mod event;
 mod flow;
@@ -12,11 +13,12 @@ mod peer;
 mod plan;
 mod reason;
 
+pub use connection::{
+    FLOW_SLOTS, FlowBucket, FlowPlace, FlowSeeds, FlowState, FlowTally, Origin, Phase,
+};
 pub use counter::{COUNTERS, Counter, Tally, counter_index};
 pub use event::{Action, EVENT_WINDOW_SHIFT, Event, EventBudget};
-pub use flow::{
-    Address, FlowKey, FlowState, FragmentKey, L4, LOCAL_BUCKETS, LocalBucket, Origin, Phase,
-};
+pub use flow::{Address, FlowKey, FragmentKey, L4, LOCAL_BUCKETS, LocalBucket};
 pub use peer::{
     Node, PEER_BLOCK_FLAGS, PEER_BLOCK_WORDS, PEER_BLOCKS, PEER_GROUP, PEER_INDEX_WORDS,
     PEER_LEAF_RANGES, PEER_ROOT_NODES, PeerBlock, PeerRoot, block_index, peer_groups, peer_samples,
@@ -30,7 +32,7 @@ pub use plan::{
 pub use reason::{DROP_REASONS, DropReason};
 
 /// Version of everything in this module, and the `v<N>` of the pin directory.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// Which way a packet goes, seen from the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,5 +1,7 @@
 //! `fw-ctl status`
 
+use std::fmt::Write as _;
+
 use clap::Args as ClapArgs;
 
 use super::args::{ClientArgs, OutputArgs};
@@ -8,6 +10,7 @@ use super::table::table;
 use crate::control::client::ask;
 use crate::control::protocol::Request;
 use crate::daemon::status::Status;
+use crate::datapath::flows::Pressure;
 use crate::exit;
 
 /// Warnings that are shown without `-v`.
@@ -42,6 +45,20 @@ pub fn run(args: &Args) -> Outcome {
     })
 }
 
+fn connections(pressure: Pressure) -> String {
+    let Pressure {
+        live,
+        capacity,
+        displaced,
+        ..
+    } = pressure;
+    let mut text = format!("{live} remembered, room for {capacity}");
+    if displaced > 0 {
+        let _ = write!(text, ", {displaced} forgotten early for want of it");
+    }
+    text
+}
+
 fn text(status: &Status, verbose: bool) -> String {
     let mut lines = Vec::new();
     let mut line = |name: &str, value: String| lines.push(format!("{name:<12}{value}"));
@@ -62,6 +79,7 @@ fn text(status: &Status, verbose: bool) -> String {
         format!("{}, {} rules", status.policies, status.rules),
     );
     line("Built-ins", status.builtins.join(", "));
+    line("Connections", connections(status.connections));
     if status.lost_events > 0 {
         line("Unreported", format!("{} verdicts", status.lost_events));
     }
@@ -172,6 +190,12 @@ mod tests {
             policies: 2,
             rules: 9,
             builtins: vec!["neighbor-discovery".into()],
+            connections: Pressure {
+                live: 12,
+                capacity: 8_192,
+                begun: 40,
+                displaced: 0,
+            },
             counters: vec![],
             lost_events: 0,
         }
@@ -191,6 +215,7 @@ Mode        audit (by configuration)
 Plan        generation 3, 00ff (declared = compiled = kernel)
 Policies    2, 9 rules
 Built-ins   neighbor-discovery
+Connections 12 remembered, room for 8192
 Warning     wg0: not filtered: no Ethernet header
 
 INTERFACE  INGRESS     EGRESS  WHY

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use super::report::UNREADABLE;
 use super::status::{Reloaded, SCHEMA, hex};
 use super::{
-    Compiled, ConfirmedStore, InForce, Kernel, Look, ModeStore, Names, Refusal, Seen, Sources,
-    Wrong, links,
+    AttachedLink, Compiled, ConfirmedStore, InForce, Kernel, Look, ModeStore, Names, Refusal, Seen,
+    Sources, Wrong, links,
 };
 use crate::cli::output::plain;
 use crate::compile::plan::Mode;
@@ -295,7 +295,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 again,
             ));
             problems.extend(links::unacceptable(&self.kernel.attached(), wanted));
-            problems.extend(self.lost(&problems));
+            problems.extend(untold(&self.kernel.lost(), &problems));
         }
         if problems.is_empty() {
             self.troubles.remove(&Trouble::Network);
@@ -350,19 +350,6 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         }
     }
 
-    /// A line for each link that was filtered and is not, beside those that
-    /// `problems` name already.
-    pub(super) fn lost(&self, problems: &[String]) -> Vec<String> {
-        let told = |name: &str| {
-            let about = format!("interface {name}:");
-            problems.iter().any(|problem| problem.starts_with(&about))
-        };
-        let lost = self.kernel.lost().into_iter();
-        lost.filter(|(link, _)| !told(&link.name))
-            .map(|(link, why)| format!("interface {}: {why} (try: fw-ctl reload)", link.name))
-            .collect()
-    }
-
     /// Tries again what failed, and checks that the kernel holds what was
     /// installed. Returns whether it does.
     pub fn check(&mut self) -> bool {
@@ -398,6 +385,19 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             }
         }
     }
+}
+
+/// A line for each link that was filtered and is not, beside those that `problems`
+/// name already.
+pub(super) fn untold(lost: &[(AttachedLink, String)], problems: &[String]) -> Vec<String> {
+    let told = |name: &str| {
+        let about = format!("interface {name}:");
+        problems.iter().any(|problem| problem.starts_with(&about))
+    };
+    lost.iter()
+        .filter(|(link, _)| !told(&link.name))
+        .map(|(link, why)| format!("interface {}: {why} (try: fw-ctl reload)", link.name))
+        .collect()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::compile::plan::{DirectionPlan, PlanRule};
 use crate::config::{ModeSetting, Require, XdpSetting};
 use crate::control::protocol::ModeChange;
 use crate::daemon::{AttachedLink, Ingress, Inputs, Wish};
+use crate::datapath::flows::Pressure;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::{Severity, Source};
 use crate::exit;
@@ -36,6 +37,7 @@ struct Pins {
     unpinned: bool,
     foreign: Option<&'static str>,
     no_native: bool,
+    pressure: Pressure,
 }
 
 #[derive(Clone, Default)]
@@ -174,6 +176,9 @@ impl Kernel for Fake {
     }
     fn lost_events(&self) -> Result<u64, Failure> {
         Ok(0)
+    }
+    fn pressure(&self) -> Result<Pressure, Failure> {
+        Ok(self.0.borrow().pressure)
     }
 }
 

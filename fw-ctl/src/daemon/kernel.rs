@@ -5,6 +5,7 @@ use fw_common::wire::{Counter, Direction, Tally};
 use crate::compile::plan::{Mode, Plan};
 use crate::control::protocol::Failure;
 use crate::datapath::Ingress;
+use crate::datapath::flows::Pressure;
 use crate::netlink::{Link, LocalAddresses};
 
 /// The plan that packets see, as the kernel says.
@@ -110,4 +111,10 @@ pub trait Kernel {
     /// # Errors
     /// When the counter cannot be read.
     fn lost_events(&self) -> Result<u64, Failure>;
+
+    /// How full the table of connections is.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn pressure(&self) -> Result<Pressure, Failure>;
 }

@@ -7,6 +7,7 @@ use fw_common::wire::{Counter, Direction, Tally};
 use super::{AttachedLink, InForce, Ingress, Kernel, Wish};
 use crate::compile::plan::{Mode, Plan};
 use crate::control::protocol::Failure;
+use crate::datapath::flows::Pressure;
 use crate::datapath::image::plan_hash;
 use crate::datapath::{Attached, Datapath, DatapathError, Installed, LinkRef, XdpWish};
 use crate::netlink::{Link, LocalAddresses};
@@ -132,6 +133,10 @@ impl Kernel for Pinned {
 
     fn lost_events(&self) -> Result<u64, Failure> {
         Ok(self.datapath.lost_events()?)
+    }
+
+    fn pressure(&self) -> Result<Pressure, Failure> {
+        Ok(self.datapath.pressure()?)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fw_common::wire::{BUILTINS, Direction};
 
+use super::firewall::untold;
 use super::status::{
     CounterStatus, GenerationStatus, InterfaceStatus, RuleStatus, Rules, SCHEMA, Status,
     UnfilteredStatus, hex,
@@ -11,6 +12,7 @@ use super::status::{
 use super::{AttachedLink, Compiled, Firewall, Kernel, Seen, Sources, links};
 use crate::cli::output::plain;
 use crate::control::protocol::Failure;
+use crate::datapath::flows::Pressure;
 use crate::exit;
 use crate::netlink::{Choice, Network, choose};
 
@@ -111,8 +113,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let wanted = &self.config.interfaces;
         let attached = self.kernel.attached();
         let mut degraded = self.problems();
-        degraded.extend(self.lost(&degraded));
         let lost = self.kernel.lost();
+        degraded.extend(untold(&lost, &degraded));
         let is_lost = |link: &AttachedLink| lost.iter().any(|(other, _)| other.index == link.index);
         if self.detached {
             degraded
@@ -164,6 +166,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 .filter(|link| link.gap)
                 .map(|link| format!("{}: {}", link.name, link.why)),
         );
+        let connections = self.kernel.pressure()?;
+        warnings.extend(crowded(connections));
         Ok(Status {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -199,6 +203,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 .as_ref()
                 .map_or(0, |(_, c)| c.plan.rules.len()),
             builtins: self.builtins(),
+            connections,
             counters: self.counters()?,
             lost_events: self.kernel.lost_events()?,
         })
@@ -244,4 +249,15 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         });
         Ok(counters.collect())
     }
+}
+
+/// What to say of a table of connections that is nearly full.
+fn crowded(connections: Pressure) -> Option<String> {
+    let Pressure { live, capacity, .. } = connections;
+    (live * 10 >= capacity.max(1) * 9).then(|| {
+        format!(
+            "{live} connections are remembered, and there is room for {capacity}: further ones \
+             displace those with the least time left, unanswered ones first"
+        )
+    })
 }

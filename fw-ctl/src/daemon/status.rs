@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Ingress;
+use crate::datapath::flows::Pressure;
 
 /// Version of the JSON of this file.
 pub const SCHEMA: u32 = 1;
@@ -38,6 +39,9 @@ pub struct Status {
     pub rules: usize,
     /// Allowances that come with the program and are on.
     pub builtins: Vec<String>,
+    /// Connections that are remembered because their replies would be denied otherwise.
+    #[serde(default)]
+    pub connections: Pressure,
     /// What became of packets; counters that never moved are left out.
     pub counters: Vec<CounterStatus>,
     /// Verdicts that were not reported: too many at once.

@@ -8,11 +8,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use fw_common::wire::{Counter, Direction, FlowKey, FlowState, GENERATIONS, Generation, Tally};
+use fw_common::wire::{Counter, Direction, GENERATIONS, Generation, Tally};
 
 use super::attach::{self, Attached, Attacher, LinkRef, XdpWish};
 use super::error::DatapathError;
 use super::events::EventReader;
+use super::flows::{self, CONNTRACK, Pressure};
 use super::generation::mode_of;
 use super::host::{self, TcKind};
 use super::image::Image;
@@ -101,7 +102,8 @@ impl Datapath {
             let tables = Tables::open(&pins.maps())?;
             (Programs::load(&pins.maps(), &[])?, tables)
         } else {
-            pins.publish(|maps| Ok((Programs::load(maps, &[])?, Tables::open(maps)?)))?
+            let sizes = [(CONNTRACK, flows::buckets_for(flows::memory()))];
+            pins.publish(|maps| Ok((Programs::load(maps, &sizes)?, Tables::open(maps)?)))?
         };
         pins.ensure_links()?;
         let attached = attach::adopt(&pins)?;
@@ -327,31 +329,13 @@ impl Datapath {
         self.tables.lost_events()
     }
 
-    /// The connections remembered now, in no order.
+    /// How full the table of connections is.
     ///
     /// # Errors
     /// The kernel cannot be asked.
-    pub fn conntrack(&self) -> Result<Vec<(FlowKey, FlowState)>, DatapathError> {
-        self.tables.conntrack()
-    }
-
-    /// Forgets all connections; returns how many there were.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn flush_conntrack(&mut self) -> Result<usize, DatapathError> {
-        self.tables.flush_conntrack()
-    }
-
-    /// Remembers connections that began before there was a firewall.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn remember(
-        &mut self,
-        flows: impl IntoIterator<Item = (FlowKey, FlowState)>,
-    ) -> Result<(), DatapathError> {
-        self.tables.remember(flows)
+    pub fn pressure(&self) -> Result<Pressure, DatapathError> {
+        let now = self.programs.now()?;
+        self.tables.flows().pressure(now)
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`image`]: a plan as the kernel's tables hold it, and its hash.
 //! - [`tables`]: the maps, typed; `generation`: writing and reading a plan.
 //! - [`peer_store`]: the largest of them, sized by the plan.
+//! - [`flows`]: the connections, mapped.
 //! - [`pins`]: the directory on the BPF file system through which state
 //!   outlives the daemon.
 //! - [`attach`]: programs on interfaces, through links that stay.
@@ -18,6 +19,7 @@ mod clock;
 mod command;
 pub mod error;
 pub mod events;
+pub mod flows;
 pub mod frame;
 mod generation;
 pub mod host;

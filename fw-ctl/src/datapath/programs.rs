@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use aya::programs::{SchedClassifier, Xdp};
+use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use fw_common::wire::Direction;
 
@@ -16,6 +16,10 @@ use super::{host, objects};
 pub const XDP: &str = "fw_xdp";
 const TC_INGRESS: &str = "fw_tc_ingress";
 const TC_EGRESS: &str = "fw_tc_egress";
+const CLOCK: &str = "fw_clock";
+
+/// Bytes of the shortest frame that the kernel runs a program on: its Ethernet header.
+const SHORTEST_FRAME: usize = 14;
 
 /// The loaded programs. Their maps are pinned; both objects share them by that.
 pub struct Programs {
@@ -66,6 +70,8 @@ impl Programs {
         ] {
             programs.tc_mut(direction)?.load().map_err(failed(name))?;
         }
+        let clock: &mut SchedClassifier = program(&mut programs.tc, CLOCK)?;
+        clock.load().map_err(failed(CLOCK))?;
         Ok(programs)
     }
 
@@ -90,6 +96,25 @@ impl Programs {
             }
         }
         Ok(())
+    }
+
+    /// Seconds of the datapath's clock: only a program can read it.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn now(&self) -> Result<u32, DatapathError> {
+        let clock: &SchedClassifier = self
+            .tc
+            .program(CLOCK)
+            .and_then(|program| program.try_into().ok())
+            .ok_or_else(|| without(CLOCK))?;
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(&[0; SHORTEST_FRAME]);
+        options.repeat = 1;
+        let run = clock
+            .test_run(options)
+            .map_err(|error| DatapathError::aya("asking the datapath for its clock", &error))?;
+        Ok(run.return_value)
     }
 
     /// The XDP program.
@@ -125,7 +150,11 @@ where
     object
         .program_mut(name)
         .and_then(|program| program.try_into().ok())
-        .ok_or_else(|| DatapathError::NoPrograms(format!("its object has no program {name}")))
+        .ok_or_else(|| without(name))
+}
+
+fn without(name: &str) -> DatapathError {
+    DatapathError::NoPrograms(format!("its object has no program {name}"))
 }
 
 /// The object with its program in the section `xdp` instead of `xdp.frags`:

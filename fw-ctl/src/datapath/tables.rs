@@ -7,19 +7,20 @@ use std::path::Path;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use fw_common::wire::{
-    ActiveWord, COUNTERS, Counter, Direction, EventBudget, FlowKey, FlowState, FragmentKey,
-    GENERATIONS, Generation, L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses, Origin, PORT_PROTOCOLS,
-    PortClasses, RULES, Tally, counter_index, rule_index,
+    ActiveWord, COUNTERS, Counter, Direction, EventBudget, FragmentKey, GENERATIONS, Generation,
+    L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses, RULES, Tally,
+    counter_index, rule_index,
 };
 
 use super::error::DatapathError;
+use super::flows::{CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, Flows};
 use super::image::DIRECTIONS;
 use super::local::Local;
 use super::peer_store::{PEER_ROOTS, PEERS, PeerStore};
 use crate::netlink::LocalAddresses;
 
 /// The names of all maps: those of the pins. The blocks of [`PEERS`] are beside them.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 17] = [
     "ACTIVE",
     "GENERATION",
     "LOCAL",
@@ -31,7 +32,9 @@ pub const NAMES: [&str; 15] = [
     "MATRIX",
     "COUNTERS",
     "RULES",
-    "CONNTRACK",
+    CONNTRACK,
+    CONNTRACK_SEEDS,
+    CONNTRACK_TALLY,
     "OWN_PORTS",
     "FRAGMENTS",
     "EVENT_BUDGET",
@@ -40,23 +43,18 @@ pub const NAMES: [&str; 15] = [
 /// Name of the ring buffer; see [`super::EventReader`].
 pub const EVENTS: &str = "EVENTS";
 
-/// Entries of the table of the node's own ports.
-const OWN_PORTS: u32 = 1 << 16;
-
 /// The maps of one datapath.
 pub struct Tables {
     active: Array<MapData, ActiveWord>,
     pub(super) generations: Array<MapData, Generation>,
     local: Local,
-    own_ports: Array<MapData, u32>,
     pub(super) peers: PeerStore,
     pub(super) ports: Array<MapData, PortClasses>,
     pub(super) numbers: Array<MapData, NumberClasses>,
     pub(super) matrix: Array<MapData, MatrixBlock>,
     counters: PerCpuArray<MapData, Tally>,
     rules: PerCpuArray<MapData, Tally>,
-    conntrack: HashMap<MapData, FlowKey, FlowState>,
-    conntrack_room: u32,
+    flows: Flows,
     fragments: HashMap<MapData, FragmentKey, L4>,
     fragments_room: u32,
     budget: PerCpuArray<MapData, EventBudget>,
@@ -68,22 +66,19 @@ impl Tables {
     /// # Errors
     /// A pin is missing, or a map has other sizes than this version's.
     pub fn open(directory: &Path) -> Result<Self, DatapathError> {
-        let (conntrack, conntrack_room) = open_map(directory, "CONNTRACK")?;
         let (fragments, fragments_room) = open_map(directory, "FRAGMENTS")?;
         let sides = GENERATIONS * 2;
         Ok(Self {
             active: open_array(directory, "ACTIVE", 1)?,
             generations: open_array(directory, "GENERATION", GENERATIONS)?,
             local: Local::open(directory)?,
-            own_ports: open_array(directory, "OWN_PORTS", OWN_PORTS)?,
             peers: PeerStore::open(directory)?,
             ports: open_array(directory, "PORTS", sides * PORT_PROTOCOLS)?,
             numbers: open_array(directory, "NUMBERS", sides)?,
             matrix: open_array(directory, "MATRIX", sides * MATRIX_BLOCKS)?,
             counters: open_array(directory, "COUNTERS", COUNTERS)?,
             rules: open_array(directory, "RULES", GENERATIONS * RULES)?,
-            conntrack,
-            conntrack_room,
+            flows: Flows::open(directory)?,
             fragments,
             fragments_room,
             budget: open_array(directory, "EVENT_BUDGET", 2)?,
@@ -207,42 +202,15 @@ impl Tables {
         Ok(lost)
     }
 
-    /// The connections remembered now, in no order.
-    ///
-    /// # Errors
-    /// The kernel cannot be asked.
-    pub fn conntrack(&self) -> Result<Vec<(FlowKey, FlowState)>, DatapathError> {
-        entries(&self.conntrack, self.conntrack_room, "CONNTRACK")
+    /// The connections.
+    #[must_use]
+    pub const fn flows(&self) -> &Flows {
+        &self.flows
     }
 
-    /// Forgets connections; returns how many were there.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn flush_conntrack(&mut self) -> Result<usize, DatapathError> {
-        flush(&mut self.conntrack, self.conntrack_room, "CONNTRACK")
-    }
-
-    /// Remembers connections as if packets of them had been seen.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn remember(
-        &mut self,
-        flows: impl IntoIterator<Item = (FlowKey, FlowState)>,
-    ) -> Result<(), DatapathError> {
-        for (key, state) in flows {
-            if state.origin == Origin::Local as u8 {
-                let port = u32::from(key.local_port);
-                self.own_ports
-                    .set(port, state.seen.max(1), 0)
-                    .map_err(writing("OWN_PORTS"))?;
-            }
-            self.conntrack
-                .insert(key, state, 0)
-                .map_err(writing("CONNTRACK"))?;
-        }
-        Ok(())
+    /// The connections, to change them.
+    pub const fn flows_mut(&mut self) -> &mut Flows {
+        &mut self.flows
     }
 
     /// Forgets the ports of first fragments; returns how many were there.
@@ -323,24 +291,6 @@ fn is_missing(error: &MapError) -> bool {
     matches!(error, MapError::KeyNotFound | MapError::ElementNotFound)
         || super::error::io_cause(error)
             .is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
-}
-
-/// The entries of a table that the datapath changes meanwhile: what disappears
-/// under the reader is left out, and a walk that starts over ends all the same.
-fn entries<K: aya::Pod, V: aya::Pod>(
-    map: &HashMap<MapData, K, V>,
-    room: u32,
-    name: &'static str,
-) -> Result<Vec<(K, V)>, DatapathError> {
-    let mut entries = Vec::new();
-    for entry in map.iter().take(room as usize) {
-        match entry {
-            Ok(entry) => entries.push(entry),
-            Err(error) if is_missing(&error) => {}
-            Err(error) => return Err(reading(name)(error)),
-        }
-    }
-    Ok(entries)
 }
 
 fn flush<K: aya::Pod, V: aya::Pod>(

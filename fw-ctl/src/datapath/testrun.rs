@@ -9,14 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions, TestRunResult};
-use fw_common::wire::{
-    Counter, Direction, DropReason, Event, FlowKey, FlowState, RULE_NO_POLICY, Tally,
-};
+use fw_common::wire::{Counter, Direction, DropReason, Event, RULE_NO_POLICY, Tally};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use super::error::{DatapathError, words};
 use super::events::EventReader;
+use super::flows::{CONNTRACK, Flows};
 use super::frame::Packet;
 use super::host::{self, BPF_FILE_SYSTEM};
 use super::live::write_and_flip;
@@ -26,7 +25,7 @@ use crate::compile::plan::Plan;
 use crate::netlink::LocalAddresses;
 
 /// Small, because it is emptied after every flow.
-const SIZES: [(&str, u32); 2] = [("CONNTRACK", 1_024), ("FRAGMENTS", 1_024)];
+const SIZES: [(&str, u32); 2] = [(CONNTRACK, 128), ("FRAGMENTS", 1_024)];
 
 /// `TC_ACT_SHOT` of `linux/pkt_cls.h`.
 const TC_ACT_SHOT: u32 = 2;
@@ -247,17 +246,28 @@ impl TestRun {
     /// # Errors
     /// The kernel refuses.
     pub fn forget(&mut self) -> Result<(), DatapathError> {
-        self.tables.flush_conntrack()?;
+        self.tables.flows_mut().clear();
         self.tables.flush_fragments()?;
         Ok(())
     }
 
-    /// The connections remembered now.
+    /// The connections.
+    #[must_use]
+    pub const fn flows(&self) -> &Flows {
+        self.tables.flows()
+    }
+
+    /// The connections, to change them.
+    pub const fn flows_mut(&mut self) -> &mut Flows {
+        self.tables.flows_mut()
+    }
+
+    /// Seconds of the datapath's clock.
     ///
     /// # Errors
-    /// The kernel cannot be asked.
-    pub fn conntrack(&self) -> Result<Vec<(FlowKey, FlowState)>, DatapathError> {
-        self.tables.conntrack()
+    /// The kernel refuses.
+    pub fn now(&self) -> Result<u32, DatapathError> {
+        self.programs.now()
     }
 
     /// Packets that each of the first `rules` rules decided since the plan was

@@ -84,7 +84,7 @@ fn taken() -> BTreeMap<&'static str, Taken> {
         None::<&str>,
     )
     .unwrap();
-    let mut programs = Programs::load(maps, &[("CONNTRACK", 1_024), ("FRAGMENTS", 1_024)]).unwrap();
+    let mut programs = Programs::load(maps, &[("CONNTRACK", 128), ("FRAGMENTS", 1_024)]).unwrap();
     let taken = |info: &ProgramInfo, object: &[u8]| Taken {
         verified: info
             .verified_instruction_count()

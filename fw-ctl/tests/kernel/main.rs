@@ -10,6 +10,7 @@ mod agreement;
 mod attach;
 mod blocklist;
 mod budget;
+mod conntrack;
 mod install;
 mod network;
 mod support;

@@ -61,3 +61,22 @@ fn an_opened_node_is_not_closed_by_the_guard() {
     assert!(daemon.check());
     assert_eq!(fixture.links(), [""; 0]);
 }
+
+#[test]
+fn a_crowded_table_of_connections_is_a_warning() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    let mut crowd = |live| {
+        fixture.kernel.0.borrow_mut().pressure = Pressure {
+            live,
+            capacity: 100,
+            begun: live,
+            displaced: 0,
+        };
+        let warnings = daemon.status().unwrap().warnings;
+        warnings.iter().any(|line| line.contains("connections"))
+    };
+    assert!(!crowd(89));
+    assert!(crowd(90));
+}

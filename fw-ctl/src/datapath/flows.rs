@@ -1,0 +1,236 @@
+//! The connections that the datapath remembers, read and written in place.
+//!
+//! Their table is mapped, so that a look at all of them costs no system calls, and
+//! what is written from here goes the way of the datapath's own writes.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::ptr::NonNull;
+
+use aya::maps::{Array, MapData, PerCpuArray};
+use fw_common::datapath::flows::Bucket;
+use fw_common::wire::{FLOW_SLOTS, FlowBucket, FlowKey, FlowSeeds, FlowState, FlowTally, Origin};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::unistd::{SysconfVar, sysconf};
+use serde::{Deserialize, Serialize};
+
+use super::error::DatapathError;
+use super::tables::{open_array, open_data, reading, writing};
+
+/// Name of the table of connections.
+pub const CONNTRACK: &str = "CONNTRACK";
+/// Name of the table of what they are hashed with.
+pub const CONNTRACK_SEEDS: &str = "CONNTRACK_SEEDS";
+/// Name of the table of what became of them.
+pub const CONNTRACK_TALLY: &str = "CONNTRACK_TALLY";
+
+/// Entries of the table of the node's own ports.
+const OWN_PORTS: u32 = 1 << 16;
+/// The part of the memory of the machine that connections may take: 16 MiB (350,000
+/// connections) of 16 GiB, about what Linux gives its own (`nf_conntrack_max`).
+const PART: u64 = 1_024;
+/// At least 8,192 connections: 384 KiB.
+const FEWEST: u64 = 1_024;
+/// At most 2.8 million: 128 MiB.
+const MOST: u64 = (128 << 20) / size_of::<FlowBucket>() as u64;
+
+/// How full the table is and was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pressure {
+    /// Connections that are remembered now.
+    pub live: u64,
+    /// Connections that there is room for.
+    pub capacity: u64,
+    /// Connections remembered ever.
+    pub begun: u64,
+    /// Of them, those that had to give way before their time, the least time left first.
+    pub displaced: u64,
+}
+
+/// The table.
+pub struct Flows {
+    memory: NonNull<FlowBucket>,
+    bytes: NonZeroUsize,
+    buckets: u32,
+    seeds: FlowSeeds,
+    tally: PerCpuArray<MapData, FlowTally>,
+    own_ports: Array<MapData, u32>,
+}
+
+// SAFETY: the mapping belongs to the process, not to a thread, and is touched through
+// `Bucket` only, which reckons with other writers.
+unsafe impl Send for Flows {}
+// SAFETY: as above.
+unsafe impl Sync for Flows {}
+
+impl Flows {
+    /// Opens the tables pinned in `directory`. A table that is new gets its seeds.
+    ///
+    /// # Errors
+    /// A pin is missing or has another layout, or the kernel refuses.
+    pub fn open(directory: &Path) -> Result<Self, DatapathError> {
+        let table = open_data(directory, CONNTRACK)?;
+        let info = table.info().map_err(reading(CONNTRACK))?;
+        let buckets = info.max_entries();
+        let bytes = NonZeroUsize::new(buckets as usize * size_of::<FlowBucket>())
+            .filter(|_| info.value_size() as usize == size_of::<FlowBucket>())
+            .ok_or_else(|| DatapathError::ForeignPins {
+                path: directory.to_owned(),
+                why: format!("{CONNTRACK} has other entries"),
+            })?;
+        let mut seeds: Array<MapData, FlowSeeds> = open_array(directory, CONNTRACK_SEEDS, 1)?;
+        let seeds = seeded(&mut seeds, buckets)?;
+        let tally = open_array(directory, CONNTRACK_TALLY, 1)?;
+        let own_ports = open_array(directory, "OWN_PORTS", OWN_PORTS)?;
+        // SAFETY: a new mapping at a place of the kernel's choice.
+        let memory = unsafe {
+            mmap(
+                None,
+                bytes,
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+                MapFlags::MAP_SHARED,
+                table.fd().as_fd(),
+                0,
+            )
+        };
+        let memory = memory
+            .map_err(|errno| DatapathError::io("mapping the connections", &errno.into()))?
+            .cast();
+        Ok(Self {
+            memory,
+            bytes,
+            buckets,
+            seeds,
+            tally,
+            own_ports,
+        })
+    }
+
+    /// All connections, forgotten ones among them until another takes their place.
+    pub fn iter(&self) -> impl Iterator<Item = (FlowKey, FlowState)> + '_ {
+        (0..self.buckets).flat_map(|number| self.bucket(number).iter())
+    }
+
+    /// Forgets all connections; returns how many were there.
+    pub fn clear(&mut self) -> usize {
+        (0..self.buckets)
+            .map(|number| self.bucket(number).clear())
+            .sum()
+    }
+
+    /// Remembers connections as if packets of them had been seen at `now`, by the
+    /// clock of the datapath.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn remember(
+        &mut self,
+        now: u32,
+        flows: impl IntoIterator<Item = (FlowKey, FlowState)>,
+    ) -> Result<(), DatapathError> {
+        for (key, state) in flows {
+            if state.origin() == Origin::Local {
+                self.own_ports
+                    .set(u32::from(key.local_port), now.max(1), 0)
+                    .map_err(writing("OWN_PORTS"))?;
+            }
+            let words = key.words();
+            let place = self.seeds.place(&words);
+            let bucket = self.bucket(place.bucket);
+            match bucket.find(place.tag, &words) {
+                Some(found) => bucket.update(found, state),
+                None => {
+                    bucket.insert(place.tag, &words, state, now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How full the table is at `now`.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn pressure(&self, now: u32) -> Result<Pressure, DatapathError> {
+        let tally = self.tally.get(&0, 0).map_err(reading(CONNTRACK_TALLY))?;
+        let sum = |part: fn(&FlowTally) -> u64| tally.iter().map(part).fold(0, u64::wrapping_add);
+        Ok(Pressure {
+            live: self.iter().filter(|(_, state)| state.is_live(now)).count() as u64,
+            capacity: u64::from(self.buckets) * FLOW_SLOTS as u64,
+            begun: sum(|tally| tally.begun),
+            displaced: sum(|tally| tally.displaced),
+        })
+    }
+
+    fn bucket(&self, number: u32) -> Bucket<'_> {
+        assert!(number < self.buckets, "a place is inside the table");
+        // SAFETY: inside the mapping, which lives as long as `self`; the datapath
+        // touches it through `Bucket`, too.
+        unsafe { Bucket::new(self.memory.as_ptr().add(number as usize)) }
+    }
+}
+
+impl Drop for Flows {
+    fn drop(&mut self) {
+        // SAFETY: what `open` mapped, and nothing refers to it any more.
+        let unmapped = unsafe { munmap(self.memory.cast(), self.bytes.get()) };
+        debug_assert!(unmapped.is_ok(), "the mapping is ours");
+    }
+}
+
+/// Buckets for a machine of this much memory.
+#[must_use]
+pub fn buckets_for(memory: u64) -> u32 {
+    let buckets = memory / PART / size_of::<FlowBucket>() as u64;
+    buckets.clamp(FEWEST, MOST) as u32
+}
+
+/// Bytes of memory of this machine; 0 if it does not tell.
+#[must_use]
+pub fn memory() -> u64 {
+    let ask = |what| sysconf(what).ok().flatten().unwrap_or(0).cast_unsigned();
+    ask(SysconfVar::_PHYS_PAGES) * ask(SysconfVar::PAGE_SIZE)
+}
+
+/// The seeds of the table: those that are there, else new ones.
+fn seeded(table: &mut Array<MapData, FlowSeeds>, buckets: u32) -> Result<FlowSeeds, DatapathError> {
+    let seeds = table.get(&0, 0).map_err(reading(CONNTRACK_SEEDS))?;
+    if seeds.buckets == buckets {
+        return Ok(seeds);
+    }
+    let random = random().map_err(|error| DatapathError::io("reading /dev/urandom", &error))?;
+    let seeds = FlowSeeds {
+        random,
+        buckets,
+        pad: 0,
+    };
+    table.set(0, seeds, 0).map_err(writing(CONNTRACK_SEEDS))?;
+    Ok(seeds)
+}
+
+fn random<const N: usize>() -> io::Result<[u64; N]> {
+    let mut source = File::open("/dev/urandom")?;
+    let mut numbers = [0; N];
+    for number in &mut numbers {
+        let mut bytes = [0; 8];
+        source.read_exact(&mut bytes)?;
+        *number = u64::from_ne_bytes(bytes);
+    }
+    Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_a_thousandth_of_the_memory() {
+        let connections = |gib: u64| u64::from(buckets_for(gib << 30)) * FLOW_SLOTS as u64;
+        assert_eq!(connections(0), 8_192);
+        assert_eq!(connections(16), 349_520);
+        assert_eq!(connections(1_024), 2_796_200);
+    }
+}
