@@ -209,7 +209,7 @@ impl FlowSeeds {
         }
         FlowPlace {
             // The upper half as a fraction of the table: any number of buckets will do.
-            bucket: ((hash >> 32) * self.buckets as u64 >> 32) as u32,
+            bucket: (((hash >> 32) * self.buckets as u64) >> 32) as u32,
             tag: hash as u32 | 1,
         }
     }

@@ -160,14 +160,13 @@ impl FlowKey {
     #[inline(always)]
     #[must_use]
     pub const fn words(&self) -> [u64; Self::WORDS] {
-        let [a, b, c, d] = self.local.0;
-        let [e, f, g, h] = self.remote.0;
+        let (local, remote) = (&self.local.0, &self.remote.0);
         let ports = self.local_port as u32 | (self.remote_port as u32) << 16;
         [
-            pair(a, b),
-            pair(c, d),
-            pair(e, f),
-            pair(g, h),
+            pair(local[0], local[1]),
+            pair(local[2], local[3]),
+            pair(remote[0], remote[1]),
+            pair(remote[2], remote[3]),
             pair(ports, self.protocol as u32),
         ]
     }
@@ -175,16 +174,25 @@ impl FlowKey {
     /// The key of these words.
     #[must_use]
     pub const fn from_words(words: &[u64; Self::WORDS]) -> Self {
-        let [a, b, c, d, e] = *words;
+        let [upper_local, local, upper_remote, remote, rest] = *words;
         Self {
-            local: Address([a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32]),
-            remote: Address([c as u32, (c >> 32) as u32, d as u32, (d >> 32) as u32]),
-            local_port: e as u16,
-            remote_port: (e >> 16) as u16,
-            protocol: (e >> 32) as u8,
+            local: halves(upper_local, local),
+            remote: halves(upper_remote, remote),
+            local_port: rest as u16,
+            remote_port: (rest >> 16) as u16,
+            protocol: (rest >> 32) as u8,
             pad: [0; 3],
         }
     }
+}
+
+const fn halves(upper: u64, lower: u64) -> Address {
+    Address([
+        upper as u32,
+        (upper >> 32) as u32,
+        lower as u32,
+        (lower >> 32) as u32,
+    ])
 }
 
 #[inline(always)]

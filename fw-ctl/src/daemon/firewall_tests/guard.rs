@@ -67,7 +67,7 @@ fn a_crowded_table_of_connections_is_a_warning() {
     let fixture = Fixture::new();
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
-    let mut crowd = |live| {
+    let crowd = |live| {
         fixture.kernel.0.borrow_mut().pressure = Pressure {
             live,
             capacity: 100,
