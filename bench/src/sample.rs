@@ -36,6 +36,35 @@ pub enum Line {
     },
 }
 
+impl Line {
+    /// The stream of packets, if it is one.
+    #[must_use]
+    pub const fn packets(&self) -> Option<&Packets> {
+        match self {
+            Self::Packets(packets) => Some(packets),
+            _ => None,
+        }
+    }
+
+    /// The ping-pong, if it is one.
+    #[must_use]
+    pub const fn latency(&self) -> Option<&Latency> {
+        match self {
+            Self::Latency(latency) => Some(latency),
+            _ => None,
+        }
+    }
+
+    /// The installation, if it is one.
+    #[must_use]
+    pub const fn install(&self) -> Option<&Install> {
+        match self {
+            Self::Install(install) => Some(install),
+            _ => None,
+        }
+    }
+}
+
 /// One sample of a stream of packets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Packets {

@@ -3,7 +3,8 @@
 //!
 //! It stands for a load balancer or another firewall that is on the interface
 //! already. Loaded with the bare system call, so that the lab needs no BPF library
-//! and cannot share a mistake with the one of the program under test.
+//! and cannot share a mistake with the one of the program under test; the benchmarks
+//! use the call, too.
 
 use std::ffi::CStr;
 use std::io;
@@ -65,25 +66,15 @@ impl ForeignXdp {
     /// As bpf(2) says.
     pub fn attach(namespace: &Namespace, interface: &str) -> io::Result<Self> {
         namespace.enter(|| {
-            let index = nix::net::if_::if_nametoindex(interface)?;
-            let program = new_descriptor(
-                PROG_LOAD,
-                &ProgLoad {
-                    prog_type: TYPE_XDP,
-                    insn_cnt: PASS.len() as u32,
-                    insns: PASS.as_ptr() as u64,
-                    license: c"Dual MIT/GPL".as_ptr() as u64,
-                },
-            )?;
-            let link = new_descriptor(
-                LINK_CREATE,
-                &LinkCreate {
-                    prog_fd: program.as_raw_fd() as u32,
-                    target_ifindex: index,
-                    attach_type: ATTACH_XDP,
-                    flags: DRIVER_MODE,
-                },
-            )?;
+            let attributes = ProgLoad {
+                prog_type: TYPE_XDP,
+                insn_cnt: PASS.len() as u32,
+                insns: PASS.as_ptr() as u64,
+                license: c"Dual MIT/GPL".as_ptr() as u64,
+            };
+            // SAFETY: a constant program and a constant string.
+            let program = unsafe { descriptor(PROG_LOAD, &attributes) }?;
+            let link = attach_xdp(&program, interface)?;
             Ok(Self {
                 id: program_id(&program)?,
                 _link: link,
@@ -110,43 +101,75 @@ struct LinkDetach {
 /// # Errors
 /// As bpf(2) says.
 pub fn detach_link(path: &CStr) -> io::Result<()> {
-    let link = new_descriptor(
-        OBJ_GET,
-        &ObjGet {
-            pathname: path.as_ptr() as u64,
-            bpf_fd: 0,
-            file_flags: 0,
-        },
-    )?;
+    let pinned = ObjGet {
+        pathname: path.as_ptr() as u64,
+        bpf_fd: 0,
+        file_flags: 0,
+    };
+    // SAFETY: the path is a string of C.
+    let link = unsafe { descriptor(OBJ_GET, &pinned) }?;
     let attributes = LinkDetach {
         link_fd: link.as_raw_fd() as u32,
     };
-    bpf(LINK_DETACH, &attributes).map(drop)
+    // SAFETY: no pointers.
+    unsafe { call(LINK_DETACH, &attributes) }.map(drop)
 }
 
 /// `bpf_prog_info.id`: the second word of the answer.
 fn program_id(program: &OwnedFd) -> io::Result<u32> {
     let mut info = [0_u32; 2];
-    bpf(
-        OBJ_GET_INFO_BY_FD,
-        &InfoByFd {
-            bpf_fd: program.as_raw_fd() as u32,
-            info_len: size_of_val(&info) as u32,
-            info: info.as_mut_ptr() as u64,
-        },
-    )?;
+    let attributes = InfoByFd {
+        bpf_fd: program.as_raw_fd() as u32,
+        info_len: size_of_val(&info) as u32,
+        info: info.as_mut_ptr() as u64,
+    };
+    // SAFETY: the answer is written to `info`, whose length is passed.
+    unsafe { call(OBJ_GET_INFO_BY_FD, &attributes) }?;
     Ok(info[1])
 }
 
-fn new_descriptor<T>(command: i32, attributes: &T) -> io::Result<OwnedFd> {
-    let descriptor = bpf(command, attributes)?;
-    // SAFETY: these commands return a new descriptor that belongs to nobody else.
+/// Attaches an XDP program natively to an interface of the calling thread's network
+/// namespace, until the link is dropped.
+///
+/// # Errors
+/// As bpf(2) says.
+pub fn attach_xdp(program: &impl AsRawFd, interface: &str) -> io::Result<OwnedFd> {
+    let index = nix::net::if_::if_nametoindex(interface)?;
+    let attributes = LinkCreate {
+        prog_fd: program.as_raw_fd() as u32,
+        target_ifindex: index,
+        attach_type: ATTACH_XDP,
+        flags: DRIVER_MODE,
+    };
+    // SAFETY: no pointers.
+    unsafe { descriptor(LINK_CREATE, &attributes) }
+}
+
+/// A command of bpf(2) that returns a new descriptor.
+///
+/// # Errors
+/// As bpf(2) says.
+///
+/// # Safety
+/// As for [`call`]; the command returns a descriptor.
+pub unsafe fn descriptor<T>(command: i32, attributes: &T) -> io::Result<OwnedFd> {
+    // SAFETY: the caller's.
+    let descriptor = unsafe { call(command, attributes) }?;
+    // SAFETY: it is new and belongs to nobody else.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-fn bpf<T>(command: i32, attributes: &T) -> io::Result<i32> {
-    // SAFETY: `attributes` is repr(C), lives over the call and has the length that
-    // is passed; the pointers in it are to memory of the callers that does, too.
+/// bpf(2) with the first fields of `union bpf_attr`; what follows may be left out.
+///
+/// # Errors
+/// As bpf(2) says.
+///
+/// # Safety
+/// `attributes` is what the command takes, repr(C), and its pointers are to memory that
+/// lives over the call and has the lengths that stand beside them.
+pub unsafe fn call<T>(command: i32, attributes: &T) -> io::Result<i32> {
+    // SAFETY: the structure lives over the call and has the length that is passed; for
+    // what it points to, the caller's.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,

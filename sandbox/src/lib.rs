@@ -22,6 +22,7 @@ pub mod ping;
 pub mod probe;
 mod servers;
 pub mod signals;
+mod under_test;
 mod workdir;
 
 pub use daemon::{Answer, Daemon, DaemonFiles, FwCtl, Settings, Status, StatusInterface};
@@ -32,4 +33,5 @@ pub use monitor::{Monitor, Verdict};
 pub use netns::Namespace;
 pub use probe::Outcome;
 pub use servers::{Protocol, Servers, Service, tcp, udp};
+pub use under_test::binary;
 pub use workdir::WorkDir;

@@ -74,12 +74,26 @@ impl Connection {
     /// # Errors
     /// As the socket says; `TimedOut` or `WouldBlock` when nothing came back.
     pub fn open(namespace: &Namespace, source: Option<u16>, to: SocketAddr) -> io::Result<Self> {
+        Self::open_within(PATIENCE, namespace, source, to)
+    }
+
+    /// [`Self::open`] with more or less patience, also in what follows: of seconds, if
+    /// packets get lost and are sent again.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_within(
+        patience: Duration,
+        namespace: &Namespace,
+        source: Option<u16>,
+        to: SocketAddr,
+    ) -> io::Result<Self> {
         let socket = namespace.enter(|| socket(Type::STREAM, source, to))?;
-        socket.connect_timeout(&to.into(), PATIENCE)?;
+        socket.connect_timeout(&to.into(), patience)?;
         let stream = TcpStream::from(socket);
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
         let mut reader = BufReader::new(stream);
         let mut greeting = String::new();
         if reader.read_line(&mut greeting)? == 0 {

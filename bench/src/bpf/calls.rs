@@ -4,7 +4,9 @@
 //! which loaders of object files do not take.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use sandbox::bpf;
 
 use crate::{Error, Result};
 
@@ -14,16 +16,11 @@ const MAP_LOOKUP_ELEM: i32 = 1;
 const MAP_UPDATE_ELEM: i32 = 2;
 const PROG_LOAD: i32 = 5;
 const PROG_TEST_RUN: i32 = 10;
-const LINK_CREATE: i32 = 28;
 
 /// `BPF_MAP_TYPE_ARRAY`.
 const ARRAY: u32 = 2;
 /// `BPF_PROG_TYPE_XDP`.
 const TYPE_XDP: u32 = 6;
-/// `BPF_XDP` of `enum bpf_attach_type`.
-const ATTACH_XDP: u32 = 37;
-/// `XDP_FLAGS_DRV_MODE` (`include/uapi/linux/if_link.h`).
-const DRIVER_MODE: u32 = 1 << 2;
 /// `BPF_F_TEST_XDP_LIVE_FRAMES`.
 const LIVE_FRAMES: u32 = 1 << 1;
 /// Frames that are handed on at once; as many pages are recycled.
@@ -81,14 +78,6 @@ struct TestRun {
     padding: u32,
 }
 
-#[repr(C)]
-struct LinkCreate {
-    prog_fd: u32,
-    target_ifindex: u32,
-    attach_type: u32,
-    flags: u32,
-}
-
 /// An array map with one value, which programs address directly.
 #[derive(Debug)]
 pub struct Memory {
@@ -109,7 +98,8 @@ impl Memory {
             max_entries: 1,
             map_flags: 0,
         };
-        let map = descriptor(MAP_CREATE, &attributes)
+        // SAFETY: no pointers.
+        let map = unsafe { bpf::descriptor(MAP_CREATE, &attributes) }
             .map_err(Error::kernel(format!("make a map of {bytes} bytes")))?;
         Ok(Self { map, bytes })
     }
@@ -136,7 +126,8 @@ impl Memory {
     /// The kernel refuses.
     pub fn write(&self, content: &[u8]) -> Result<()> {
         assert_eq!(content.len(), self.bytes, "a map's value has one size");
-        self.element(MAP_UPDATE_ELEM, content.as_ptr() as u64)
+        // SAFETY: a value of the map's size.
+        unsafe { self.element(MAP_UPDATE_ELEM, content.as_ptr() as u64) }
             .map_err(Error::kernel("write a map"))
     }
 
@@ -146,12 +137,15 @@ impl Memory {
     /// The kernel refuses.
     pub fn read(&self) -> Result<Vec<u8>> {
         let mut content = vec![0; self.bytes];
-        self.element(MAP_LOOKUP_ELEM, content.as_mut_ptr() as u64)
+        // SAFETY: memory of the value's size.
+        unsafe { self.element(MAP_LOOKUP_ELEM, content.as_mut_ptr() as u64) }
             .map_err(Error::kernel("read a map"))?;
         Ok(content)
     }
 
-    fn element(&self, command: i32, value: u64) -> io::Result<()> {
+    /// # Safety
+    /// `value` is the address of a value of the map.
+    unsafe fn element(&self, command: i32, value: u64) -> io::Result<()> {
         let key = 0_u32;
         let attributes = MapElement {
             map_fd: self.map.as_raw_fd() as u32,
@@ -160,7 +154,8 @@ impl Memory {
             value,
             flags: 0,
         };
-        bpf(command, &attributes).map(drop)
+        // SAFETY: the key is a local variable; for the value, the caller's.
+        unsafe { bpf::call(command, &attributes) }.map(drop)
     }
 }
 
@@ -183,7 +178,8 @@ impl Program {
             log_size: 0,
             log_buf: 0,
         };
-        let error = match descriptor(PROG_LOAD, &attributes) {
+        // SAFETY: the code has the length that is passed, the licence is a constant.
+        let error = match unsafe { bpf::descriptor(PROG_LOAD, &attributes) } {
             Ok(program) => return Ok(Self(program)),
             Err(error) => error,
         };
@@ -192,7 +188,8 @@ impl Program {
         attributes.log_size = log.len() as u32;
         attributes.log_buf = log.as_mut_ptr() as u64;
         // It fails as before; now the verifier writes down why.
-        let _ = descriptor(PROG_LOAD, &attributes);
+        // SAFETY: as above; the log has the length that is passed.
+        let _ = unsafe { bpf::descriptor(PROG_LOAD, &attributes) };
         let said = String::from_utf8_lossy(&log);
         let lines: Vec<_> = said.trim_end_matches('\0').lines().collect();
         let last = lines[lines.len().saturating_sub(8)..].join("\n");
@@ -218,7 +215,8 @@ impl Program {
             batch_size: BATCH,
             ..TestRun::default()
         };
-        bpf(PROG_TEST_RUN, &attributes)
+        // SAFETY: the frame has the length that is passed.
+        unsafe { bpf::call(PROG_TEST_RUN, &attributes) }
             .map(drop)
             .map_err(Error::kernel("send live frames (Linux 5.18 and later can)"))
     }
@@ -238,7 +236,9 @@ impl Program {
             repeat: 1,
             ..TestRun::default()
         };
-        bpf(PROG_TEST_RUN, &attributes).map_err(Error::kernel("run a program on a frame"))?;
+        // SAFETY: both frames have the lengths that are passed.
+        unsafe { bpf::call(PROG_TEST_RUN, &attributes) }
+            .map_err(Error::kernel("run a program on a frame"))?;
         Ok(out)
     }
 
@@ -248,18 +248,9 @@ impl Program {
     /// # Errors
     /// The driver has no native XDP, or something is attached.
     pub fn attach(&self, interface: &str) -> Result<Link> {
-        let failed = || Error::kernel(format!("attach XDP to {interface}"));
-        let index =
-            nix::net::if_::if_nametoindex(interface).map_err(|errno| failed()(errno.into()))?;
-        let attributes = LinkCreate {
-            prog_fd: self.0.as_raw_fd() as u32,
-            target_ifindex: index,
-            attach_type: ATTACH_XDP,
-            flags: DRIVER_MODE,
-        };
-        descriptor(LINK_CREATE, &attributes)
+        bpf::attach_xdp(&self.0, interface)
             .map(|held| Link { _held: held })
-            .map_err(failed())
+            .map_err(Error::kernel(format!("attach XDP to {interface}")))
     }
 }
 
@@ -267,28 +258,4 @@ impl Program {
 #[derive(Debug)]
 pub struct Link {
     _held: OwnedFd,
-}
-
-fn descriptor<T>(command: i32, attributes: &T) -> io::Result<OwnedFd> {
-    let descriptor = bpf(command, attributes)?;
-    // SAFETY: these commands return a new descriptor that belongs to nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
-}
-
-fn bpf<T>(command: i32, attributes: &T) -> io::Result<i32> {
-    // SAFETY: `attributes` is repr(C), lives over the call and has the length that
-    // is passed; the pointers in it are to memory of the callers that does, too,
-    // and has the lengths that stand beside them.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command,
-            std::ptr::from_ref(attributes),
-            size_of::<T>(),
-        )
-    };
-    i32::try_from(result)
-        .ok()
-        .filter(|descriptor| *descriptor >= 0)
-        .ok_or_else(io::Error::last_os_error)
 }

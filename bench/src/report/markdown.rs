@@ -152,13 +152,7 @@ fn latency(ping_pongs: &[PingPong]) -> String {
 }
 
 fn installs(lines: &[Line]) -> String {
-    let installs: Vec<&Install> = lines
-        .iter()
-        .filter_map(|line| match line {
-            Line::Install(install) => Some(install),
-            _ => None,
-        })
-        .collect();
+    let installs: Vec<&Install> = lines.iter().filter_map(Line::install).collect();
     let mut keys: Vec<(&str, &str)> = Vec::new();
     for install in &installs {
         let key = (install.rules.as_str(), install.peer.as_str());

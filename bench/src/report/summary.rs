@@ -46,13 +46,7 @@ pub const NOTHING: &str = "nothing attached";
 /// Scenarios in the order in which they were measured.
 #[must_use]
 pub fn scenarios(lines: &[Line]) -> Vec<Scenario> {
-    let packets: Vec<&Packets> = lines
-        .iter()
-        .filter_map(|line| match line {
-            Line::Packets(packets) => Some(packets),
-            _ => None,
-        })
-        .collect();
+    let packets: Vec<&Packets> = lines.iter().filter_map(Line::packets).collect();
     let mut names: Vec<&str> = Vec::new();
     for sample in &packets {
         if !names.contains(&sample.scenario.as_str()) {
@@ -146,13 +140,7 @@ fn fault(sample: &Packets) -> Option<String> {
 /// Ping-pongs in the order in which peers were measured.
 #[must_use]
 pub fn ping_pongs(lines: &[Line]) -> Vec<PingPong> {
-    let samples: Vec<&Latency> = lines
-        .iter()
-        .filter_map(|line| match line {
-            Line::Latency(latency) => Some(latency),
-            _ => None,
-        })
-        .collect();
+    let samples: Vec<&Latency> = lines.iter().filter_map(Line::latency).collect();
     let mut peers: Vec<&str> = Vec::new();
     for sample in &samples {
         if !peers.contains(&sample.peer.as_str()) {

@@ -147,24 +147,5 @@ impl Fixture {
 
 /// The binary under test, if this process can use it.
 pub fn binary() -> Option<PathBuf> {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    let candidates = [
-        std::env::var_os("FW_CTL").map(PathBuf::from),
-        Some(target.join("release/fw-ctl")),
-        Some(target.join("debug/fw-ctl")),
-    ];
-    if !nix::unistd::geteuid().is_root() {
-        return skip("namespaces need root");
-    }
-    match candidates.into_iter().flatten().find(|path| path.is_file()) {
-        Some(binary) => Some(binary),
-        None => skip("no fw-ctl binary; build one, or name one in FW_CTL"),
-    }
-}
-
-fn skip<T>(why: &str) -> Option<T> {
-    let required = std::env::var("FW_KERNEL_TESTS").as_deref() == Ok("require");
-    assert!(!required, "FW_KERNEL_TESTS=require, but: {why}");
-    eprintln!("skipped: {why}");
-    None
+    sandbox::binary(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"))
 }
