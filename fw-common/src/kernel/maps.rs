@@ -6,7 +6,7 @@ use aya_ebpf::maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 
 use crate::wire::{
     ActiveWord, Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FlowKey, FlowState,
-    FragmentKey, GENERATIONS, Generation, L4, LOCAL_BUCKETS, LocalBucket, MATRIX_BLOCKS,
+    FragmentKey, FragmentState, GENERATIONS, Generation, LOCAL_BUCKETS, LocalBucket, MATRIX_BLOCKS,
     MatrixBlock, NumberClasses, PEER_BLOCK_FLAGS, PEER_BLOCKS, PORT_PROTOCOLS, PeerBlock, PeerRoot,
     PortClasses, RULES as RULE_ENTRIES, Tally,
 };
@@ -69,9 +69,9 @@ pub static CONNTRACK: LruHashMap<FlowKey, FlowState> = LruHashMap::pinned(FLOWS,
 /// other port is no reply, whatever it says.
 #[map]
 pub static OWN_PORTS: Array<u32> = Array::pinned(1 << 16, 0);
-/// First fragments.
+/// Fragmented packets under way.
 #[map]
-pub static FRAGMENTS: LruHashMap<FragmentKey, L4> = LruHashMap::pinned(FRAGMENTED, 0);
+pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentState> = LruHashMap::pinned(FRAGMENTED, 0);
 /// Verdicts for user space.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::pinned(EVENT_BYTES, 0);

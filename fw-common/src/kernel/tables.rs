@@ -11,9 +11,9 @@ use super::maps::{
 use crate::datapath::tables::{Numbers, Tables, View};
 use crate::lookup::{self, PeerMemory};
 use crate::wire::{
-    Address, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowKey, FlowState, FragmentKey, L4,
-    MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, Node, PeerBlock, Tally, VerdictWord, block_index,
-    counter_index, matrix_index, root_index, rule_index,
+    Address, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowKey, FlowState, FragmentKey,
+    FragmentProgress, FragmentState, MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, Node, PeerBlock, Tally,
+    VerdictWord, block_index, counter_index, matrix_index, root_index, rule_index,
 };
 
 /// Bits of an address, mapped or not.
@@ -180,15 +180,29 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn fragment(&self, key: &FragmentKey) -> Option<L4> {
-        // SAFETY: as in `flow`.
-        unsafe { FRAGMENTS.get(key) }.copied()
+    fn fragment<R>(
+        &self,
+        key: &FragmentKey,
+        step: impl FnOnce(&FragmentState, &mut FragmentProgress) -> R,
+    ) -> Option<R> {
+        let entry = FRAGMENTS.get_ptr_mut(key)?;
+        // SAFETY: a value of the map, which stays memory of the map; volatile, since
+        // other CPUs write it, too. What they count between the two lines is lost. If
+        // they recycle the entry meanwhile, some other packet's progress is ours: at
+        // worst that packet is dropped.
+        unsafe {
+            let state = entry.read_volatile();
+            let mut progress = state.progress;
+            let result = step(&state, &mut progress);
+            (&raw mut (*entry).progress).write_volatile(progress);
+            Some(result)
+        }
     }
 
     #[inline(always)]
-    fn set_fragment(&self, key: &FragmentKey, l4: L4) {
+    fn set_fragment(&self, key: &FragmentKey, state: &FragmentState) {
         // As in `set_flow`: without an entry the later fragments are dropped.
-        let _ = FRAGMENTS.insert(key, l4, 0);
+        let _ = FRAGMENTS.insert(key, state, 0);
     }
 
     #[inline(always)]

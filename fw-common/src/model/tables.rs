@@ -9,8 +9,9 @@ use crate::datapath::{Verdict, run};
 use crate::lookup;
 use crate::packet::Packet;
 use crate::wire::{
-    Address, Counter, Direction, Event, FlowKey, FlowState, FragmentKey, GENERATIONS, Generation,
-    L4, MATRIX_WORDS, NumberClasses, Tally, VerdictWord, direction_index,
+    Address, Counter, Direction, Event, FlowKey, FlowState, FragmentKey, FragmentProgress,
+    FragmentState, GENERATIONS, Generation, MATRIX_WORDS, NumberClasses, Tally, VerdictWord,
+    direction_index,
 };
 
 /// Connections and fragments that the model remembers: as many as fit, then it
@@ -48,7 +49,7 @@ pub struct Model {
     pub clock: Cell<u32>,
     flows: RefCell<BTreeMap<FlowKey, FlowState>>,
     ports_seen: RefCell<BTreeMap<u16, u32>>,
-    fragments: RefCell<BTreeMap<FragmentKey, L4>>,
+    fragments: RefCell<BTreeMap<FragmentKey, FragmentState>>,
     counters: RefCell<BTreeMap<(Direction, Counter), Tally>>,
     rules: RefCell<BTreeMap<u16, Tally>>,
     events: RefCell<Vec<Event>>,
@@ -155,12 +156,21 @@ impl Tables for Model {
         insert(&mut self.flows.borrow_mut(), *key, state);
     }
 
-    fn fragment(&self, key: &FragmentKey) -> Option<L4> {
-        self.fragments.borrow().get(key).copied()
+    fn fragment<R>(
+        &self,
+        key: &FragmentKey,
+        step: impl FnOnce(&FragmentState, &mut FragmentProgress) -> R,
+    ) -> Option<R> {
+        let mut fragments = self.fragments.borrow_mut();
+        let entry = fragments.get_mut(key)?;
+        let mut progress = entry.progress;
+        let result = step(entry, &mut progress);
+        entry.progress = progress;
+        Some(result)
     }
 
-    fn set_fragment(&self, key: &FragmentKey, l4: L4) {
-        insert(&mut self.fragments.borrow_mut(), *key, l4);
+    fn set_fragment(&self, key: &FragmentKey, state: &FragmentState) {
+        insert(&mut self.fragments.borrow_mut(), *key, *state);
     }
 
     fn count(&self, direction: Direction, counter: Counter, bytes: u32) {

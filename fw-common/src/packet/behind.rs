@@ -1,7 +1,8 @@
 //! Everything behind the fixed part of the network header, in one step.
 
+use super::fragment::{Fragment, Part};
 use super::icmp::{self, Quoted};
-use super::ip::{self, Fragment, Ip, Part};
+use super::ip::{self, Ip};
 use super::{Packet, forget_range, transport};
 use crate::wire::{DropReason, L4};
 
@@ -30,7 +31,13 @@ pub fn read<P: Packet>(packet: &P, ip: &Ip, behind: &mut Behind) -> Option<DropR
         offset: forget_range(ip.offset),
         ..*ip
     };
-    if let Err(reason) = ip::follow(packet, &mut ip) {
+    let followed = ip::follow(packet, &mut ip);
+    if ip.fragment.part != Part::Whole
+        && let Some(reason) = refuse(&ip)
+    {
+        return Some(reason);
+    }
+    if let Err(reason) = followed {
         return Some(reason);
     }
     behind.fragment = ip.fragment;
@@ -49,4 +56,28 @@ pub fn read<P: Packet>(packet: &P, ip: &Ip, behind: &mut Behind) -> Option<DropR
         behind.quotes = true;
     }
     None
+}
+
+/// Why a fragment is refused for what it says of itself: it is impossible, or the
+/// boundary between it and the next one is within the headers that policy reads.
+///
+/// For TCP that is what RFC 1858 and RFC 3128 ask for of the first fragment (§3) and
+/// of the second (a fragment offset of 8 bytes), for IPv6 RFC 7112: the extension
+/// headers are followed as far as the frame goes, so that a chain which ends beyond
+/// the fragment is found out.
+#[inline(always)]
+const fn refuse(ip: &Ip) -> Option<DropReason> {
+    let fixed_part = transport::fixed_part(ip.protocol);
+    if !ip.fragment.is_possible(ip.family) {
+        return Some(DropReason::Invalid);
+    }
+    let tiny = match ip.fragment.part {
+        Part::Later => (ip.fragment.start as u32) < fixed_part,
+        _ => ip.offset + fixed_part > ip.end,
+    };
+    if tiny {
+        Some(DropReason::TinyFragment)
+    } else {
+        None
+    }
 }

@@ -135,8 +135,9 @@ mod tests {
     use super::*;
     use crate::model::SliceFrame;
     use crate::packet::behind::{self, Behind};
+    use crate::packet::fragment::Part;
     use crate::packet::front::{self, Front};
-    use crate::packet::ip::{Addresses, Part};
+    use crate::packet::ip::Addresses;
 
     type Read = (Quick, Addresses, L4);
 

@@ -8,15 +8,15 @@
 mod counter;
 mod event;
 mod flow;
+mod fragment;
 mod peer;
 mod plan;
 mod reason;
 
 pub use counter::{COUNTERS, Counter, Tally, counter_index};
 pub use event::{Action, EVENT_WINDOW_SHIFT, Event, EventBudget};
-pub use flow::{
-    Address, FlowKey, FlowState, FragmentKey, L4, LOCAL_BUCKETS, LocalBucket, Origin, Phase,
-};
+pub use flow::{Address, FlowKey, FlowState, L4, LOCAL_BUCKETS, LocalBucket, Origin, Phase};
+pub use fragment::{FragmentKey, FragmentProgress, FragmentState};
 pub use peer::{
     Node, PEER_BLOCK_FLAGS, PEER_BLOCK_WORDS, PEER_BLOCKS, PEER_GROUP, PEER_INDEX_WORDS,
     PEER_LEAF_RANGES, PEER_ROOT_NODES, PeerBlock, PeerRoot, block_index, peer_groups, peer_samples,

@@ -8,8 +8,8 @@ use std::path::Path;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use fw_common::wire::{
     ActiveWord, COUNTERS, Counter, Direction, EventBudget, FlowKey, FlowState, FragmentKey,
-    GENERATIONS, Generation, L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses, Origin, PORT_PROTOCOLS,
-    PortClasses, RULES, Tally, counter_index, rule_index,
+    FragmentState, GENERATIONS, Generation, MATRIX_BLOCKS, MatrixBlock, NumberClasses, Origin,
+    PORT_PROTOCOLS, PortClasses, RULES, Tally, counter_index, rule_index,
 };
 
 use super::error::DatapathError;
@@ -57,7 +57,7 @@ pub struct Tables {
     rules: PerCpuArray<MapData, Tally>,
     conntrack: HashMap<MapData, FlowKey, FlowState>,
     conntrack_room: u32,
-    fragments: HashMap<MapData, FragmentKey, L4>,
+    fragments: HashMap<MapData, FragmentKey, FragmentState>,
     fragments_room: u32,
     budget: PerCpuArray<MapData, EventBudget>,
 }
@@ -245,7 +245,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Forgets the ports of first fragments; returns how many were there.
+    /// Forgets fragmented packets under way; returns how many were there.
     ///
     /// # Errors
     /// The kernel refuses.
