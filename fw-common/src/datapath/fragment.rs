@@ -131,7 +131,9 @@ fn add(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use DropReason::{FragmentLimit, FragmentOverlap};
+    use crate::model::{Model, SliceFrame};
+    use crate::wire::L4;
+    use DropReason::{FragmentLimit, FragmentOverlap, FragmentWithoutFirst};
 
     /// What becomes of the fragments (from, to, more) behind a first one of 24 bytes.
     fn fates(fragments: &[(u16, u16, bool)]) -> Vec<Option<DropReason>> {
@@ -207,6 +209,39 @@ mod tests {
         let fates = fates(&many);
         assert!(fates[..127].iter().all(Option::is_none));
         assert!(fates[127..].iter().all(|fate| *fate == Some(FragmentLimit)));
+    }
+
+    #[test]
+    fn a_first_fragment_is_remembered_as_long_as_its_receiver_waits() {
+        for (family, lifetime) in [(4, 30), (6, 60)] {
+            let mut model = Model::default();
+            model.generations[0].generation.number = 1;
+            let frame = SliceFrame::default();
+            let mut case = Case::<_, _, false>::new(&frame, &model, model.active().unwrap());
+            case.family = family;
+            let follow = |start, more, source| {
+                let mut behind = Behind {
+                    fragment: Fragment::new(7, start, more, 24),
+                    l4: L4 {
+                        source,
+                        protocol: 17,
+                        ..L4::default()
+                    },
+                    ..Behind::default()
+                };
+                let reason = follow(&case, &Flow::default(), &mut behind);
+                (reason, behind.l4.source)
+            };
+            model.clock.set(100);
+            assert_eq!(follow(0, true, 53), (None, 53));
+            model.clock.set(100 + lifetime);
+            assert_eq!(follow(24, true, 0), (None, 53));
+            model.clock.set(101 + lifetime);
+            assert_eq!(follow(48, true, 0), (Some(FragmentWithoutFirst), 0));
+            // The next packet of this number is another one.
+            assert_eq!(follow(0, true, 54), (None, 54));
+            assert_eq!(follow(24, false, 0), (None, 54));
+        }
     }
 
     /// All ways to send four fragments out of pieces of a packet of 48 bytes: a

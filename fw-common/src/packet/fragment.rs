@@ -37,7 +37,7 @@ pub enum Part {
 impl Fragment {
     /// Of `length` bytes; `start` in bytes, of which the lowest three bits are zero.
     #[inline(always)]
-    pub(super) const fn new(id: u32, start: u16, more: bool, length: u32) -> Self {
+    pub(crate) const fn new(id: u32, start: u16, more: bool, length: u32) -> Self {
         let part = if start != 0 {
             Part::Later
         } else if more {
