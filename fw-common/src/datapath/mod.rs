@@ -11,12 +11,12 @@ pub mod flow;
 mod fragment;
 pub mod tables;
 
+use crate::packet::Packet;
 use crate::packet::behind::{self, Behind};
 use crate::packet::fragment::Part;
 use crate::packet::front::{self, Front};
 use crate::packet::icmp::Quoted;
 use crate::packet::quick::{self, Quick};
-use crate::packet::{Packet, eth};
 use crate::wire::{Builtin, Counter, Direction};
 use case::Case;
 use flow::Flow;
@@ -65,7 +65,7 @@ fn usual<P: Packet, T: Tables, const EGRESS: bool>(
     quick: Quick,
 ) -> Verdict {
     case.family = quick.family;
-    case.vlan = case.packet.offloaded_tag().map_or(0, eth::vlan_id);
+    case.vlan = quick.vlan;
     if let Some(counter) = unjudged(case, flow, quick.broadcast) {
         return case.pass(counter);
     }
