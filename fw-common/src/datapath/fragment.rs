@@ -16,6 +16,7 @@ use super::tables::Tables;
 use crate::packet::Packet;
 use crate::packet::behind::Behind;
 use crate::packet::fragment::{Fragment, Part};
+use crate::packet::transport;
 use crate::wire::{DropReason, FragmentKey, FragmentProgress, FragmentState};
 
 /// Seconds that a receiver waits for the rest of a packet: Linux's
@@ -36,7 +37,17 @@ pub(super) fn follow<P: Packet, T: Tables, const EGRESS: bool>(
     flow: &Flow,
     behind: &mut Behind,
 ) -> Option<DropReason> {
-    let fragment = behind.fragment;
+    let fragment = &behind.fragment;
+    if !fragment.is_possible(case.family) {
+        return Some(DropReason::Invalid);
+    }
+    // The boundary is within the headers that policy reads: of TCP, RFC 1858 §4 drops
+    // the offset of 8 bytes. The first fragment is told when they are read.
+    if u32::from(fragment.start) < transport::fixed_part(behind.l4.protocol)
+        && fragment.part == Part::Later
+    {
+        return Some(DropReason::TinyFragment);
+    }
     let now = case.tables.now(case.view);
     let lifetime = if case.family == 4 {
         LIFETIME_V4
@@ -66,7 +77,7 @@ pub(super) fn follow<P: Packet, T: Tables, const EGRESS: bool>(
                 if is_live(state) { state.first_end } else { 0 }
             },
         );
-        let state = begin(&fragment, behind, now, older.unwrap_or(0));
+        let state = begin(fragment, behind, now, older.unwrap_or(0));
         case.tables.set_fragment(&key, &state);
         return None;
     }
@@ -75,7 +86,7 @@ pub(super) fn follow<P: Packet, T: Tables, const EGRESS: bool>(
             return Some(DropReason::FragmentWithoutFirst);
         }
         behind.l4 = state.l4;
-        add(state, progress, &fragment)
+        add(state, progress, fragment)
     });
     found.unwrap_or(Some(DropReason::FragmentWithoutFirst))
 }

@@ -186,15 +186,14 @@ impl Tables for KernelTables {
         step: impl FnOnce(&FragmentState, &mut FragmentProgress) -> R,
     ) -> Option<R> {
         let entry = FRAGMENTS.get_ptr_mut(key)?;
-        // SAFETY: a value of the map, which stays memory of the map; volatile, since
-        // other CPUs write it, too. What they count between the two lines is lost. If
-        // they recycle the entry meanwhile, some other packet's progress is ours: at
-        // worst that packet is dropped.
+        // SAFETY: a value of the map, which stays memory of the map. What other CPUs
+        // write meanwhile is lost or seen by halves: a fragment too many may be counted
+        // or not. Another packet's that gets the entry meanwhile is as if some of it had
+        // been seen before.
         unsafe {
-            let state = entry.read_volatile();
-            let mut progress = state.progress;
-            let result = step(&state, &mut progress);
-            (&raw mut (*entry).progress).write_volatile(progress);
+            let mut progress = (*entry).progress;
+            let result = step(&*entry, &mut progress);
+            (*entry).progress = progress;
             Some(result)
         }
     }

@@ -32,10 +32,12 @@ pub fn read<P: Packet>(packet: &P, ip: &Ip, behind: &mut Behind) -> Option<DropR
         ..*ip
     };
     let followed = ip::follow(packet, &mut ip);
-    if ip.fragment.part != Part::Whole
-        && let Some(reason) = refuse(&ip)
+    // The extension headers are followed as far as the frame goes, so that a chain
+    // which ends beyond the fragment is found out (RFC 7112).
+    if let Part::First = ip.fragment.part
+        && ip.offset + transport::fixed_part(ip.protocol) > ip.end
     {
-        return Some(reason);
+        return Some(DropReason::TinyFragment);
     }
     if let Err(reason) = followed {
         return Some(reason);
@@ -56,31 +58,4 @@ pub fn read<P: Packet>(packet: &P, ip: &Ip, behind: &mut Behind) -> Option<DropR
         behind.quotes = true;
     }
     None
-}
-
-/// Why a fragment is refused for what it says of itself: it is impossible, or the
-/// boundary between it and the next one is within the headers that policy reads.
-///
-/// For TCP that is what RFC 1858 and RFC 3128 ask for of the first fragment (§3) and
-/// of the second (a fragment offset of 8 bytes), for IPv6 RFC 7112: the extension
-/// headers are followed as far as the frame goes, so that a chain which ends beyond
-/// the fragment is found out.
-///
-/// A function of its own in the kernel, too: the verifier need not carry what it learns
-/// here into what follows (a quarter of the instructions to verify).
-#[inline(never)]
-const fn refuse(ip: &Ip) -> Option<DropReason> {
-    let fixed_part = transport::fixed_part(ip.protocol);
-    if !ip.fragment.is_possible(ip.family) {
-        return Some(DropReason::Invalid);
-    }
-    let tiny = match ip.fragment.part {
-        Part::Later => (ip.fragment.start as u32) < fixed_part,
-        _ => ip.offset + fixed_part > ip.end,
-    };
-    if tiny {
-        Some(DropReason::TinyFragment)
-    } else {
-        None
-    }
 }
