@@ -1,11 +1,9 @@
 //! A packet as the decision sees it.
 
 use super::classify::Service;
-use super::tables::Tables;
-use crate::packet::behind::Behind;
-use crate::packet::ip::{Part, Places};
+use crate::packet::ip::Places;
 use crate::packet::transport;
-use crate::wire::{Address, Direction, FlowKey, FragmentKey, L4};
+use crate::wire::{Address, Direction, FlowKey, L4};
 
 /// Who talks to whom about what. Aligned so that clearing it is six stores, for which
 /// the compiler calls no `memset`.
@@ -65,38 +63,5 @@ impl Flow {
         self.key.local_port = if ports { local } else { l4.source };
         self.key.remote_port = if ports { remote } else { 0 };
         self.key.protocol = l4.protocol;
-    }
-}
-
-/// Gives later fragments the transport header of their first one (RFC 791 §3.2:
-/// ports are in the first fragment only), and remembers that of a first one.
-/// False if there is none.
-#[inline(never)]
-pub(super) fn find_ports<T: Tables>(
-    tables: &T,
-    direction: Direction,
-    flow: &Flow,
-    family: u8,
-    behind: &mut Behind,
-) -> bool {
-    let key = FragmentKey {
-        local: flow.key.local,
-        remote: flow.key.remote,
-        id: behind.fragment.id,
-        // In IPv6 the identification alone names the packet (RFC 8200 §4.5).
-        protocol: if family == 4 { behind.l4.protocol } else { 0 },
-        direction: direction as u8,
-        pad: [0; 2],
-    };
-    if let Part::First = behind.fragment.part {
-        tables.set_fragment(&key, behind.l4);
-        return true;
-    }
-    match tables.fragment(&key) {
-        Some(first) => {
-            behind.l4 = first;
-            true
-        }
-        None => false,
     }
 }

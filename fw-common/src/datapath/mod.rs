@@ -9,15 +9,16 @@ pub mod classify;
 mod conntrack;
 pub mod flow;
 pub mod flows;
+mod fragment;
 pub mod tables;
 
+use crate::packet::Packet;
 use crate::packet::behind::{self, Behind};
+use crate::packet::fragment::Part;
 use crate::packet::front::{self, Front};
 use crate::packet::icmp::Quoted;
-use crate::packet::ip::Part;
 use crate::packet::quick::{self, Quick};
-use crate::packet::{Packet, eth};
-use crate::wire::{Builtin, Counter, Direction, DropReason};
+use crate::wire::{Builtin, Counter, Direction};
 use case::Case;
 use flow::Flow;
 use tables::Tables;
@@ -65,23 +66,11 @@ fn usual<P: Packet, T: Tables, const EGRESS: bool>(
     quick: Quick,
 ) -> Verdict {
     case.family = quick.family;
-    case.vlan = case.packet.offloaded_tag().map_or(0, eth::vlan_id);
+    case.vlan = quick.vlan;
     if let Some(counter) = unjudged(case, flow, quick.broadcast) {
         return case.pass(counter);
     }
-    flow.complete(case.direction());
-    let builtins = case.view.plan.builtins;
-    if builtin::passes(
-        builtins,
-        case.direction(),
-        quick.family,
-        quick.hop_limit,
-        flow,
-    ) {
-        return case.pass(Counter::Builtin);
-    }
-    case.class = classify::peer_class(case.tables, case.view, case.family, flow.peer());
-    judge(case, flow, None)
+    settle(case, flow, quick.hop_limit, None)
 }
 
 /// Any packet, header by header.
@@ -113,18 +102,13 @@ fn thorough<P: Packet, T: Tables, const EGRESS: bool>(
         return case.unreadable(flow, reason);
     }
     if behind.fragment.part != Part::Whole
-        && !flow::find_ports(case.tables, case.direction(), flow, ip.family, &mut behind)
+        && let Some(reason) = fragment::follow(case, flow, &mut behind)
     {
-        return case.unreadable(flow, DropReason::FragmentWithoutFirst);
+        return case.unreadable(flow, reason);
     }
     flow.l4 = behind.l4;
-    flow.complete(case.direction());
-    let builtins = case.view.plan.builtins;
-    if builtin::passes(builtins, case.direction(), ip.family, ip.hop_limit, flow) {
-        return case.pass(Counter::Builtin);
-    }
-    case.class = classify::peer_class(case.tables, case.view, case.family, flow.peer());
-    judge(case, flow, behind.quotes.then_some(&behind.quoted))
+    let quoted = behind.quotes.then_some(&behind.quoted);
+    settle(case, flow, ip.hop_limit, quoted)
 }
 
 /// Why a packet passes for its addresses alone, if it does.
@@ -145,6 +129,23 @@ fn unjudged<P: Packet, T: Tables, const EGRESS: bool>(
         return Some(Counter::Multicast);
     }
     None
+}
+
+/// What all its headers together decide.
+#[inline(always)]
+fn settle<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &mut Case<'_, P, T, EGRESS>,
+    flow: &mut Flow,
+    hop_limit: u8,
+    quoted: Option<&Quoted>,
+) -> Verdict {
+    flow.complete(case.direction());
+    let builtins = case.view.plan.builtins;
+    if builtin::passes(builtins, case.direction(), case.family, hop_limit, flow) {
+        return case.pass(Counter::Builtin);
+    }
+    case.class = classify::peer_class(case.tables, case.view, case.family, flow.peer());
+    judge(case, flow, quoted)
 }
 
 /// Policy, then what conntrack knows. The class of the peer is in the case.

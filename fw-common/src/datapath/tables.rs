@@ -3,7 +3,8 @@
 
 use super::flows::Bucket;
 use crate::wire::{
-    Address, Counter, Direction, Event, FlowSeeds, FragmentKey, Generation, L4, VerdictWord,
+    Address, Counter, Direction, Event, FlowSeeds, FragmentKey, FragmentProgress, FragmentState,
+    Generation, VerdictWord,
 };
 
 /// The plan in force: which generation, and what it says of itself.
@@ -56,10 +57,15 @@ pub trait Tables {
     fn port_seen(&self, port: u16) -> u32;
     /// Notes that one was seen at `now`.
     fn set_port_seen(&self, port: u16, now: u32);
-    /// The transport header of the first fragment.
-    fn fragment(&self, key: &FragmentKey) -> Option<L4>;
-    /// Remembers a first fragment.
-    fn set_fragment(&self, key: &FragmentKey, l4: L4);
+    /// What `step` makes of a fragmented packet that is remembered. The progress that
+    /// it leaves is kept; two steps at once may be counted as one.
+    fn fragment<R>(
+        &self,
+        key: &FragmentKey,
+        step: impl FnOnce(&FragmentState, &mut FragmentProgress) -> R,
+    ) -> Option<R>;
+    /// Remembers a fragmented packet. A full table forgets the one not used for longest.
+    fn set_fragment(&self, key: &FragmentKey, state: &FragmentState);
 
     /// Counts a packet.
     fn count(&self, direction: Direction, counter: Counter, bytes: u32);

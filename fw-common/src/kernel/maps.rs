@@ -6,9 +6,9 @@ use aya_ebpf::maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 
 use crate::wire::{
     ActiveWord, Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FlowBucket, FlowSeeds,
-    FlowTally, FragmentKey, GENERATIONS, Generation, L4, LOCAL_BUCKETS, LocalBucket, MATRIX_BLOCKS,
-    MatrixBlock, NumberClasses, PEER_BLOCK_FLAGS, PEER_BLOCKS, PORT_PROTOCOLS, PeerBlock, PeerRoot,
-    PortClasses, RULES as RULE_ENTRIES, Tally,
+    FlowTally, FragmentKey, FragmentState, GENERATIONS, Generation, LOCAL_BUCKETS, LocalBucket,
+    MATRIX_BLOCKS, MatrixBlock, NumberClasses, PEER_BLOCK_FLAGS, PEER_BLOCKS, PORT_PROTOCOLS,
+    PeerBlock, PeerRoot, PortClasses, RULES as RULE_ENTRIES, Tally,
 };
 
 const _: () = assert!(size_of::<Event>().is_multiple_of(8));
@@ -77,9 +77,9 @@ pub static CONNTRACK_TALLY: PerCpuArray<FlowTally> = PerCpuArray::pinned(1, 0);
 /// other port is no reply, whatever it says.
 #[map]
 pub static OWN_PORTS: Array<u32> = Array::pinned(1 << 16, 0);
-/// First fragments.
+/// Fragmented packets under way.
 #[map]
-pub static FRAGMENTS: LruHashMap<FragmentKey, L4> = LruHashMap::pinned(FRAGMENTED, 0);
+pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentState> = LruHashMap::pinned(FRAGMENTED, 0);
 /// Verdicts for user space.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::pinned(EVENT_BYTES, 0);

@@ -12,9 +12,9 @@ use crate::datapath::flows::Bucket;
 use crate::datapath::tables::{Numbers, Tables, View};
 use crate::lookup::{self, PeerMemory};
 use crate::wire::{
-    Address, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowSeeds, FragmentKey, L4,
-    MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, Node, PeerBlock, Tally, VerdictWord, block_index,
-    counter_index, matrix_index, root_index, rule_index,
+    Address, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowSeeds, FragmentKey,
+    FragmentProgress, FragmentState, MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, Node, PeerBlock, Tally,
+    VerdictWord, block_index, counter_index, matrix_index, root_index, rule_index,
 };
 
 /// Bits of an address, mapped or not.
@@ -190,17 +190,28 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn fragment(&self, key: &FragmentKey) -> Option<L4> {
-        // SAFETY: an entry that another CPU recycles meanwhile reads as some other
-        // packet's header, eight bytes: at worst one fragment is judged by that, and
-        // no pointer is followed.
-        unsafe { FRAGMENTS.get(key) }.copied()
+    fn fragment<R>(
+        &self,
+        key: &FragmentKey,
+        step: impl FnOnce(&FragmentState, &mut FragmentProgress) -> R,
+    ) -> Option<R> {
+        let entry = FRAGMENTS.get_ptr_mut(key)?;
+        // SAFETY: a value of the map, which stays memory of the map. What other CPUs
+        // write meanwhile is lost or seen by halves: a fragment too many may be counted
+        // or not. Another packet's that gets the entry meanwhile is as if some of it had
+        // been seen before.
+        unsafe {
+            let mut progress = (*entry).progress;
+            let result = step(&*entry, &mut progress);
+            (*entry).progress = progress;
+            Some(result)
+        }
     }
 
     #[inline(always)]
-    fn set_fragment(&self, key: &FragmentKey, l4: L4) {
+    fn set_fragment(&self, key: &FragmentKey, state: &FragmentState) {
         // An LRU map makes room; when it cannot, the later fragments are dropped.
-        let _ = FRAGMENTS.insert(key, l4, 0);
+        let _ = FRAGMENTS.insert(key, state, 0);
     }
 
     #[inline(always)]

@@ -11,8 +11,8 @@ use crate::lookup;
 use crate::packet::Packet;
 use crate::wire::{
     Address, Counter, Direction, Event, FlowBucket, FlowKey, FlowSeeds, FlowState, FlowTally,
-    FragmentKey, GENERATIONS, Generation, L4, MATRIX_WORDS, NumberClasses, Tally, VerdictWord,
-    direction_index,
+    FragmentKey, FragmentProgress, FragmentState, GENERATIONS, Generation, MATRIX_WORDS,
+    NumberClasses, Tally, VerdictWord, direction_index,
 };
 
 /// Fragments that the model remembers: as many as fit, then it forgets like the
@@ -71,7 +71,7 @@ pub struct Model {
     flows: OnceCell<Vec<UnsafeCell<FlowBucket>>>,
     flow_tally: Cell<FlowTally>,
     ports_seen: RefCell<BTreeMap<u16, u32>>,
-    fragments: RefCell<BTreeMap<FragmentKey, L4>>,
+    fragments: RefCell<BTreeMap<FragmentKey, FragmentState>>,
     counters: RefCell<BTreeMap<(Direction, Counter), Tally>>,
     rules: RefCell<BTreeMap<u16, Tally>>,
     events: RefCell<Vec<Event>>,
@@ -202,12 +202,21 @@ impl Tables for Model {
         self.flow_tally.set(tally);
     }
 
-    fn fragment(&self, key: &FragmentKey) -> Option<L4> {
-        self.fragments.borrow().get(key).copied()
+    fn fragment<R>(
+        &self,
+        key: &FragmentKey,
+        step: impl FnOnce(&FragmentState, &mut FragmentProgress) -> R,
+    ) -> Option<R> {
+        let mut fragments = self.fragments.borrow_mut();
+        let entry = fragments.get_mut(key)?;
+        let mut progress = entry.progress;
+        let result = step(entry, &mut progress);
+        entry.progress = progress;
+        Some(result)
     }
 
-    fn set_fragment(&self, key: &FragmentKey, l4: L4) {
-        insert(&mut self.fragments.borrow_mut(), *key, l4);
+    fn set_fragment(&self, key: &FragmentKey, state: &FragmentState) {
+        insert(&mut self.fragments.borrow_mut(), *key, *state);
     }
 
     fn count(&self, direction: Direction, counter: Counter, bytes: u32) {

@@ -1,7 +1,8 @@
 //! Everything behind the fixed part of the network header, in one step.
 
+use super::fragment::{Fragment, Part};
 use super::icmp::{self, Quoted};
-use super::ip::{self, Fragment, Ip, Part};
+use super::ip::{self, Ip};
 use super::{Packet, forget_range, transport};
 use crate::wire::{DropReason, L4};
 
@@ -30,7 +31,15 @@ pub fn read<P: Packet>(packet: &P, ip: &Ip, behind: &mut Behind) -> Option<DropR
         offset: forget_range(ip.offset),
         ..*ip
     };
-    if let Err(reason) = ip::follow(packet, &mut ip) {
+    let followed = ip::follow(packet, &mut ip);
+    // The extension headers are followed as far as the frame goes, so that a chain
+    // which ends beyond the fragment is found out (RFC 7112).
+    if let Part::First = ip.fragment.part
+        && ip.offset + transport::fixed_part(ip.protocol) > ip.end
+    {
+        return Some(DropReason::TinyFragment);
+    }
+    if let Err(reason) = followed {
         return Some(reason);
     }
     behind.fragment = ip.fragment;

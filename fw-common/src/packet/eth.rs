@@ -40,7 +40,7 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Link, DropReason> {
         return Err(DropReason::Invalid);
     };
     let mut link = Link {
-        ethertype: ethertype(&ethernet),
+        ethertype: ethertype(&ethernet, HEADER),
         offset: HEADER,
         vlan: match packet.offloaded_tag() {
             Some(control) => vlan_id(control),
@@ -60,7 +60,7 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Link, DropReason> {
         if link.vlan == 0 {
             link.vlan = vlan_id(u16::from_be(tag.pair(0)));
         }
-        link.ethertype = u16::from_be(tag.pair(2));
+        link.ethertype = ethertype(&tag, TAG);
         link.offset += TAG;
         tags += 1;
     }
@@ -70,10 +70,11 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Link, DropReason> {
     Ok(link)
 }
 
-/// What follows the Ethernet header at the beginning of `window`.
+/// What the link layer says of that which begins at `at`: the last two bytes of an
+/// Ethernet header or a tag.
 #[inline(always)]
-pub(super) fn ethertype<W: Window>(window: &W) -> u16 {
-    u16::from_be(window.pair(12))
+pub(super) fn ethertype<W: Window>(window: &W, at: usize) -> u16 {
+    u16::from_be(window.pair(at - 2))
 }
 
 /// Whether that header is addressed to all stations.

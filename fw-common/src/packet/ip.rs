@@ -1,6 +1,7 @@
 //! IPv4 (RFC 791) and IPv6 (RFC 8200) headers.
 
 use super::eth::ETHERTYPE_IPV4;
+use super::fragment::{Fragment, Part};
 use super::{Packet, Window, forget_range};
 use crate::wire::{Address, DropReason};
 
@@ -12,6 +13,8 @@ const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const DESTINATION: u8 = 60;
+/// "More fragments", in the word with the offset.
+const MORE_V4: u16 = 0x2000;
 
 /// Bytes of a header without options.
 pub(super) const V4_HEADER: usize = 20;
@@ -26,6 +29,8 @@ const EXTENSION: usize = 8;
 pub struct Ip {
     /// Where the next header begins; 0: the header contradicts itself.
     pub offset: u32,
+    /// Where the packet ends, by its header; behind it is padding, whatever it looks like.
+    pub end: u32,
     /// What part of a packet this is (IPv6 says so in an extension header).
     pub fragment: Fragment,
     /// 4 or 6; 0 for what is no IP packet.
@@ -46,30 +51,6 @@ pub struct Addresses {
     pub source: Address,
     /// Receiver.
     pub destination: Address,
-}
-
-/// Whether a packet is whole. No enum with a payload: the verifier refuses the
-/// undefined bytes of its other variants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Fragment {
-    /// Identification; 0 for a whole packet.
-    pub id: u32,
-    /// The part of the packet.
-    pub part: Part,
-}
-
-/// Which part of a packet a frame carries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Part {
-    /// All of it.
-    #[default]
-    Whole = 0,
-    /// The first fragment, with the transport header.
-    First = 1,
-    /// A later fragment.
-    Later = 2,
 }
 
 /// Where addresses are read to, so that they need not be copied.
@@ -99,14 +80,18 @@ pub fn parse<P: Packet>(
         let first = header.byte(0);
         let length = header_length(first);
         let sane = first >> 4 == 4 && length >= V4_HEADER;
+        let total = u32::from(u16::from_be(header.pair(2)));
+        let bits = u16::from_be(header.pair(6));
         *places.source = Address::v4_word(header.word(12));
         *places.destination = Address::v4_word(header.word(16));
         Ok(Ip {
             offset: if sane { (at + length) as u32 } else { 0 },
-            fragment: fragment_of(
-                u16::from_be(header.pair(6)) & 0x3fff,
-                0x2000,
+            end: offset + total,
+            fragment: Fragment::new(
                 u32::from(u16::from_be(header.pair(4))),
+                bits << 3,
+                bits & MORE_V4 != 0,
+                total.wrapping_sub(length as u32),
             ),
             family: 4,
             protocol: header.byte(9),
@@ -122,6 +107,7 @@ pub fn parse<P: Packet>(
         *places.destination = address(&header, 24);
         Ok(Ip {
             offset: if sane { (at + V6_HEADER) as u32 } else { 0 },
+            end: offset + V6_HEADER as u32 + u32::from(u16::from_be(header.pair(4))),
             fragment: Fragment::default(),
             family: 6,
             protocol: header.byte(6),
@@ -152,7 +138,8 @@ pub(super) fn address<W: Window>(window: &W, at: usize) -> Address {
 ///
 /// # Errors
 /// [`DropReason::Invalid`] if a header contradicts itself or the frame ends
-/// inside, [`DropReason::ExtensionHeaders`] for more than [`MAX_EXTENSION_HEADERS`].
+/// inside, [`DropReason::ExtensionHeaders`] for more than [`MAX_EXTENSION_HEADERS`]
+/// or a fragment of a fragment (RFC 8200 §4.1: a header occurs once).
 #[inline(always)]
 pub fn follow<P: Packet>(packet: &P, ip: &mut Ip) -> Result<(), DropReason> {
     if ip.offset == 0 {
@@ -162,6 +149,7 @@ pub fn follow<P: Packet>(packet: &P, ip: &mut Ip) -> Result<(), DropReason> {
         return Ok(());
     }
     let mut headers = 0;
+    let mut fragmented = false;
     while headers < MAX_EXTENSION_HEADERS {
         if !is_extension(ip.protocol) {
             return Ok(());
@@ -170,9 +158,18 @@ pub fn follow<P: Packet>(packet: &P, ip: &mut Ip) -> Result<(), DropReason> {
             return Err(DropReason::Invalid);
         };
         if ip.protocol == FRAGMENT {
-            let bits = u16::from_be(extension.pair(2));
-            ip.fragment = fragment_of(bits & 0xfff9, 1, u32::from_be(extension.word(4)));
+            if fragmented {
+                return Err(DropReason::ExtensionHeaders);
+            }
+            fragmented = true;
             ip.offset += 8;
+            let bits = u16::from_be(extension.pair(2));
+            ip.fragment = Fragment::new(
+                u32::from_be(extension.word(4)),
+                bits & !7,
+                bits & 1 != 0,
+                ip.end.wrapping_sub(ip.offset),
+            );
             // What follows a later fragment's header is payload, whatever `next` says.
             if let Part::Later = ip.fragment.part {
                 ip.protocol = extension.byte(0);
@@ -189,19 +186,6 @@ pub fn follow<P: Packet>(packet: &P, ip: &mut Ip) -> Result<(), DropReason> {
         return Err(DropReason::ExtensionHeaders);
     }
     Ok(())
-}
-
-/// `bits`: fragment offset and the more-fragments flag `more`, nothing else.
-#[inline(always)]
-const fn fragment_of(bits: u16, more: u16, id: u32) -> Fragment {
-    let part = if bits == 0 {
-        Part::Whole
-    } else if bits & !more == 0 {
-        Part::First
-    } else {
-        Part::Later
-    };
-    Fragment { id, part }
 }
 
 /// Headers that hide the transport header. AH and ESP are protocols of their own to policy.

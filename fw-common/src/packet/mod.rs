@@ -5,6 +5,7 @@
 
 pub mod behind;
 pub mod eth;
+pub mod fragment;
 pub mod front;
 pub mod icmp;
 pub mod ip;

@@ -36,8 +36,7 @@ const PORTS: usize = 4;
 /// Reads the transport header at `offset`.
 ///
 /// # Errors
-/// [`DropReason::Invalid`] if the frame ends inside: a first fragment too short
-/// for its own header is one way to hide ports (RFC 1858).
+/// [`DropReason::Invalid`] if the frame ends inside.
 #[inline(always)]
 pub fn parse<P: Packet>(packet: &P, protocol: u8, offset: usize) -> Result<L4, DropReason> {
     let mut l4 = L4 {
@@ -102,6 +101,20 @@ fn set_message<W: Window>(l4: &mut L4, header: &W) {
     if super::icmp::is_echo(l4.protocol, l4.icmp_type) {
         l4.source = u16::from_be(header.pair(4));
     }
+}
+
+/// Bytes of the fixed part of a header that is looked into, be it one of IPv6's
+/// extension headers; 0 where none is.
+#[inline(always)]
+#[must_use]
+pub const fn fixed_part(protocol: u8) -> u32 {
+    (match protocol {
+        TCP => TCP_HEADER,
+        SCTP => SCTP_HEADER,
+        UDP | ICMP | ICMPV6 => PIECE,
+        _ if super::ip::is_extension(protocol) => PIECE,
+        _ => 0,
+    }) as u32
 }
 
 /// Whether the protocol has ports.

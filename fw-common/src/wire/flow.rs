@@ -1,4 +1,4 @@
-//! Connections and fragments.
+//! Addresses and connections.
 
 use super::pod;
 
@@ -200,25 +200,7 @@ const fn pair(low: u32, high: u32) -> u64 {
     low as u64 | (high as u64) << 32
 }
 
-/// The fragments of one packet (RFC 791 §3.2, RFC 8200 §4.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(C)]
-pub struct FragmentKey {
-    /// Address of the node.
-    pub local: Address,
-    /// Address of the peer.
-    pub remote: Address,
-    /// Identification: 16 bits in IPv4, 32 in IPv6, as in the header.
-    pub id: u32,
-    /// IP protocol number in IPv4, where it is part of the name; else 0.
-    pub protocol: u8,
-    /// [`super::Direction`]: the two sides number their packets apart.
-    pub direction: u8,
-    /// Zero.
-    pub pad: [u8; 2],
-}
-
-pod!(Address: 16, LocalBucket: 64, L4: 8, FlowKey: 40, FragmentKey: 40);
+pod!(Address: 16, LocalBucket: 64, L4: 8, FlowKey: 40);
 
 #[cfg(test)]
 mod tests {

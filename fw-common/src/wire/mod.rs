@@ -9,6 +9,7 @@ mod connection;
 mod counter;
 mod event;
 mod flow;
+mod fragment;
 mod peer;
 mod plan;
 mod reason;
@@ -18,7 +19,8 @@ pub use connection::{
 };
 pub use counter::{COUNTERS, Counter, Tally, counter_index};
 pub use event::{Action, EVENT_WINDOW_SHIFT, Event, EventBudget};
-pub use flow::{Address, FlowKey, FragmentKey, L4, LOCAL_BUCKETS, LocalBucket};
+pub use flow::{Address, FlowKey, L4, LOCAL_BUCKETS, LocalBucket};
+pub use fragment::{FragmentKey, FragmentProgress, FragmentState};
 pub use peer::{
     Node, PEER_BLOCK_FLAGS, PEER_BLOCK_WORDS, PEER_BLOCKS, PEER_GROUP, PEER_INDEX_WORDS,
     PEER_LEAF_RANGES, PEER_ROOT_NODES, PeerBlock, PeerRoot, block_index, peer_groups, peer_samples,

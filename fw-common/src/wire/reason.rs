@@ -1,5 +1,7 @@
 //! Why a packet is dropped. Numbers and texts are Cilium's
-//! (`pkg/monitor/api/drop.go`), so that the tools around Hubble understand us.
+//! (`pkg/monitor/api/drop.go`), so that the tools around Hubble understand us; what
+//! Cilium does not tell apart has the number and text of what it is told as there,
+//! with our own words behind. The names are ours, and each is another one.
 
 /// A reason for a drop. The discriminant is the slot of its counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,10 +19,16 @@ pub enum DropReason {
     FragmentWithoutFirst = 4,
     /// More VLAN tags than are parsed.
     VlanTags = 5,
+    /// The transport header is spread over fragments (RFC 1858 §3, RFC 3128, RFC 7112).
+    TinyFragment = 6,
+    /// Fragments overlap, or have more data than their packet (RFC 1858 §4, RFC 5722).
+    FragmentOverlap = 7,
+    /// More fragments of one packet than the limit.
+    FragmentLimit = 8,
 }
 
 /// Every reason: itself, Cilium's number, Cilium's text, and the metric-style name.
-pub const DROP_REASONS: [(DropReason, u8, &str, &str); 6] = [
+pub const DROP_REASONS: [(DropReason, u8, &str, &str); 9] = [
     (
         DropReason::DefaultDeny,
         133,
@@ -51,6 +59,24 @@ pub const DROP_REASONS: [(DropReason, u8, &str, &str); 6] = [
         166,
         "Unsupported L2 protocol",
         "vlan-tags",
+    ),
+    (
+        DropReason::TinyFragment,
+        134,
+        "Invalid packet: tiny fragment",
+        "tiny-fragment",
+    ),
+    (
+        DropReason::FragmentOverlap,
+        134,
+        "Invalid packet: overlapping fragment",
+        "fragment-overlap",
+    ),
+    (
+        DropReason::FragmentLimit,
+        157,
+        "IP fragmentation not supported: too many fragments",
+        "fragment-limit",
     ),
 ];
 
@@ -87,5 +113,14 @@ mod tests {
         for (slot, row) in DROP_REASONS.iter().enumerate() {
             assert_eq!(row.0 as usize, slot, "{}", row.3);
         }
+    }
+
+    #[test]
+    fn no_two_reasons_have_one_name() {
+        let names = DROP_REASONS.iter().map(|row| row.3);
+        assert_eq!(
+            names.collect::<std::collections::BTreeSet<_>>().len(),
+            DROP_REASONS.len()
+        );
     }
 }

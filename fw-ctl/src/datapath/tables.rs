@@ -7,9 +7,9 @@ use std::path::Path;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use fw_common::wire::{
-    ActiveWord, COUNTERS, Counter, Direction, EventBudget, FragmentKey, GENERATIONS, Generation,
-    L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses, RULES, Tally,
-    counter_index, rule_index,
+    ActiveWord, COUNTERS, Counter, Direction, EventBudget, FragmentKey, FragmentState, GENERATIONS,
+    Generation, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses, RULES,
+    Tally, counter_index, rule_index,
 };
 
 use super::error::DatapathError;
@@ -55,7 +55,7 @@ pub struct Tables {
     counters: PerCpuArray<MapData, Tally>,
     rules: PerCpuArray<MapData, Tally>,
     flows: Flows,
-    fragments: HashMap<MapData, FragmentKey, L4>,
+    fragments: HashMap<MapData, FragmentKey, FragmentState>,
     fragments_room: u32,
     budget: PerCpuArray<MapData, EventBudget>,
 }
@@ -213,7 +213,7 @@ impl Tables {
         &mut self.flows
     }
 
-    /// Forgets the ports of first fragments; returns how many were there.
+    /// Forgets fragmented packets under way; returns how many were there.
     ///
     /// # Errors
     /// The kernel refuses.

@@ -170,10 +170,13 @@ fn drop_reason_desc(reason: DropReason) -> &'static str {
     match reason {
         DropReason::DefaultDeny => "POLICY_DENIED",
         DropReason::DenyRule => "POLICY_DENY",
-        DropReason::Invalid => "INVALID_PACKET_DROPPED",
+        DropReason::Invalid | DropReason::TinyFragment | DropReason::FragmentOverlap => {
+            "INVALID_PACKET_DROPPED"
+        }
         DropReason::ExtensionHeaders => "INVALID_IPV6_EXTENSION_HEADER",
         DropReason::FragmentWithoutFirst => "FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND",
         DropReason::VlanTags => "UNSUPPORTED_L2_PROTOCOL",
+        DropReason::FragmentLimit => "IP_FRAGMENTATION_NOT_SUPPORTED",
     }
 }
 
@@ -297,6 +300,9 @@ mod tests {
                 (156, "INVALID_IPV6_EXTENSION_HEADER"),
                 (175, "FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND"),
                 (166, "UNSUPPORTED_L2_PROTOCOL"),
+                (134, "INVALID_PACKET_DROPPED"),
+                (134, "INVALID_PACKET_DROPPED"),
+                (157, "IP_FRAGMENTATION_NOT_SUPPORTED"),
             ]
         );
     }

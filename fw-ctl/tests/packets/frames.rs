@@ -2,6 +2,7 @@
 //! bytes put together here where it is not.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
 use fw_ctl::datapath::frame::{Packet, Payload};
 
@@ -59,6 +60,15 @@ pub fn udp(from: (&str, u16), to: (&str, u16)) -> Vec<u8> {
     packet(from.0, to.0, payload)
 }
 
+/// SCTP.
+pub fn sctp(from: (&str, u16), to: (&str, u16)) -> Vec<u8> {
+    let payload = Payload::Sctp {
+        source: from.1,
+        destination: to.1,
+    };
+    packet(from.0, to.0, payload)
+}
+
 /// ICMP or ICMPv6, by the family.
 pub fn icmp(source: &str, destination: &str, kind: u8, code: u8) -> Vec<u8> {
     let protocol = if source.contains(':') { 58 } else { 1 };
@@ -100,20 +110,47 @@ pub fn tagged(frame: &[u8], tags: &[(u16, u16)]) -> Vec<u8> {
     out
 }
 
-/// An IPv4 frame turned into a fragment: offset in units of eight bytes.
-pub fn fragment(frame: &[u8], id: u16, offset: u16, more: bool) -> Vec<u8> {
-    let mut frame = frame.to_vec();
-    frame[18..20].copy_from_slice(&id.to_be_bytes());
-    let bits = offset | if more { 0x2000 } else { 0 };
-    frame[20..22].copy_from_slice(&bits.to_be_bytes());
+/// The fragment with the bytes `data` of what a packet carries, which is continued as
+/// far as needed. What follows the header of IPv6, extension headers too, is carried.
+pub fn piece(frame: &[u8], id: u32, data: Range<usize>, more: bool) -> Vec<u8> {
+    let (at, v6) = (header_end(frame), frame[14] >> 4 == 6);
+    let length = if v6 {
+        usize::from(u16::from_be_bytes([frame[18], frame[19]]))
+    } else {
+        usize::from(u16::from_be_bytes([frame[16], frame[17]])) - 20
+    };
+    let mut carried = frame[at..at + length].to_vec();
+    carried.resize(carried.len().max(data.end), 0xa5);
+    let mut out = frame[..at].to_vec();
+    let offset = (data.start / 8) as u16;
+    if v6 {
+        out.extend([frame[20], 0]);
+        out.extend((offset << 3 | u16::from(more)).to_be_bytes());
+        out.extend(id.to_be_bytes());
+        out[20] = 44;
+    } else {
+        out[18..20].copy_from_slice(&(id as u16).to_be_bytes());
+        let bits = offset | if more { 0x2000 } else { 0 };
+        out[20..22].copy_from_slice(&bits.to_be_bytes());
+    }
+    out.extend(&carried[data]);
+    with_length(out)
+}
+
+/// The frame with the length that it has in its network header.
+pub fn with_length(mut frame: Vec<u8>) -> Vec<u8> {
+    let (at, length) = if frame[14] >> 4 == 6 {
+        (18, frame.len() - 54)
+    } else {
+        (16, frame.len() - 14)
+    };
+    frame[at..at + 2].copy_from_slice(&(length as u16).to_be_bytes());
     frame
 }
 
-/// A later fragment: its payload is no transport header.
-pub fn later(frame: &[u8], id: u16, offset: u16, more: bool) -> Vec<u8> {
-    let mut frame = fragment(frame, id, offset, more);
-    let at = header_end(&frame);
-    frame[at..].fill(0xa5);
+/// The frame with padding behind its packet.
+pub fn padded(mut frame: Vec<u8>, padding: &[u8]) -> Vec<u8> {
+    frame.extend(padding);
     frame
 }
 
@@ -131,16 +168,9 @@ pub fn extended(frame: &[u8], headers: &[(u8, u8)]) -> Vec<u8> {
         out[20] = *first;
     }
     out.extend(&frame[54..]);
-    out
-}
-
-/// An IPv6 fragment header (RFC 8200 §4.5) in front of what follows.
-pub fn fragment6(frame: &[u8], id: u32, offset: u16, more: bool) -> Vec<u8> {
-    let mut out = extended(frame, &[(44, 0)]);
-    out[55] = 0;
-    let bits = offset << 3 | u16::from(more);
-    out[56..58].copy_from_slice(&bits.to_be_bytes());
-    out[58..62].copy_from_slice(&id.to_be_bytes());
+    let carried = u16::from_be_bytes([frame[18], frame[19]]);
+    let longer = (out.len() - frame.len()) as u16;
+    out[18..20].copy_from_slice(&(carried + longer).to_be_bytes());
     out
 }
 

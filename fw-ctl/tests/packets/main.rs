@@ -11,6 +11,7 @@
 
 mod frames;
 mod plan;
+mod random;
 mod scenarios;
 mod targets;
 
