@@ -311,7 +311,7 @@ impl Lists {
 fn noise(lab: &Lab) -> Vec<Vec<u8>> {
     /// Ports that scanners try, by what is seen in the open.
     const SCANNED: [u16; 12] = [
-        23, 22, 445, 3389, 8080, 80, 2323, 5555, 1433, 6379, 8443, 5900,
+        23, 22, 445, 3389, 8080, 81, 2323, 5555, 1433, 6379, 8443, 5900,
     ];
     const PROBED: [u16; 6] = [53, 123, 161, 1900, 5060, 11211];
     let mut random = Random::new(7);
