@@ -16,6 +16,8 @@ use crate::diagnostic::Diagnostic;
 use crate::diagnostic::{Severity, Source};
 use crate::exit;
 use crate::inventory::Identities;
+use crate::lists::Found;
+use crate::lookup::Runs;
 use crate::netlink::{Address, Link, LocalAddresses};
 use crate::observe::Numbered;
 use crate::policy::rules::{CidrMatchMode, RuleSet};
@@ -56,7 +58,7 @@ impl Firewall<Fake, FakeSources> {
     }
 
     fn reload(&mut self) -> Result<Reloaded, Failure> {
-        let look = Look::take(&self.sources, self.refusal().as_ref());
+        let look = Look::take(&self.sources, &self.confirmed, self.refusal().as_ref());
         self.apply(look, true)
     }
 }
@@ -183,6 +185,7 @@ struct Files {
     config: Config,
     policy: String,
     error: Option<&'static str>,
+    lists: Vec<Found>,
     /// Texts that were compiled.
     compiled: Vec<String>,
 }
@@ -221,8 +224,17 @@ impl Sources for FakeSources {
             ssh_ports: BTreeSet::new(),
             policies: vec![Arc::new(policy)],
             inventory: vec![],
+            lists: files
+                .lists
+                .iter()
+                .flat_map(|found| found.list.clone())
+                .collect(),
+            expired: 0,
         };
         (inputs, files.error.map(finding).into_iter().collect())
+    }
+    fn lists(&self, _config: &Config) -> Vec<Found> {
+        self.0.borrow().lists.clone()
     }
     fn compile(&self, inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compiled, Wrong> {
         let text = inputs.policies[0].text.clone();
@@ -244,7 +256,7 @@ impl Sources for FakeSources {
             plan: Plan {
                 mode: inputs.config.policy.mode.into(),
                 builtins: 0,
-                peers: vec![],
+                peers: Runs::of(&[]),
                 rows: 1,
                 directions: [direction.clone(), direction],
                 rules: vec![PlanRule {

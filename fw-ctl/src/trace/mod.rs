@@ -9,7 +9,6 @@ mod flow;
 use std::net::IpAddr;
 
 use fw_common::wire::{BUILTINS, Direction, VerdictWord};
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::compile::plan::{Mode, Plan, PlanRule};
@@ -193,20 +192,13 @@ impl Tracer<'_> {
     fn identity(&mut self, peer: IpAddr) {
         let plan = self.context.plan;
         let identity = self.context.identities.identity(peer);
-        let prefix = plan
-            .peers
-            .iter()
-            .map(|(prefix, _)| *prefix)
-            .filter(|prefix| prefix.contains(&peer))
-            .max_by_key(IpNet::prefix_len);
-        let prefix = prefix.map_or_else(|| "no prefix".into(), |prefix| prefix.to_string());
+        let (first, last, class) = plan.peers.find(peer);
         self.step(
             "identity",
             format!(
-                "{peer} is {} [{}]; looked up by {prefix}, peer class {}",
+                "{peer} is {} [{}]; peer class {class}, as all from {first} to {last}",
                 identity.name(),
                 identity.labels.join(" "),
-                plan.peer_class(peer)
             ),
         );
     }

@@ -50,8 +50,7 @@ pub fn context(policy: &str, inventory: &str, options: Options) -> Result<Contex
     let view = known
         .inventory
         .view(NODE, &inventory::Labels::new(), "default");
-    let mut groups = policies.cidr_groups;
-    groups.extend(known.inventory.cidr_groups);
+    let (groups, doubled) = known.inventory.groups_with(policies.cidr_groups);
     let context = Context {
         documents: policies.documents,
         groups,
@@ -62,6 +61,7 @@ pub fn context(policy: &str, inventory: &str, options: Options) -> Result<Contex
     };
     let mut found = policies.diagnostics;
     found.extend(known.diagnostics);
+    found.extend(doubled);
     found.extend(context.flatten().diagnostics);
     let errors: Vec<String> = found
         .iter()
