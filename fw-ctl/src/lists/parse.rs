@@ -436,7 +436,9 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_list_gives_few_errors() {
-        let noise: Vec<u8> = (0..200_000_u32).map(|n| (n * n >> 3) as u8).collect();
+        let noise: Vec<u8> = (0..200_000_u32)
+            .map(|n| (n.wrapping_mul(n) >> 3) as u8)
+            .collect();
         let found = errors(&noise);
         assert_eq!(found.len(), SHOWN + 1);
         assert!(found[SHOWN].message.contains("more lines are wrong"));

@@ -15,7 +15,7 @@ use fw_ctl::datapath::pins;
 use fw_ctl::datapath::tables::Tables;
 use fw_ctl::datapath::{Datapath, DatapathError, plan_hash};
 use fw_ctl::netlink::LocalAddresses;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 fn open() -> Datapath {
     Datapath::open(Path::new(PIN_DIR)).expect("the datapath opens")
