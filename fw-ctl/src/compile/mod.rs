@@ -94,6 +94,21 @@ pub fn compile(
     identities: &Identities,
     options: &Options,
 ) -> Result<Plan, CapacityError> {
+    let plan = draft(rules, identities, options)?;
+    capacity::check_peers(&plan.peers, rules)?;
+    Ok(plan)
+}
+
+/// The same for a plan that is only looked at: that its peers fit the kernel's memory,
+/// which takes a while to see of a million of them, is not checked.
+///
+/// # Errors
+/// When anything else would not fit.
+pub fn draft(
+    rules: &RuleSet,
+    identities: &Identities,
+    options: &Options,
+) -> Result<Plan, CapacityError> {
     let numbered = Numbered::new(rules, options);
     capacity::check_rules(&numbered.rules, rules)?;
     let peers = peers::classify(&numbered.peer_sets, identities, options.cidr_match_mode);
@@ -108,7 +123,6 @@ pub fn compile(
         v4: merged(&peers.v4, &rows),
         v6: merged(&peers.v6, &rows),
     };
-    capacity::check_peers(&runs, rules)?;
     let mut directions = Vec::with_capacity(2);
     for (matrix, services) in matrices.iter().zip(&services) {
         directions.push(direction_plan(matrix, services, rows.count, rules)?);

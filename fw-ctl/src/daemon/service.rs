@@ -61,19 +61,8 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
         tokio::select! {
             look = reloads.look() => {
                 let (asked, attach) = reloads.take();
-                let value = match look {
-                    Ok(Taken::Lists(look)) => {
-                        if look.again {
-                            lists.again();
-                        }
-                        apply_lists(&mut firewall, *look);
-                        lists.watch(firewall.config());
-                        continue;
-                    }
-                    Ok(Taken::All(look)) => block_in_place(|| firewall.apply(*look, attach)),
-                    Err(failure) => Err(failure),
-                };
-                lists.watch(firewall.config());
+                let value = block_in_place(|| apply(&mut firewall, look, attach, &mut lists));
+                let Some(value) = value else { continue };
                 let value = value.map(Answer::Reloaded);
                 log(&value);
                 log_state(&firewall);
@@ -159,14 +148,31 @@ fn looking<K: Kernel, S: Sources + Clone + Send + 'static>(
     })
 }
 
-/// Puts lists in force that changed by themselves.
-fn apply_lists<K: Kernel, S: Sources>(firewall: &mut Firewall<K, S>, look: ListLook) {
-    if block_in_place(|| firewall.apply_lists(look)) {
-        for problem in firewall.problems() {
-            tracing::error!("{problem}");
+/// Puts in force what a look found; `None` for lists alone, which nobody waits for.
+fn apply<K: Kernel, S: Sources>(
+    firewall: &mut Firewall<K, S>,
+    look: Result<Taken, Failure>,
+    attach: bool,
+    lists: &mut ListWatch,
+) -> Option<Result<Reloaded, Failure>> {
+    let value = match look {
+        Ok(Taken::All(look)) => Some(firewall.apply(*look, attach)),
+        Ok(Taken::Lists(look)) => {
+            if look.again {
+                lists.again();
+            }
+            if firewall.apply_lists(*look) {
+                for problem in firewall.problems() {
+                    tracing::error!("{problem}");
+                }
+                tell(firewall, &[]);
+            }
+            None
         }
-        tell(firewall, &[]);
-    }
+        Err(failure) => Some(Err(failure)),
+    };
+    lists.watch(firewall.config());
+    value
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {

@@ -128,16 +128,14 @@ fn empty_set(rule: &CidrRule, groups: &[Arc<CidrGroup>]) -> Option<String> {
         let mut except = rule.except.iter();
         except.any(|part| part.value.contains(prefix))
     };
-    const NOTHING_LEFT: &str = "`except` leaves nothing of the CIDR";
+    let nothing_left = || "`except` leaves nothing of the CIDR".to_owned();
     if let CidrSelector::Cidr(cidr) = &rule.selector {
-        return excepted(&cidr.value).then(|| NOTHING_LEFT.to_owned());
+        return excepted(&cidr.value).then(nothing_left);
     }
     let named: Vec<_> = named_groups(rule, groups).collect();
     let mut live = named.iter().flat_map(|group| group.live()).peekable();
     if live.peek().is_some() {
-        return live
-            .all(|(prefix, _)| excepted(&prefix))
-            .then(|| NOTHING_LEFT.to_owned());
+        return live.all(|(prefix, _)| excepted(&prefix)).then(nothing_left);
     }
     Some(match (&rule.selector, &named[..]) {
         (CidrSelector::Group(name), []) => {

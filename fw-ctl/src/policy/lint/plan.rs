@@ -14,7 +14,7 @@ use super::super::rules::{
 use super::super::schema::PolicyDocument;
 use super::{Input, warning};
 use crate::compile::plan::{Mode, Plan};
-use crate::compile::{Enforcement, Options, compile};
+use crate::compile::{Enforcement, Options, draft};
 use crate::diagnostic::Diagnostic;
 use crate::inventory::{Identities, Inventory, NodeView};
 
@@ -46,7 +46,7 @@ pub(super) fn check(input: &Input<'_>, subject: &Subject<'_>, found: &mut Vec<Di
         cidr_match_mode: input.cidr_match_mode,
         failsafe: Vec::new(),
     };
-    let Ok(plan) = compile(&rules, &subject.view.identities, &options) else {
+    let Ok(plan) = draft(&rules, &subject.view.identities, &options) else {
         return;
     };
     for direction in [Direction::Ingress, Direction::Egress] {
