@@ -218,20 +218,24 @@ impl Sources for FakeSources {
             name: "a.yaml".into(),
             text: files.policy.clone(),
         };
+        let mut unreadable: Vec<_> = files.error.map(finding).into_iter().collect();
+        let mut lists = Vec::new();
+        for found in &files.lists {
+            match &found.list {
+                Ok(list) => lists.push(Arc::clone(list)),
+                Err(errors) => unreadable.extend(errors.iter().cloned()),
+            }
+        }
         let inputs = Inputs {
             config: config.clone(),
             node: "n".into(),
             ssh_ports: BTreeSet::new(),
             policies: vec![Arc::new(policy)],
             inventory: vec![],
-            lists: files
-                .lists
-                .iter()
-                .flat_map(|found| found.list.clone())
-                .collect(),
+            lists,
             expired: 0,
         };
-        (inputs, files.error.map(finding).into_iter().collect())
+        (inputs, unreadable)
     }
     fn lists(&self, _config: &Config) -> Vec<Found> {
         self.0.borrow().lists.clone()
@@ -242,7 +246,7 @@ impl Sources for FakeSources {
         if !unreadable.is_empty() {
             return Err(Wrong::Files(unreadable));
         }
-        if text == "wrong" {
+        if text == "wrong" || inputs.lists.iter().any(|list| list.name == "wrong") {
             return Err(Wrong::Files(vec![finding("wrong")]));
         }
         let direction = DirectionPlan {
@@ -339,6 +343,8 @@ fn network(names: &[&str]) -> Network {
 mod guard;
 #[path = "firewall_tests/interfaces.rs"]
 mod interfaces;
+#[path = "firewall_tests/lists.rs"]
+mod lists;
 #[path = "firewall_tests/outlasting.rs"]
 mod outlasting;
 
