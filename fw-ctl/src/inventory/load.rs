@@ -8,7 +8,7 @@ use super::fields::Field;
 use super::object;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::lists::moment::{self, Moment};
-use crate::lists::{List, ListFiles, is_list};
+use crate::lists::{List, ListFiles, without_lists};
 use crate::policy::yaml::{self, Limits};
 use crate::texts::{self, Text};
 
@@ -51,9 +51,7 @@ pub fn load(paths: &[PathBuf]) -> Loaded {
 /// The texts of all files but lists.
 #[must_use]
 pub fn read(paths: &[PathBuf]) -> Vec<Text> {
-    let no_list = |path: &&PathBuf| !is_list(path) || path.is_dir();
-    let paths: Vec<PathBuf> = paths.iter().filter(no_list).cloned().collect();
-    texts::read(&paths, LIMIT)
+    texts::read(&without_lists(paths), LIMIT)
 }
 
 impl Loaded {

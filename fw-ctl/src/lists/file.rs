@@ -31,6 +31,13 @@ pub fn is_list(path: &Path) -> bool {
     suffix.is_some_and(|suffix| SUFFIXES.contains(&suffix))
 }
 
+/// `paths` without the files that are lists.
+#[must_use]
+pub fn without_lists(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let others = paths.iter().filter(|path| !is_list(path) || path.is_dir());
+    others.cloned().collect()
+}
+
 /// A list that was read. Two are equal if they come from one file and have one text.
 #[derive(Clone, Debug)]
 pub struct List {

@@ -12,5 +12,5 @@ pub mod moment;
 mod parse;
 mod prefixes;
 
-pub use file::{Found, LIMIT, List, ListFiles, SUFFIXES, is_list};
+pub use file::{Found, LIMIT, List, ListFiles, SUFFIXES, is_list, without_lists};
 pub use prefixes::{Entry, Family, Prefixes};
