@@ -1,5 +1,6 @@
 //! What compiling costs, and how large the plan is, against rules and prefixes.
 //!
+//! And what reading a list of prefixes costs, compiling it and laying it out as tables.
 //! Sizes are printed once a row, before its time: rows and columns of the verdict
 //! tables, prefixes and rules.
 
@@ -9,6 +10,8 @@ use bench::lists::prefixes;
 use bench::{allowing, cidr, plan, rules};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fw_ctl::inventory::Identities;
+use fw_ctl::lists::{List, Prefixes};
+use fw_ctl::lookup::build;
 use fw_ctl::policy::rules::{Peers, RuleSet};
 use sandbox::Family;
 
@@ -43,5 +46,29 @@ fn many_prefixes(c: &mut Criterion) {
     }
 }
 
-criterion_group!(sizes, many_rules, many_prefixes);
+/// A list: its text read, and compiled; two thirds are IPv4.
+fn lists(c: &mut Criterion) {
+    for size in [15_000, 150_000, 1_500_000] {
+        let nets = Family::BOTH.into_iter().zip([size / 3 * 2, size / 3]);
+        let nets = nets.flat_map(|(family, count)| prefixes(family, count));
+        let text: String = nets.map(|net| format!("{net}\n")).collect();
+        let read = || List::parse("list.netset", text.as_bytes()).expect("it is a list");
+        let mut group = c.benchmark_group("list");
+        group.sample_size(10);
+        group.throughput(Throughput::Elements(size as u64));
+        group.bench_function(BenchmarkId::new("read", size), |b| b.iter(read));
+        let peers = Peers::Only(vec![bench::group(Prefixes::clone(&read().prefixes))]);
+        let rules = allowing([(peers, 22)]);
+        group.bench_function(BenchmarkId::new("compile", size), |b| {
+            b.iter(|| plan(black_box(&rules), &Identities::default()));
+        });
+        let runs = plan(&rules, &Identities::default()).peers;
+        group.bench_function(BenchmarkId::new("lay-out", size), |b| {
+            b.iter(|| build(black_box(&runs)).expect("it fits"));
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(sizes, many_rules, many_prefixes, lists);
 criterion_main!(sizes);

@@ -1,6 +1,7 @@
 //! What the benchmarks, and the tests of large rule sets, judge by: rule sets of any
 //! size, and packets for them.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,9 +11,12 @@ use fw_ctl::compile::{Enforcement, Options, compile};
 use fw_ctl::datapath::frame::{Packet, Payload, SYN};
 use fw_ctl::diagnostic::{Source, Span};
 use fw_ctl::inventory::Identities;
+use fw_ctl::lists::Prefixes;
 use fw_ctl::policy::rules::{
-    CidrBlock, CidrMatchMode, Origin, PeerSelector, Peers, Rule, RuleSet, ServiceRange, Services,
+    CidrBlock, CidrMatchMode, GroupBlock, Origin, PeerSelector, Peers, Rule, RuleSet, ServiceRange,
+    Services,
 };
+use fw_ctl::policy::schema::CidrGroup;
 use ipnet::{IpNet, Ipv4Net};
 
 /// The node.
@@ -63,6 +67,22 @@ pub fn allowing(list: impl IntoIterator<Item = (Peers, u16)>) -> RuleSet {
 pub fn cidr(cidr: IpNet) -> PeerSelector {
     PeerSelector::Cidr(CidrBlock {
         cidr,
+        except: Vec::new(),
+    })
+}
+
+/// The peers of a CIDR group with these prefixes.
+#[must_use]
+pub fn group(prefixes: Prefixes) -> PeerSelector {
+    PeerSelector::Group(GroupBlock {
+        group: Arc::new(CidrGroup {
+            name: "list".to_owned(),
+            labels: BTreeMap::new(),
+            file: "list.netset".into(),
+            line: None,
+            prefixes: Arc::new(prefixes),
+            now: 0,
+        }),
         except: Vec::new(),
     })
 }

@@ -12,12 +12,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bench::{allowing, cidr};
+use bench::{allowing, cidr, group};
 use fw_common::wire::{Address, Direction};
 use fw_ctl::compile::plan::Plan;
 use fw_ctl::diagnostic::Span;
 use fw_ctl::inventory::Identities;
-use fw_ctl::lookup::{Runs, build};
+use fw_ctl::lists::{List, Prefixes};
+use fw_ctl::lookup::build;
 use fw_ctl::policy::label::{K8S, Label, LabelKey, LabelSet};
 use fw_ctl::policy::rules::{PeerSelector, Peers, RuleSet, Service};
 use fw_ctl::policy::schema::{LabelSelector, Operator, Requirement};
@@ -103,10 +104,11 @@ fn one_rule_with_a_hundred_thousand_prefixes() {
     let all = Peers::Only((0..100_000).map(block).collect());
     let plan = timed(&allowing([(all, 22)]), &Identities::default());
     assert_eq!(plan.rows, 2);
-    assert_eq!(plan.peers.len(), 100_002);
+    assert_eq!(plan.peers.len(), 200_002);
     assert_eq!(decides(&plan, address(2 * 99_999), 22), Some("ingress[0]"));
 }
 
+/// From the text of a list to the tables of the kernel.
 #[test]
 fn a_list_of_a_million_and_a_half_prefixes() {
     let v4 = |n: u32| IpAddr::from(Ipv4Addr::from_bits(n.wrapping_mul(0x9e37_79b1)));
@@ -114,17 +116,31 @@ fn a_list_of_a_million_and_a_half_prefixes() {
         let high = u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 3 | 1 << 61;
         IpAddr::from(Ipv6Addr::from_bits(u128::from(high) << 64))
     };
-    let block = |address, length| cidr(IpNet::new(address, length).unwrap().trunc());
+    let block = |address, length| IpNet::new(address, length).unwrap().trunc();
     let v4_list = (0..1_000_000).map(|n| block(v4(n), if n % 4 == 0 { 28 } else { 32 }));
     let v6_list = (0..500_000).map(|n| block(v6(n), [48, 56, 64, 128][n as usize % 4]));
-    let all = Peers::Only(v4_list.chain(v6_list).collect());
-    let plan = timed(&allowing([(all, 22)]), &Identities::default());
-    assert_eq!(plan.rows, 2);
-    assert!(plan.peers.len() > 1_400_000, "{}", plan.peers.len());
+    let text: String = v4_list
+        .chain(v6_list)
+        .map(|net| format!("{net}\n"))
+        .collect();
 
     let start = Instant::now();
-    let runs = Runs::of(&plan.peers);
-    let tables = build(&runs).unwrap();
+    let list = List::parse("list.netset", text.as_bytes()).unwrap();
+    println!(
+        "{} MB read in {:?}",
+        text.len() / 1_000_000,
+        start.elapsed()
+    );
+    assert!(list.warnings.is_empty());
+    assert_eq!(list.prefixes.len(), 1_500_000);
+
+    let all = Peers::Only(vec![group(Prefixes::clone(&list.prefixes))]);
+    let plan = timed(&allowing([(all, 22)]), &Identities::default());
+    assert_eq!(plan.rows, 2);
+    assert!(plan.peers.len() > 2_800_000, "{}", plan.peers.len());
+
+    let start = Instant::now();
+    let tables = build(&plan.peers).unwrap();
     let mebibytes = tables.words.len() * size_of::<u64>() / (1 << 20);
     println!("laid out in {:?}: {mebibytes} MiB", start.elapsed());
     assert!(

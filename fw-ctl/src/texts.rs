@@ -3,6 +3,7 @@
 //! FIFO without a writer, a device) is an error, since the daemon does nothing
 //! else while it reads.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -34,14 +35,44 @@ pub fn read(paths: &[PathBuf], limit: usize) -> Vec<Text> {
             texts.push(text_of("<stdin>", text));
             continue;
         }
-        let mut found = Vec::new();
-        find(path, &mut found, &mut Vec::new(), true);
-        texts.extend(found.into_iter().map(|(path, accessible)| {
+        let mut search = Search::new(is_text);
+        search.go(path, true);
+        texts.extend(search.found.into_iter().map(|(path, accessible)| {
             let name = path.display().to_string();
             text_of(&name, accessible.and_then(|()| regular(&path, limit)))
         }));
     }
     texts
+}
+
+fn is_text(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension))
+}
+
+/// The files in and below `paths` that are `wanted`, in the order of [`read`]; of
+/// files that are named themselves also only those. What cannot be gone into is
+/// left out.
+pub fn find_files(paths: &[PathBuf], wanted: fn(&Path) -> bool) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in paths {
+        let mut search = Search::new(wanted);
+        search.go(path, false);
+        let accessible = search.found.into_iter();
+        found.extend(accessible.filter_map(|(path, accessible)| accessible.ok().map(|()| path)));
+    }
+    found
+}
+
+/// The directories of `paths`, and those in and below them.
+pub fn find_directories(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in paths {
+        let mut search = Search::new(|_| false);
+        search.go(path, false);
+        found.append(&mut search.listed);
+    }
+    found
 }
 
 /// The text of one regular file.
@@ -56,12 +87,20 @@ pub fn read_to_string(path: &Path) -> io::Result<String> {
 }
 
 fn regular(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    bytes(open(path)?, limit)
+}
+
+/// Opens a regular file, and nothing else.
+///
+/// # Errors
+/// As [`std::fs::File::open`], and when it is not a regular file.
+pub fn open(path: &Path) -> io::Result<File> {
     // Opening a FIFO would wait for a writer, opening a device may do anything.
     let refused = || io::Error::other(IRREGULAR);
     if !path.metadata()?.is_file() {
         return Err(refused());
     }
-    let file = std::fs::File::options()
+    let file = File::options()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
         .open(path)?;
@@ -69,7 +108,7 @@ fn regular(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(refused());
     }
-    bytes(file, limit)
+    Ok(file)
 }
 
 fn bytes(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
@@ -80,33 +119,44 @@ fn bytes(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
 }
 
 fn text_of(name: &str, read: io::Result<Vec<u8>>) -> Text {
-    let refused = |message: String, help: &str| {
-        let source = Arc::new(Source {
-            name: name.to_owned(),
-            text: String::new(),
-        });
-        let mut error = Diagnostic::new(Severity::Error, &source, None, "", message);
-        error.help(help);
-        Err(Box::new(error))
-    };
     match read.map(String::from_utf8) {
         Ok(Ok(text)) => Ok(Arc::new(Source {
             name: name.to_owned(),
             text: without_mark(text),
         })),
-        Ok(Err(error)) => refused(
+        Ok(Err(error)) => Err(refused(
+            name,
             format!("this {}", not_utf8(&error)),
             "save it in the encoding UTF-8",
-        ),
-        Err(error) if error.to_string() == IRREGULAR => refused(
+        )),
+        Err(error) => Err(unreadable(name, &error)),
+    }
+}
+
+/// Why a file cannot be read, in words for the operator.
+pub fn unreadable(name: &str, error: &io::Error) -> Box<Diagnostic> {
+    if error.to_string() == IRREGULAR {
+        return refused(
+            name,
             format!("cannot be read: {IRREGULAR}"),
             "put a file in its place, or remove it",
-        ),
-        Err(error) => refused(
-            format!("cannot be read: {}", reason(&error)),
-            "check the path and its permissions",
-        ),
+        );
     }
+    refused(
+        name,
+        format!("cannot be read: {}", reason(error)),
+        "check the path and its permissions",
+    )
+}
+
+fn refused(name: &str, message: String, help: &str) -> Box<Diagnostic> {
+    let source = Arc::new(Source {
+        name: name.to_owned(),
+        text: String::new(),
+    });
+    let mut error = Diagnostic::new(Severity::Error, &source, None, "", message);
+    error.help(help);
+    Box::new(error)
 }
 
 /// Editors on Windows begin a text with a byte order mark; nobody sees it.
@@ -137,26 +187,46 @@ fn reason(error: &io::Error) -> String {
 /// A path, and why it cannot be gone into.
 type Found = (PathBuf, io::Result<()>);
 
-/// Finds the files in and below `path`. A file that is named itself (`named`) is
-/// taken whatever its name ends with. Links are followed, except into a directory
-/// that is being listed already (`above`).
-fn find(path: &Path, found: &mut Vec<Found>, above: &mut Vec<PathBuf>, named: bool) {
-    match entries(path, above) {
-        Ok(Entries::File) => {
-            let extension = path.extension().and_then(|extension| extension.to_str());
-            if named || extension.is_some_and(|extension| EXTENSIONS.contains(&extension)) {
-                found.push((path.to_owned(), Ok(())));
-            }
+/// A walk through directories. Links are followed, except into a directory that is
+/// being listed already.
+struct Search {
+    wanted: fn(&Path) -> bool,
+    found: Vec<Found>,
+    /// Every directory that was gone into.
+    listed: Vec<PathBuf>,
+    /// Those around the present place, without links.
+    above: Vec<PathBuf>,
+}
+
+impl Search {
+    fn new(wanted: fn(&Path) -> bool) -> Self {
+        Self {
+            wanted,
+            found: Vec::new(),
+            listed: Vec::new(),
+            above: Vec::new(),
         }
-        Ok(Entries::Listed) => {}
-        Ok(Entries::Directory(real, entries)) => {
-            above.push(real);
-            for entry in &entries {
-                find(entry, found, above, false);
+    }
+
+    /// Finds what is wanted in and below `path`; `always`: a file, in any case.
+    fn go(&mut self, path: &Path, always: bool) {
+        match entries(path, &self.above) {
+            Ok(Entries::File) => {
+                if always || (self.wanted)(path) {
+                    self.found.push((path.to_owned(), Ok(())));
+                }
             }
-            above.pop();
+            Ok(Entries::Listed) => {}
+            Ok(Entries::Directory(real, entries)) => {
+                self.listed.push(path.to_owned());
+                self.above.push(real);
+                for entry in &entries {
+                    self.go(entry, false);
+                }
+                self.above.pop();
+            }
+            Err(error) => self.found.push((path.to_owned(), Err(error))),
         }
-        Err(error) => found.push((path.to_owned(), Err(error))),
     }
 }
 

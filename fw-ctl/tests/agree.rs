@@ -5,14 +5,17 @@
 
 mod common;
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use common::corpus::describe;
 use common::engines::judge_with_all;
 use common::scenario::{Scenario, scenarios};
-use common::{context, options};
+use common::{context, context_with, options};
 use fw_ctl::compile::Enforcement;
 use fw_ctl::engine::{Context, Engine, Flow, Judgement, read_flows};
 use fw_ctl::policy::rules::CidrMatchMode;
 use fw_ctl::reference::Reference;
+use ipnet::IpNet;
 use proptest::prelude::*;
 
 /// Scenarios of one run unless `FW_AGREE_CASES` says otherwise.
@@ -88,6 +91,102 @@ fn the_random_scenarios_reach_every_reason() {
             seen.get(reason).is_some_and(|count| *count >= 10),
             "{seen:?}"
         );
+    }
+}
+
+/// Lists of thousands of prefixes that lie in each other and overlap, with exceptions,
+/// and of which some have expired: at the edges of the prefixes, in every engine.
+#[test]
+fn large_lists_are_judged_alike() {
+    const POLICY: &str = "\
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: p}
+spec:
+  nodeSelector: {}
+  ingress:
+  - fromCIDRSet: [{cidrGroupRef: one}]
+    toPorts: [{ports: [{port: '22', protocol: TCP}]}]
+  - fromCIDRSet: [{cidrGroupRef: two, except: [10.64.0.0/10, '2001:db8:8000::/33']}]
+    toPorts: [{ports: [{port: '22', protocol: TCP}, {port: '80', protocol: TCP}]}]
+  ingressDeny:
+  - fromCIDRSet: [{cidrGroupRef: three}]
+    toPorts: [{ports: [{port: '80', protocol: TCP}]}]
+";
+    const INVENTORY: &str = "\
+{kind: Node, metadata: {name: node}, status: {addresses: [
+  {type: InternalIP, address: 192.0.2.1}, {type: InternalIP, address: 'fd00::1'}]}}
+";
+    let mut seed = 1_u64;
+    let mut random = |below: u64| {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let mut flows = String::new();
+    let mut list = |entries: usize| {
+        let mut text = String::new();
+        for _ in 0..entries {
+            let (prefix, node) = if random(3) > 0 {
+                let address = Ipv4Addr::from_bits(0x0a00_0000 | random(1 << 24) as u32);
+                let length = [32, 32, 24, 28, 16][random(5) as usize];
+                (IpNet::new(address.into(), length), "192.0.2.1")
+            } else {
+                let low = u128::from(random(1 << 30)) << 66 | u128::from(random(4));
+                let address = Ipv6Addr::from_bits(0x2001_0db8 << 96 | low);
+                let length = [128, 64, 48, 127, 40][random(5) as usize];
+                (IpNet::new(address.into(), length), "fd00::1")
+            };
+            let prefix = prefix.unwrap().trunc();
+            let until = ["", "", " until=1970-01-01", " until=1971-01-01"][random(4) as usize];
+            text += &format!("{prefix}{until}\n");
+            if random(8) == 0 {
+                for peer in edges(prefix) {
+                    let port = [22, 80][random(2) as usize];
+                    flows += &format!(
+                        "{{\"src\":\"{peer}\",\"dst\":\"{node}\",\"proto\":\"TCP\",\"dport\":{port}}}\n"
+                    );
+                }
+            }
+        }
+        text
+    };
+    let (one, two, three) = (list(3_000), list(2_000), list(1_000));
+    let lists = [
+        ("one.cidr", one.as_str()),
+        ("two.netset", &two),
+        ("three.ipset", &three),
+    ];
+    let options = options(Enforcement::Default, CidrMatchMode::World);
+    let context = context_with(POLICY, INVENTORY, &lists, options).unwrap();
+    let flows = read_flows(&flows, &context.identities).unwrap();
+    let judgements = judge_alike(context, &flows).unwrap();
+    for (allow, rule) in [
+        (true, "ingress[0]"),
+        (true, "ingress[1]"),
+        (false, "ingressDeny[0]"),
+        (false, "ingress[0]"),
+    ] {
+        let said = |one: &&Judgement| one.allow == allow && one.rule == rule;
+        let count = judgements.iter().filter(said).count();
+        assert!(count > 50, "{allow} {rule}: {count} of {}", flows.len());
+    }
+}
+
+/// First and last address of a prefix, and their neighbours.
+fn edges(prefix: IpNet) -> Vec<IpAddr> {
+    match prefix {
+        IpNet::V4(net) => {
+            let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
+            let edges = [first - 1, first, last, last + 1];
+            edges.map(|bits| Ipv4Addr::from_bits(bits).into()).to_vec()
+        }
+        IpNet::V6(net) => {
+            let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
+            let edges = [first - 1, first, last, last + 1];
+            edges.map(|bits| Ipv6Addr::from_bits(bits).into()).to_vec()
+        }
     }
 }
 

@@ -276,3 +276,55 @@ fn lint_exits_1_with_findings_and_0_without() {
         (&json!("p.yaml"), &json!(8))
     );
 }
+
+#[test]
+fn a_list_of_the_inventory_is_a_group_for_every_command() {
+    let policy = POLICY.replace(
+        "  - fromCIDR: [192.0.2.66/32]",
+        "  - fromCIDRSet: [{cidrGroupRef: drop}]",
+    );
+    let files = Files::new(&policy, FLOWS);
+    let inventory = files.0.path().join("inventory");
+    std::fs::create_dir(&inventory).unwrap();
+    std::fs::write(inventory.join("i.yaml"), INVENTORY).unwrap();
+    let list = inventory.join("drop.netset");
+    let entries = "# expired\n192.0.2.1 until=2020-01-01\n192.0.2.64/28 ; ours\n";
+    std::fs::write(&list, entries).unwrap();
+    let decided = |engine: &str| -> Vec<Value> {
+        let args = "policy test --policies p.yaml --inventory inventory --node n1 \
+                    --flows f.jsonl -o json --engine";
+        let args: Vec<&str> = args.split_whitespace().chain([engine]).collect();
+        let output = files.run(&args);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let lines = lines(&output).into_iter();
+        lines.map(|mut line| line["rule"].take()).collect()
+    };
+    let expected = ["ingress[0]", "ingressDeny[0]", "ingress[0]", "no-policy"];
+    assert_eq!(decided("reference"), expected);
+    assert_eq!(decided("model"), expected);
+
+    let trace =
+        "trace --from 192.0.2.66 --to 10.0.0.10:443 --policies p.yaml --node n1 --inventory";
+    let trace: Vec<&str> = trace.split_whitespace().chain(["inventory"]).collect();
+    let output = files.run(&trace);
+    let said = String::from_utf8(output.stdout.clone()).unwrap();
+    let place = "192.0.2.64/28 is in the CIDR group drop (inventory/drop.netset:3)";
+    assert!(said.contains(place), "{said}{}", stderr(&output));
+
+    let lint = ["policy", "lint", "p.yaml", "--inventory", "inventory"];
+    assert_eq!(files.run(&lint).status.code(), Some(0));
+    std::fs::write(&list, "192.0.2.1 until=2020-01-01\n").unwrap();
+    let output = files.run(&lint);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let expired = "every entry of `drop` (inventory/drop.netset) has expired";
+    assert!(said.contains(expired), "{said}");
+
+    std::fs::write(&list, format!("{entries}192.0.2.300\n")).unwrap();
+    for command in [&lint[..], &trace[..]] {
+        let output = files.run(command);
+        assert_eq!(output.status.code(), Some(3));
+        let said = stderr(&output);
+        assert!(said.contains("inventory/drop.netset:4:1"), "{said}");
+        assert!(said.contains("300 is more than 255"), "{said}");
+    }
+}

@@ -243,6 +243,50 @@ fn two_of_one_name_are_an_error_on_loading_and_a_warning_here() {
 }
 
 #[test]
+fn lists_are_checked_beside_policies() {
+    let dir = directory(&[
+        ("p.yaml", GOOD),
+        ("lists/drop.netset", "# good\n192.0.2.0/24\n"),
+        (
+            "lists/sub/bad.cidr",
+            "192.0.2.0/24\n 192.0.2.0/33 ; too long\n",
+        ),
+        ("lists/Bad_Name.ipset", ""),
+    ]);
+    let ran = validate(&[dir.path().to_owned()], Output::Json);
+    assert_eq!(ran.code, 3);
+    let found: Vec<Value> = lines(&ran)
+        .iter()
+        .map(|row| {
+            json!([
+                row["kind"],
+                row["name"],
+                row["result"],
+                row["errors"][0]["line"]
+            ])
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            json!(["CiliumClusterwideNetworkPolicy", "good", "accept", null]),
+            json!(["list", "", "reject", 1]),
+            json!(["list", "drop", "skip", null]),
+            json!(["list", "", "reject", 2]),
+        ]
+    );
+    assert_eq!(lines(&ran)[3]["errors"][0]["column"], 2);
+    let file = dir.path().join("lists/drop.netset");
+    let one = validate(&[file], Output::Table);
+    assert_eq!(one.code, 0);
+    assert!(
+        one.stdout.contains("0 accepted, 0 rejected, 1 skipped"),
+        "{}",
+        one.stdout
+    );
+}
+
+#[test]
 fn the_table_is_for_people() {
     let (_directory, path) = one_file(&format!("{GOOD}---\n{BAD}"));
     let ran = validate(&[path], Output::Table);

@@ -1,6 +1,7 @@
 //! Reading policies and inventory for the commands that need no daemon.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
@@ -47,7 +48,7 @@ pub(super) struct Files {
     /// Policies in document order.
     pub(super) documents: Vec<PolicyDocument>,
     /// CIDR groups of policies and inventory.
-    pub(super) groups: Vec<CidrGroup>,
+    pub(super) groups: Vec<Arc<CidrGroup>>,
     pub(super) inventory: Inventory,
     /// Warnings about the files.
     pub(super) warnings: Vec<Diagnostic>,
@@ -82,10 +83,12 @@ pub(super) fn read(policies: &[PathBuf], inventory: &[PathBuf]) -> Result<Files,
     let policies = load::load(policies);
     let known = inventory::load(inventory);
     known.notes.iter().for_each(|note| say(note));
+    let (groups, doubled) = known.inventory.groups_with(policies.cidr_groups);
     let (errors, warnings): (Vec<_>, Vec<_>) = policies
         .diagnostics
         .into_iter()
         .chain(known.diagnostics)
+        .chain(doubled)
         .partition(Diagnostic::is_error);
     if !errors.is_empty() {
         return Err(Failure::refused(
@@ -93,8 +96,6 @@ pub(super) fn read(policies: &[PathBuf], inventory: &[PathBuf]) -> Result<Files,
             &errors,
         ));
     }
-    let mut groups = policies.cidr_groups;
-    groups.extend(known.inventory.cidr_groups.iter().cloned());
     Ok(Files {
         documents: policies.documents,
         groups,

@@ -12,6 +12,7 @@ use crate::control::client::ask;
 use crate::control::protocol::{Failure, Flow, Request};
 use crate::daemon::{Inputs, sources};
 use crate::exit;
+use crate::lists::ListFiles;
 use crate::trace::{From, To, Trace, trace};
 
 /// Arguments of `trace`.
@@ -87,7 +88,7 @@ fn offline(args: &Args, flow: Flow) -> Result<Trace, Failure> {
     };
     let loaded = load(&paths.overrides())
         .map_err(|errors| Failure::refused("the configuration is refused", &errors))?;
-    let (inputs, unreadable) = Inputs::read(&loaded.config);
+    let (inputs, unreadable) = Inputs::read(&loaded.config, &ListFiles::default());
     let compiled = sources::compile(Arc::new(inputs), unreadable)
         .map_err(|wrong| wrong.failure("policies and inventory are refused"))?;
     for warning in &compiled.warnings {

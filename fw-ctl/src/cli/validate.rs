@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::output;
 use super::table::table;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::lists::{Found, ListFiles, without_lists};
 use crate::policy::decode::{Body, Decoded};
 use crate::policy::load::{self, File};
 
@@ -20,7 +21,8 @@ const INVALID: u8 = 3;
 /// Checks policy files against the schema of Cilium's policies.
 #[derive(Args, Debug)]
 pub struct ValidateArgs {
-    /// Files, or directories whose .yaml, .yml and .json files are read; - for standard input
+    /// Files, or directories whose .yaml, .yml and .json files and lists of prefixes (.cidr,
+    /// .netset, .ipset) are read; - for standard input
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// What to print
@@ -55,7 +57,7 @@ impl Outcome {
     }
 }
 
-/// One document, or one file that is no YAML.
+/// One document, or one file that is no YAML, or a list.
 struct Row {
     file: String,
     document: usize,
@@ -89,7 +91,8 @@ pub fn run_to(
     stdout: &mut impl Write,
     stderr: &mut impl Write,
 ) -> (u8, io::Result<()>) {
-    let rows = rows(load::files(&args.paths));
+    let mut rows = rows(load::files(&without_lists(&args.paths)));
+    rows.extend(ListFiles::default().read(&args.paths).into_iter().map(list));
     let rejected = rows.iter().any(|row| row.outcome == Outcome::Reject);
     let printed = match args.output {
         Output::Json => json_lines(&rows, stdout, stderr),
@@ -138,6 +141,27 @@ fn rows(files: Vec<File>) -> Vec<Row> {
         }
     }
     rows
+}
+
+/// A list is no policy; one that cannot be read is rejected like any other file.
+fn list(found: Found) -> Row {
+    let (name, outcome, diagnostics) = match found.list {
+        Ok(list) => (list.name.clone(), Outcome::Skip, list.warnings.clone()),
+        Err(errors) => (String::new(), Outcome::Reject, errors),
+    };
+    Row {
+        file: found.file,
+        document: 0,
+        item: String::new(),
+        line: diagnostics
+            .first()
+            .and_then(|first| first.span)
+            .map_or(1, |span| span.line),
+        kind: "list".to_owned(),
+        name,
+        outcome,
+        diagnostics,
+    }
 }
 
 fn row(file: String, object: Decoded, mut diagnostics: Vec<Diagnostic>) -> Row {

@@ -20,6 +20,18 @@ impl Bits {
         self.0[number / 64] &= !(1 << (number % 64));
     }
 
+    /// Takes a member away, or adds what is none.
+    pub(super) fn flip(&mut self, number: usize) {
+        self.0[number / 64] ^= 1 << (number % 64);
+    }
+
+    /// Leaves only the members of another set.
+    pub(super) fn intersect(&mut self, other: &Self) {
+        for (word, more) in self.0.iter_mut().zip(&other.0) {
+            *word &= more;
+        }
+    }
+
     /// Adds the members of another set.
     pub(super) fn union(&mut self, other: &Self) {
         for (word, more) in self.0.iter_mut().zip(&other.0) {
@@ -100,6 +112,11 @@ impl<T: Clone + Eq + std::hash::Hash> Interner<T> {
         number
     }
 
+    /// The value with a number.
+    pub(super) fn value(&self, number: u32) -> &T {
+        &self.values[number as usize]
+    }
+
     pub(super) fn into_values(self) -> Vec<T> {
         self.values
     }
@@ -115,8 +132,14 @@ mod tests {
         for number in [199, 0, 64, 63] {
             bits.insert(number);
         }
-        bits.remove(64);
-        assert_eq!(bits.iter().collect::<Vec<_>>(), [0, 63, 199]);
+        bits.flip(64);
+        bits.flip(65);
+        assert_eq!(bits.iter().collect::<Vec<_>>(), [0, 63, 65, 199]);
+        let mut few = Bits::new(200);
+        few.insert(65);
+        few.insert(1);
+        bits.intersect(&few);
+        assert_eq!(bits.iter().collect::<Vec<_>>(), [65]);
     }
 
     #[test]

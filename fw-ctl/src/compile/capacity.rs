@@ -5,8 +5,6 @@ use std::fmt;
 
 use fw_common::wire::{MATRIX_WORDS, RULES};
 
-use ipnet::IpNet;
-
 use super::plan::PlanRule;
 use crate::lookup::{self, Runs};
 use crate::policy::rules::RuleSet;
@@ -104,12 +102,12 @@ pub(super) fn check_words(
 
 /// Prefixes, by the memory that their tables take. Laying them out takes a moment,
 /// so it is only tried where they might not fit.
-pub(super) fn check_peers(peers: &[(IpNet, u16)], rules: &RuleSet) -> Result<(), CapacityError> {
-    if peers.len() <= lookup::PREFIXES_THAT_FIT {
+pub(super) fn check_peers(peers: &Runs, rules: &RuleSet) -> Result<(), CapacityError> {
+    if peers.len() <= lookup::RUNS_THAT_FIT {
         return Ok(());
     }
-    lookup::build(&Runs::of(peers)).map(drop).map_err(|error| {
-        let what = format!("blocks of 256 KiB for {} prefixes", peers.len());
+    lookup::build(peers).map(drop).map_err(|error| {
+        let what = format!("blocks of 256 KiB for {} ranges of addresses", peers.len());
         CapacityError::new(&what, error.needed, error.room, rules)
     })
 }

@@ -1,12 +1,11 @@
 //! The name of a plan: what declared, compiled and kernel state are compared by.
 
-use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 use super::plan::{DirectionPlan, Mode, Plan, PlanRule};
 
 /// Raised when the bytes below change, so that old and new hashes never agree.
-const FORMAT: &[u8] = b"fw-ctl plan 1\0";
+const FORMAT: &[u8] = b"fw-ctl plan 2\0";
 
 impl Plan {
     /// SHA-256 over all of the plan. Numbers are little-endian, every list and
@@ -21,9 +20,14 @@ impl Plan {
         });
         bytes.word(self.builtins);
         bytes.word(self.rows);
-        bytes.length(self.peers.len());
-        for (prefix, class) in &self.peers {
-            bytes.prefix(prefix);
+        bytes.length(self.peers.v4.len());
+        for (first, class) in &self.peers.v4 {
+            bytes.word(*first);
+            bytes.0.update(class.to_le_bytes());
+        }
+        bytes.length(self.peers.v6.len());
+        for (first, class) in &self.peers.v6 {
+            bytes.0.update(first.to_le_bytes());
             bytes.0.update(class.to_le_bytes());
         }
         for direction in &self.directions {
@@ -55,20 +59,6 @@ impl Canonical {
     fn text(&mut self, text: &str) {
         self.length(text.len());
         self.0.update(text);
-    }
-
-    fn prefix(&mut self, prefix: &IpNet) {
-        match prefix {
-            IpNet::V4(net) => {
-                self.byte(4);
-                self.0.update(net.addr().octets());
-            }
-            IpNet::V6(net) => {
-                self.byte(6);
-                self.0.update(net.addr().octets());
-            }
-        }
-        self.byte(prefix.prefix_len());
     }
 
     fn classes(&mut self, classes: &[u16]) {

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use fw_common::wire::{Direction, VerdictWord};
 
 use super::plan::{DirectionPlan, Plan, PlanRule};
-use crate::inventory::longest_prefix;
 use crate::policy::rules::{PORT_PROTOCOLS, Service};
 
 impl Plan {
@@ -22,12 +21,12 @@ impl Plan {
     /// Class of a peer's address.
     ///
     /// # Panics
-    /// If the plan lacks a default route, which [`Plan::peers`] promises.
+    /// If the plan has no run for address 0, which [`Runs`] promise.
+    ///
+    /// [`Runs`]: crate::lookup::Runs
     #[must_use]
     pub fn peer_class(&self, peer: IpAddr) -> u16 {
-        longest_prefix(&self.peers, peer)
-            .copied()
-            .expect("every plan holds 0.0.0.0/0 and ::/0")
+        self.peers.find(peer).2
     }
 
     /// What the rule id of a verdict stands for.

@@ -16,6 +16,7 @@ mod hash;
 mod index;
 mod lookup;
 mod matrix;
+mod memo;
 mod peers;
 pub mod plan;
 mod rules;
@@ -28,9 +29,11 @@ use fw_common::wire::{Direction, MATRIX_WORDS};
 use ipnet::IpNet;
 
 use crate::inventory::Identities;
+use crate::lookup::Runs;
 use crate::policy::rules::{CidrMatchMode, RuleSet, ServiceRange};
+use crate::ranges::{Number, push};
 pub use capacity::CapacityError;
-use matrix::Matrix;
+use matrix::{Matrix, MergedRows};
 use plan::{DirectionPlan, Mode, Plan};
 use rules::Numbered;
 
@@ -91,6 +94,21 @@ pub fn compile(
     identities: &Identities,
     options: &Options,
 ) -> Result<Plan, CapacityError> {
+    let plan = draft(rules, identities, options)?;
+    capacity::check_peers(&plan.peers, rules)?;
+    Ok(plan)
+}
+
+/// The same for a plan that is only looked at: that its peers fit the kernel's memory,
+/// which takes a while to see of a million of them, is not checked.
+///
+/// # Errors
+/// When anything else would not fit.
+pub fn draft(
+    rules: &RuleSet,
+    identities: &Identities,
+    options: &Options,
+) -> Result<Plan, CapacityError> {
     let numbered = Numbered::new(rules, options);
     capacity::check_rules(&numbered.rules, rules)?;
     let peers = peers::classify(&numbered.peer_sets, identities, options.cidr_match_mode);
@@ -101,13 +119,10 @@ pub fn compile(
     }
     let rows = matrix::merge_rows(&mut matrices);
     capacity::check_classes("peer classes", rows.count, rules)?;
-    let peer_classes = peers.regions.iter().map(|(prefix, class)| {
-        let merged = rows.class_of[*class as usize];
-        let class = u16::try_from(merged).expect("check_classes allows no more than 65,536");
-        (*prefix, class)
-    });
-    let peer_table = peers::without_implied(peer_classes.collect());
-    capacity::check_peers(&peer_table, rules)?;
+    let runs = Runs {
+        v4: merged(&peers.v4, &rows),
+        v6: merged(&peers.v6, &rows),
+    };
     let mut directions = Vec::with_capacity(2);
     for (matrix, services) in matrices.iter().zip(&services) {
         directions.push(direction_plan(matrix, services, rows.count, rules)?);
@@ -118,11 +133,22 @@ pub fn compile(
     Ok(Plan {
         mode: options.mode,
         builtins: options.builtins,
-        peers: peer_table,
+        peers: runs,
         rows: u32::try_from(rows.count).expect("check_classes allows no more than 65,536"),
         directions,
         rules: numbered.rules,
     })
+}
+
+/// Runs of peer classes as runs of rows.
+fn merged<N: Number>(runs: &[(N, u32)], rows: &MergedRows) -> Vec<(N, u16)> {
+    let mut merged = Vec::with_capacity(runs.len());
+    for (first, class) in runs {
+        let row = rows.class_of[*class as usize];
+        let row = u16::try_from(row).expect("check_classes allows no more than 65,536");
+        push(&mut merged, *first, row);
+    }
+    merged
 }
 
 /// Merges equal columns and checks that the result fits.

@@ -4,7 +4,8 @@
 //! printed, compared, hashed, measured against capacity and refused.
 
 use fw_common::wire::{Direction, VerdictWord};
-use ipnet::IpNet;
+
+use crate::lookup::Runs;
 
 /// Whether what is denied is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +23,8 @@ pub struct Plan {
     pub mode: Mode,
     /// Bits of the built-ins that are on (`fw_common::wire::Builtin::bit`).
     pub builtins: u32,
-    /// Longest prefix wins; sorted (IPv4 first, then by address and length);
-    /// `0.0.0.0/0` and `::/0` are always there; no entry that its parent implies.
-    pub peers: Vec<(IpNet, u16)>,
+    /// Class of every address.
+    pub peers: Runs,
     /// Peer classes: rows of both matrices.
     pub rows: u32,
     /// Ingress, egress: indexed by [`Direction`].

@@ -16,7 +16,7 @@ impl fmt::Display for Plan {
         };
         write!(
             f,
-            ": {mode}, {} rule ids, {} prefixes, {} peer classes, service classes {} in, {} out",
+            ": {mode}, {} rule ids, {} ranges of addresses, {} peer classes, service classes {} in, {} out",
             self.rules.len(),
             self.peers.len(),
             self.rows,

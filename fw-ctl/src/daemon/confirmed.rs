@@ -5,12 +5,15 @@
 //! texts, not the tables: from them a later version of the program makes a plan
 //! of the same policy, with its names and places.
 
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::kept_lists::{KeptList, KeptLists, hex};
 use super::mode::Word;
 use super::{Inputs, atomic};
 use crate::compile::plan::Mode;
@@ -20,7 +23,9 @@ use crate::why::why;
 const FILE: &str = "confirmed.json";
 /// What was kept before that.
 const FORMER: &str = "confirmed.json.old";
-const SCHEMA: u32 = 1;
+/// 1 had no lists. Programs that know only that must not read what has.
+const SCHEMA: u32 = 2;
+const OLDEST: u32 = 1;
 
 /// First line of the file; the second is a [`Body`].
 #[derive(Serialize, Deserialize)]
@@ -30,6 +35,9 @@ struct Header {
     version: String,
     /// Of the second line, in hex.
     sha256: String,
+    /// The lists that belong to it, so that nobody has to read the second line to know.
+    #[serde(default)]
+    lists: BTreeSet<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -37,6 +45,9 @@ struct Body {
     number: u64,
     mode: Word,
     inputs: Arc<Inputs>,
+    /// [`Inputs::lists`].
+    #[serde(default)]
+    lists: Vec<KeptList>,
 }
 
 /// What was in force.
@@ -60,9 +71,10 @@ pub struct Kept {
 }
 
 /// Where it is kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ConfirmedStore {
     directory: PathBuf,
+    lists: KeptLists,
 }
 
 impl ConfirmedStore {
@@ -71,6 +83,15 @@ impl ConfirmedStore {
     pub fn new(directory: &Path) -> Self {
         Self {
             directory: directory.to_owned(),
+            lists: KeptLists::new(directory),
+        }
+    }
+
+    /// Keeps lists for a record that is to come, if it can be done: else
+    /// [`Self::save`] tells. To be called where waiting for the disk holds up nobody.
+    pub fn prepare(&self, inputs: &Inputs) {
+        if let Err(error) = self.lists.keep(&inputs.lists) {
+            tracing::debug!("lists cannot be kept: {}", why(&error));
         }
     }
 
@@ -118,34 +139,41 @@ impl ConfirmedStore {
             Err(error) if atomic::is_absent(&error) => return Ok(None),
             Err(error) => return Err(wrong(why(&error))),
         };
-        let (header, body) = text.split_once('\n').unwrap_or((&text, ""));
-        let header: Header = serde_json::from_str(header).map_err(|e| wrong(e.to_string()))?;
-        if header.schema != SCHEMA {
-            let Header {
-                schema, version, ..
-            } = header;
-            let reason = format!("version {version} wrote them by schema {schema}, not {SCHEMA}");
-            return Err(wrong(reason));
-        }
-        let body = body.trim_end();
-        if header.sha256 != sha256(body) {
-            return Err(wrong("the file is damaged".into()));
-        }
-        let body: Body = serde_json::from_str(body).map_err(|e| wrong(e.to_string()))?;
+        let body: Body = body(&text)
+            .and_then(|body| serde_json::from_str(body).map_err(|error| error.to_string()))
+            .map_err(wrong)?;
+        let lists = body.lists.iter().map(|list| self.lists.read(list));
+        let lists = lists.collect::<Result<_, _>>().map_err(wrong)?;
+        let inputs = Inputs {
+            lists,
+            ..Arc::unwrap_or_clone(body.inputs)
+        };
         Ok(Some(Confirmed {
             number: body.number,
             mode: body.mode.into(),
-            inputs: body.inputs,
+            inputs: Arc::new(inputs),
         }))
     }
 
     /// Keeps the present record, if it is sound, beside the one that comes.
     fn keep_former(&self) -> std::io::Result<()> {
-        if !matches!(self.load_file(FILE), Ok(Some(_))) {
+        let text = match texts::read_to_string(&self.directory.join(FILE)) {
+            Err(error) if atomic::is_absent(&error) => return Ok(()),
+            text => text?,
+        };
+        if body(&text).is_err() {
             return Ok(());
         }
-        let bytes = std::fs::read(self.directory.join(FILE))?;
-        atomic::replace(&self.directory, FORMER, &bytes)
+        atomic::replace(&self.directory, FORMER, text.as_bytes())
+    }
+
+    /// Lists that a record needs: of one that is damaged none.
+    fn lists_of(&self, name: &str) -> BTreeSet<String> {
+        let mut line = String::new();
+        let file = texts::open(&self.directory.join(name));
+        let read = file.and_then(|file| BufReader::new(file).read_line(&mut line));
+        let header = read.ok().and_then(|_| serde_json::from_str(&line).ok());
+        header.map_or_else(BTreeSet::new, |header: Header| header.lists)
     }
 
     /// Keeps what is in force from now on.
@@ -154,19 +182,26 @@ impl ConfirmedStore {
     /// A line that says why it cannot be kept.
     pub fn save(&self, number: u64, mode: Mode, inputs: &Arc<Inputs>) -> Result<(), String> {
         let written = || {
+            self.lists.keep(&inputs.lists)?;
+            let lists: Vec<_> = inputs.lists.iter().map(|list| KeptList::of(list)).collect();
             let body = serde_json::to_string(&Body {
                 number,
                 mode: mode.into(),
                 inputs: Arc::clone(inputs),
+                lists: lists.clone(),
             })?;
             let header = serde_json::to_string(&Header {
                 schema: SCHEMA,
                 version: env!("CARGO_PKG_VERSION").into(),
-                sha256: sha256(&body),
+                sha256: hex(&Sha256::digest(&body)),
+                lists: lists.into_iter().map(|list| list.sha256).collect(),
             })?;
             let text = format!("{header}\n{body}\n");
             self.keep_former()?;
-            atomic::replace(&self.directory, FILE, text.as_bytes())
+            atomic::replace(&self.directory, FILE, text.as_bytes())?;
+            let mut needed = self.lists_of(FILE);
+            needed.append(&mut self.lists_of(FORMER));
+            self.lists.retain(&needed)
         };
         written().map_err(|error: std::io::Error| {
             format!(
@@ -179,9 +214,23 @@ impl ConfirmedStore {
     }
 }
 
-fn sha256(text: &str) -> String {
-    let digest = Sha256::digest(text);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The second line of a record, if it is that of the first one.
+fn body(text: &str) -> Result<&str, String> {
+    let (header, body) = text.split_once('\n').unwrap_or((text, ""));
+    let header: Header = serde_json::from_str(header).map_err(|error| error.to_string())?;
+    if !(OLDEST..=SCHEMA).contains(&header.schema) {
+        let Header {
+            schema, version, ..
+        } = header;
+        return Err(format!(
+            "version {version} wrote them by schema {schema}, not {SCHEMA}"
+        ));
+    }
+    let body = body.trim_end();
+    if header.sha256 != hex(&Sha256::digest(body)) {
+        return Err("the file is damaged".into());
+    }
+    Ok(body)
 }
 
 #[cfg(test)]
@@ -189,6 +238,7 @@ mod tests {
     use super::*;
     use crate::config::{BuiltinName, Config};
     use crate::diagnostic::Source;
+    use crate::lists::List;
 
     fn inputs() -> Arc<Inputs> {
         let mut config = Config::default();
@@ -203,7 +253,70 @@ mod tests {
                 text: "kind: X\n---\n\"quoted\"\n".into(),
             })],
             inventory: Vec::new(),
+            lists: Vec::new(),
+            expired: 0,
         })
+    }
+
+    /// With this list in a file.
+    fn with_list(file: &Path, text: &str) -> Arc<Inputs> {
+        std::fs::write(file, text).unwrap();
+        let list = List::parse(file.to_str().unwrap(), text.as_bytes()).unwrap();
+        Arc::new(Inputs {
+            lists: vec![Arc::new(list)],
+            ..Arc::unwrap_or_clone(inputs())
+        })
+    }
+
+    #[test]
+    fn lists_are_kept_in_files_of_their_own_as_long_as_a_record_needs_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.netset");
+        let state = dir.path().join("state");
+        let store = ConfirmedStore::new(&state);
+        let kept = || std::fs::read_dir(state.join("lists")).unwrap().count();
+        let former = with_list(&file, "192.0.2.0/24 until=2026-12-01\n");
+        store.save(1, Mode::Audit, &former).unwrap();
+        // The file of the operator may be gone by then.
+        std::fs::remove_file(&file).unwrap();
+        let confirmed = store.load().confirmed.unwrap();
+        assert_eq!(confirmed.inputs, former);
+        assert_eq!(confirmed.inputs.lists[0].prefixes, former.lists[0].prefixes);
+        store.save(2, Mode::Audit, &confirmed.inputs).unwrap();
+
+        let next = with_list(&file, "192.0.2.0/24\n");
+        store.prepare(&next);
+        std::fs::remove_file(&file).unwrap();
+        store.save(3, Mode::Audit, &next).unwrap();
+        assert_eq!(kept(), 2, "the former record needs its own");
+        store.save(4, Mode::Audit, &next).unwrap();
+        assert_eq!(kept(), 1);
+
+        let gone = with_list(&file, "198.51.100.0/24\n");
+        std::fs::write(&file, "").unwrap();
+        let error = store.save(5, Mode::Audit, &gone).unwrap_err();
+        assert!(error.contains("has changed since it was read"), "{error}");
+        for entry in std::fs::read_dir(state.join("lists")).unwrap() {
+            std::fs::write(entry.unwrap().path(), "0.0.0.0/0\n").unwrap();
+        }
+        let trouble = store.load().trouble.unwrap();
+        assert!(trouble.contains("its copy is damaged"), "{trouble}");
+    }
+
+    #[test]
+    fn records_of_former_versions_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = ConfirmedStore::new(dir.path());
+        let body = serde_json::json!({"number": 7, "mode": "audit", "inputs": {
+            "config": Config::default(), "node": "n1", "ssh_ports": [22],
+            "policies": [], "inventory": [],
+        }});
+        let body = body.to_string();
+        let header = serde_json::json!({
+            "schema": 1, "version": "0.1.0", "sha256": hex(&Sha256::digest(&body)),
+        });
+        std::fs::write(dir.path().join(FILE), format!("{header}\n{body}\n")).unwrap();
+        assert_eq!(store.load().confirmed.unwrap().number, 7);
     }
 
     #[test]
@@ -228,8 +341,8 @@ mod tests {
             (text.replace("2222", "2223"), "the file is damaged"),
             (text[..text.len() / 2].to_owned(), "the file is damaged"),
             (
-                text.replace("\"schema\":1", "\"schema\":9"),
-                "by schema 9, not 1",
+                text.replace("\"schema\":2", "\"schema\":9"),
+                "by schema 9, not 2",
             ),
             (String::new(), "EOF"),
         ] {

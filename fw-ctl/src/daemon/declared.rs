@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::control::protocol::Failure;
 use crate::diagnostic::Diagnostic;
 use crate::exit;
+use crate::lists::Found;
 use crate::netlink::LocalAddresses;
 use crate::observe::Numbered;
 use crate::policy::rules::{CidrMatchMode, RuleSet};
@@ -97,6 +98,8 @@ pub trait Sources {
     fn config(&self) -> Result<Config, Vec<Diagnostic>>;
     /// Reads what the configuration names; what cannot be read is told beside.
     fn read(&self, config: &Config) -> (Inputs, Vec<Diagnostic>);
+    /// Reads the lists among it, and nothing else.
+    fn lists(&self, config: &Config) -> Vec<Found>;
     /// Compiles what was read.
     ///
     /// # Errors

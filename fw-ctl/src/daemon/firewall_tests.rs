@@ -17,6 +17,8 @@ use crate::diagnostic::Diagnostic;
 use crate::diagnostic::{Severity, Source};
 use crate::exit;
 use crate::inventory::Identities;
+use crate::lists::Found;
+use crate::lookup::Runs;
 use crate::netlink::{Address, Link, LocalAddresses};
 use crate::observe::Numbered;
 use crate::policy::rules::{CidrMatchMode, RuleSet};
@@ -58,7 +60,7 @@ impl Firewall<Fake, FakeSources> {
     }
 
     fn reload(&mut self) -> Result<Reloaded, Failure> {
-        let look = Look::take(&self.sources, self.refusal().as_ref());
+        let look = Look::take(&self.sources, &self.confirmed, self.refusal().as_ref());
         self.apply(look, true)
     }
 }
@@ -188,6 +190,7 @@ struct Files {
     config: Config,
     policy: String,
     error: Option<&'static str>,
+    lists: Vec<Found>,
     /// Texts that were compiled.
     compiled: Vec<String>,
 }
@@ -220,14 +223,27 @@ impl Sources for FakeSources {
             name: "a.yaml".into(),
             text: files.policy.clone(),
         };
+        let mut unreadable: Vec<_> = files.error.map(finding).into_iter().collect();
+        let mut lists = Vec::new();
+        for found in &files.lists {
+            match &found.list {
+                Ok(list) => lists.push(Arc::clone(list)),
+                Err(errors) => unreadable.extend(errors.iter().cloned()),
+            }
+        }
         let inputs = Inputs {
             config: config.clone(),
             node: "n".into(),
             ssh_ports: BTreeSet::new(),
             policies: vec![Arc::new(policy)],
             inventory: vec![],
+            lists,
+            expired: 0,
         };
-        (inputs, files.error.map(finding).into_iter().collect())
+        (inputs, unreadable)
+    }
+    fn lists(&self, _config: &Config) -> Vec<Found> {
+        self.0.borrow().lists.clone()
     }
     fn compile(&self, inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compiled, Wrong> {
         let text = inputs.policies[0].text.clone();
@@ -235,7 +251,7 @@ impl Sources for FakeSources {
         if !unreadable.is_empty() {
             return Err(Wrong::Files(unreadable));
         }
-        if text == "wrong" {
+        if text == "wrong" || inputs.lists.iter().any(|list| list.name == "wrong") {
             return Err(Wrong::Files(vec![finding("wrong")]));
         }
         let direction = DirectionPlan {
@@ -249,7 +265,7 @@ impl Sources for FakeSources {
             plan: Plan {
                 mode: inputs.config.policy.mode.into(),
                 builtins: 0,
-                peers: vec![],
+                peers: Runs::of(&[]),
                 rows: 1,
                 directions: [direction.clone(), direction],
                 rules: vec![PlanRule {
@@ -332,6 +348,8 @@ fn network(names: &[&str]) -> Network {
 mod guard;
 #[path = "firewall_tests/interfaces.rs"]
 mod interfaces;
+#[path = "firewall_tests/lists.rs"]
+mod lists;
 #[path = "firewall_tests/outlasting.rs"]
 mod outlasting;
 

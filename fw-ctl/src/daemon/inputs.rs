@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Source};
+use crate::lists::moment::{self, Moment};
+use crate::lists::{Found, List, ListFiles};
 use crate::texts::{self, Text};
 use crate::{inventory, policy};
 
@@ -28,13 +30,27 @@ pub struct Inputs {
     pub policies: Vec<Arc<Source>>,
     /// The files of the inventory, in order.
     pub inventory: Vec<Arc<Source>>,
+    /// The lists of the inventory, in order. On disk they have files of their own.
+    #[serde(skip)]
+    pub lists: Vec<Arc<List>>,
+    /// The time, as far as it matters: when an entry of the lists last expired. So
+    /// equal inputs make equal plans, and time alone does not make others.
+    #[serde(default)]
+    pub expired: Moment,
 }
 
 impl Inputs {
     /// Reads the files that `config` names. What cannot be read is told beside.
     #[must_use]
-    pub fn read(config: &Config) -> (Self, Vec<Diagnostic>) {
+    pub fn read(config: &Config, files: &ListFiles) -> (Self, Vec<Diagnostic>) {
         let mut unreadable = Vec::new();
+        let mut lists = Vec::new();
+        for found in read_lists(config, files) {
+            match found.list {
+                Ok(list) => lists.push(list),
+                Err(errors) => unreadable.extend(errors),
+            }
+        }
         let mut readable = |texts: Vec<Text>| {
             let mut sources = Vec::new();
             for text in texts {
@@ -46,21 +62,52 @@ impl Inputs {
             sources
         };
         let policies = texts::read(&config.policy.dirs, policy::load::LIMIT);
-        let inventory = texts::read(&inventory_paths(config), inventory::LIMIT);
+        let inventory = inventory::read(&inventory_paths(config));
         let inputs = Self {
             config: config.clone(),
             node: config.node_name(),
             ssh_ports: config::listening_ports(),
             policies: readable(policies),
             inventory: readable(inventory),
+            lists,
+            expired: 0,
         };
-        (inputs, unreadable)
+        (inputs.at(moment::now()), unreadable)
     }
+
+    /// The same at another time.
+    #[must_use]
+    pub fn at(mut self, now: Moment) -> Self {
+        self.expired = self.expired_by(now);
+        self
+    }
+
+    /// [`Self::expired`] of another time.
+    #[must_use]
+    pub fn expired_by(&self, now: Moment) -> Moment {
+        let moments = self.lists.iter().map(|list| list.prefixes.expired(now));
+        moments.max().unwrap_or(0)
+    }
+
+    /// When the next entry expires.
+    #[must_use]
+    pub fn expires(&self) -> Option<Moment> {
+        let lists = self.lists.iter();
+        lists
+            .filter_map(|list| list.prefixes.expires(self.expired))
+            .min()
+    }
+}
+
+/// Every list that `config` names.
+#[must_use]
+pub fn read_lists(config: &Config, files: &ListFiles) -> Vec<Found> {
+    files.read(&inventory_paths(config))
 }
 
 /// A host without an inventory needs no empty directory for it. A policy
 /// directory must be there: one that has vanished must not open the node.
-fn inventory_paths(config: &Config) -> Vec<PathBuf> {
+pub(super) fn inventory_paths(config: &Config) -> Vec<PathBuf> {
     let default = config::Policy::default().inventory;
     let paths = config.policy.inventory.iter();
     paths

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Compiled, Inputs, Sources, Wrong};
+use super::{Compiled, ConfirmedStore, Inputs, Sources, Wrong};
 use crate::cli::output::plain;
 use crate::diagnostic::Diagnostic;
 
@@ -39,8 +39,12 @@ pub struct Look {
 
 impl Look {
     /// Reads and compiles; what is still as it was `refused` before is not compiled
-    /// again.
-    pub fn take<S: Sources>(sources: &S, refused: Option<&Refusal>) -> Self {
+    /// again. Lists that are right are kept in `store` beforehand.
+    pub fn take<S: Sources>(
+        sources: &S,
+        store: &ConfirmedStore,
+        refused: Option<&Refusal>,
+    ) -> Self {
         let (seen, read) = read(sources);
         if let Some(refused) = refused
             && refused.seen == seen
@@ -54,6 +58,9 @@ impl Look {
             Ok((inputs, unreadable)) => sources.compile(inputs, unreadable),
             Err(errors) => Err(Wrong::Files(errors)),
         };
+        if let Ok(compiled) = &outcome {
+            store.prepare(&compiled.inputs);
+        }
         Self {
             seen,
             outcome: outcome.map_err(Arc::new),
@@ -71,6 +78,28 @@ impl Look {
 }
 
 impl Seen {
+    /// The same with the lists of `inputs`, which were taken from the disk since.
+    pub(super) fn with_lists(self, inputs: &Arc<Inputs>, base: &Arc<Inputs>) -> Self {
+        match self {
+            Self::Config(lines) => Self::Config(lines),
+            Self::Files {
+                inputs: seen,
+                unreadable,
+            } => Self::Files {
+                inputs: if Arc::ptr_eq(&seen, base) {
+                    Arc::clone(inputs)
+                } else {
+                    Arc::new(Inputs {
+                        lists: inputs.lists.clone(),
+                        expired: inputs.expired,
+                        ..Arc::unwrap_or_clone(seen)
+                    })
+                },
+                unreadable,
+            },
+        }
+    }
+
     /// What is to be read now. Compiles nothing.
     pub fn now<S: Sources>(sources: &S) -> Self {
         read(sources).0

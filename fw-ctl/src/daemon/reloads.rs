@@ -1,12 +1,13 @@
 //! Reloads on their way: who waits for which look at the files.
 //!
 //! One look is taken at a time. Who asks meanwhile waits for the next one, because
-//! the present one may have read the files before they were changed.
+//! the present one may have read the files before they were changed. Where nobody has
+//! asked, but lists have changed, it is a look at the lists only.
 
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::Look;
+use super::{ListLook, Look};
 use crate::control::protocol::Failure;
 use crate::exit;
 
@@ -29,13 +30,32 @@ impl Asker {
     }
 }
 
+/// A look that was taken.
+pub enum Taken {
+    /// At everything.
+    All(Box<Look>),
+    /// At lists.
+    Lists(Box<ListLook>),
+}
+
+/// What to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything.
+    All,
+    /// Lists.
+    Lists,
+}
+
 /// Those who wait, and the look that is being taken.
 #[derive(Default)]
 pub struct Reloads {
-    look: Option<JoinHandle<Look>>,
+    look: Option<JoinHandle<Taken>>,
     asked: Vec<Asker>,
     /// For the look after this one.
     later: Vec<Asker>,
+    /// Lists have changed.
+    lists: bool,
     /// The node was opened after the look was asked for.
     opened: bool,
     /// The node was opened after the later one was asked for.
@@ -49,14 +69,25 @@ impl Reloads {
         self.opened_later = false;
     }
 
-    /// Begins the next look, if somebody wants one and none is taken.
-    pub fn next(&mut self, look: impl FnOnce() -> Look + Send + 'static) {
-        if self.look.is_some() || self.later.is_empty() {
+    /// Lists have changed, or may have.
+    pub fn lists_changed(&mut self) {
+        self.lists = true;
+    }
+
+    /// Begins the next look, if there is a reason for one and none is taken.
+    pub fn next(&mut self, look: impl FnOnce(Scope) -> Taken + Send + 'static) {
+        let scope = match (self.later.is_empty(), self.lists) {
+            (false, _) => Scope::All,
+            (true, true) => Scope::Lists,
+            (true, false) => return,
+        };
+        if self.look.is_some() {
             return;
         }
+        self.lists = false;
         self.asked = std::mem::take(&mut self.later);
         self.opened = std::mem::take(&mut self.opened_later);
-        self.look = Some(spawn_blocking(look));
+        self.look = Some(spawn_blocking(move || look(scope)));
     }
 
     /// Whether nobody waits for anything.
@@ -71,7 +102,7 @@ impl Reloads {
     }
 
     /// Waits for the look; for ever while none is taken. May be dropped and called again.
-    pub async fn look(&mut self) -> Result<Look, Failure> {
+    pub async fn look(&mut self) -> Result<Taken, Failure> {
         let Some(look) = &mut self.look else {
             return std::future::pending().await;
         };
@@ -101,19 +132,22 @@ mod tests {
     use super::super::{Seen, Wrong};
     use super::*;
 
-    fn look(name: &str) -> Look {
-        Look {
-            seen: Seen::Config(vec![name.into()]),
-            outcome: Err(Arc::new(Wrong::Files(Vec::new()))),
+    fn look(name: &str) -> impl FnOnce(Scope) -> Taken + Send + use<> {
+        let seen = Seen::Config(vec![name.into()]);
+        move |scope| {
+            assert_eq!(scope, Scope::All);
+            Taken::All(Box::new(Look {
+                seen,
+                outcome: Err(Arc::new(Wrong::Files(Vec::new()))),
+            }))
         }
     }
 
     async fn ended(reloads: &mut Reloads) -> (String, usize, bool) {
-        let Ok(Look {
-            seen: Seen::Config(names),
-            ..
-        }) = reloads.look().await
-        else {
+        let Ok(Taken::All(look)) = reloads.look().await else {
+            panic!("the look was at everything");
+        };
+        let Seen::Config(names) = look.seen else {
             panic!("the look was of the configuration");
         };
         let (asked, attach) = reloads.take();
@@ -126,19 +160,19 @@ mod tests {
         assert!(reloads.idle());
         let (go, wait) = std::sync::mpsc::channel::<()>();
         reloads.ask(Asker::Signal);
-        reloads.next(move || {
+        reloads.next(move |scope| {
             wait.recv().unwrap();
-            look("first")
+            look("first")(scope)
         });
         for _ in 0..2 {
             reloads.ask(Asker::Signal);
-            reloads.next(|| look("too early"));
+            reloads.next(look("too early"));
         }
         go.send(()).unwrap();
         assert_eq!(ended(&mut reloads).await, ("first".into(), 1, true));
-        reloads.next(|| look("second"));
+        reloads.next(look("second"));
         assert_eq!(ended(&mut reloads).await, ("second".into(), 2, true));
-        reloads.next(|| look("unasked"));
+        reloads.next(look("unasked"));
         assert!(reloads.idle());
     }
 
@@ -146,12 +180,31 @@ mod tests {
     async fn what_was_asked_before_the_node_was_opened_leaves_it_open() {
         let mut reloads = Reloads::default();
         reloads.ask(Asker::Signal);
-        reloads.next(|| look("before"));
+        reloads.next(look("before"));
         reloads.leave_open();
         reloads.ask(Asker::Signal);
         assert!(!ended(&mut reloads).await.2);
-        reloads.next(|| look("after"));
+        reloads.next(look("after"));
         assert!(ended(&mut reloads).await.2);
+    }
+
+    #[tokio::test]
+    async fn who_asks_gets_everything_also_when_lists_have_changed() {
+        let mut reloads = Reloads::default();
+        reloads.lists_changed();
+        reloads.ask(Asker::Signal);
+        reloads.next(look("all"));
+        assert_eq!(ended(&mut reloads).await, ("all".into(), 1, true));
+        reloads.next(look("not again"));
+        assert!(reloads.idle());
+        reloads.lists_changed();
+        let (tell, told) = std::sync::mpsc::channel();
+        reloads.next(move |scope| {
+            tell.send(scope).unwrap();
+            look("lists")(Scope::All)
+        });
+        assert_eq!(ended(&mut reloads).await.1, 0);
+        assert_eq!(told.recv().unwrap(), Scope::Lists);
     }
 
     #[tokio::test]
@@ -159,7 +212,7 @@ mod tests {
         let mut reloads = Reloads::default();
         let (answer, answered) = oneshot::channel();
         reloads.ask(Asker::Client(answer));
-        reloads.next(|| panic!("broken"));
+        reloads.next(|_| panic!("broken"));
         let failure = reloads.look().await.map(drop).unwrap_err();
         assert_eq!(failure.exit, exit::UNREACHABLE);
         for asker in reloads.take().0 {

@@ -1,7 +1,10 @@
 //! What outlasts the daemon and the machine: the last accepted plan, the mode.
 
+use std::sync::Arc;
+
 use super::firewall::Trouble;
 use super::{Confirmed, Firewall, Kernel, Sources};
+use crate::lists::moment;
 
 impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Where the stored mode cannot be read, the node goes on in the mode that it
@@ -33,7 +36,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     }
 
     fn try_restore(&mut self, confirmed: Confirmed) -> Result<(), String> {
-        let again = self.sources.compile(confirmed.inputs, Vec::new());
+        // Entries of lists may have expired since.
+        let inputs = Arc::unwrap_or_clone(confirmed.inputs).at(moment::now());
+        let again = self.sources.compile(Arc::new(inputs), Vec::new());
         let mut compiled = again.map_err(|wrong| {
             let failure = wrong.failure("the last accepted policies are refused by this version");
             failure.line()

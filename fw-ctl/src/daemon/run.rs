@@ -69,7 +69,11 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
         let (calls, requests) = mpsc::channel(QUEUE);
         let _server = server::serve(&config.paths.control_socket(), calls, records.clone())?;
         tokio::spawn(events::pump(reader, known, records));
-        let firewall = Firewall::new(Pinned::new(datapath), Files { overrides }, config, names);
+        let files = Files {
+            overrides,
+            lists: Arc::default(),
+        };
+        let firewall = Firewall::new(Pinned::new(datapath), files, config, names);
         service::serve(firewall, watcher, requests).await
     });
     // Files that are being compiled keep nobody from ending.
@@ -94,6 +98,8 @@ mod tests {
             ssh_ports: [22].into(),
             policies: Vec::new(),
             inventory: Vec::new(),
+            lists: Vec::new(),
+            expired: 0,
         });
         let store = ConfirmedStore::new(dir.path());
         store.save(1, Mode::Audit, &inputs).unwrap();

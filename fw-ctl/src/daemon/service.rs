@@ -11,12 +11,14 @@ use tokio::sync::mpsc;
 use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::reloads::{Asker, Reloads};
+use super::reloads::{Asker, Reloads, Scope, Taken};
 use super::status::{Detached, ModeStatus, Reloaded, Rules, Status};
-use super::{Firewall, Kernel, Look, Sources};
+use super::watch::ListWatch;
+use super::{Firewall, Kernel, ListLook, Look, Sources};
 use crate::control::protocol::{Failure, Request};
 use crate::control::server::Call;
 use crate::exit;
+use crate::lists::moment;
 use crate::netlink::Watcher;
 use crate::trace::{Trace, trace};
 use crate::why::why;
@@ -47,6 +49,7 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
         .map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
     block_in_place(|| firewall.begin(network));
     let mut reloads = Reloads::default();
+    let mut lists = ListWatch::new();
     reloads.ask(Asker::Signal);
     let mut ticks = interval(sd_notify::watchdog_enabled().map_or(CHECK, |limit| limit / 2));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -54,15 +57,12 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
     let (mut held, mut late) = (Vec::new(), false);
     let mut patience = pin!(sleep(STARTING));
     loop {
-        let (sources, refusal) = (firewall.sources().clone(), firewall.refusal());
-        reloads.next(move || Look::take(&sources, refusal.as_ref()));
+        reloads.next(looking(&firewall));
         tokio::select! {
             look = reloads.look() => {
                 let (asked, attach) = reloads.take();
-                let value = match look {
-                    Ok(look) => block_in_place(|| firewall.apply(look, attach)),
-                    Err(failure) => Err(failure),
-                };
+                let value = block_in_place(|| apply(&mut firewall, look, attach, &mut lists));
+                let Some(value) = value else { continue };
                 let value = value.map(Answer::Reloaded);
                 log(&value);
                 log_state(&firewall);
@@ -87,6 +87,9 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
                     block_in_place(|| serve_call(&mut firewall, call));
                 }
             },
+            () = lists.due(firewall.inputs()), if firewall.inputs().is_some() => {
+                reloads.lists_changed();
+            }
             () = &mut patience, if !late => {
                 late = true;
                 for call in held.drain(..) {
@@ -126,6 +129,50 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
     notify(&[NotifyState::Stopping]);
     tracing::info!("stopping; the node stays filtered (`fw-ctl detach` opens it)");
     Ok(())
+}
+
+/// The next look, to be taken beside.
+fn looking<K: Kernel, S: Sources + Clone + Send + 'static>(
+    firewall: &Firewall<K, S>,
+) -> Box<dyn FnOnce(Scope) -> Taken + Send> {
+    let (sources, store) = (firewall.sources().clone(), firewall.store().clone());
+    let (refusal, refused) = (firewall.refusal(), firewall.refused_lists());
+    let base = firewall.inputs().cloned();
+    Box::new(move |scope| match (scope, base) {
+        (Scope::Lists, Some(base)) => {
+            let look = ListLook::take(&sources, &store, base, refused.as_ref(), moment::now());
+            Taken::Lists(Box::new(look))
+        }
+        // Lists alone are looked at only while there is a plan with them.
+        _ => Taken::All(Box::new(Look::take(&sources, &store, refusal.as_ref()))),
+    })
+}
+
+/// Puts in force what a look found; `None` for lists alone, which nobody waits for.
+fn apply<K: Kernel, S: Sources>(
+    firewall: &mut Firewall<K, S>,
+    look: Result<Taken, Failure>,
+    attach: bool,
+    lists: &mut ListWatch,
+) -> Option<Result<Reloaded, Failure>> {
+    let value = match look {
+        Ok(Taken::All(look)) => Some(firewall.apply(*look, attach)),
+        Ok(Taken::Lists(look)) => {
+            if look.again {
+                lists.again();
+            }
+            if firewall.apply_lists(*look) {
+                for problem in firewall.problems() {
+                    tracing::error!("{problem}");
+                }
+                tell(firewall, &[]);
+            }
+            None
+        }
+        Err(failure) => Some(Err(failure)),
+    };
+    lists.watch(firewall.config());
+    value
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fw_common::wire::Direction;
 
+use super::inputs::read_lists;
 use super::{Compiled, Inputs, Sources, Wrong};
 use crate::cli::args;
 use crate::compile::{Enforcement, Failsafe, Options, compile as compile_plan};
@@ -12,6 +13,7 @@ use crate::config::{Config, FailsafeEntry, FailsafePorts, Overrides};
 use crate::diagnostic::{Diagnostic, Severity, Source};
 use crate::engine::Context;
 use crate::inventory::{self, Labels};
+use crate::lists::{Found, ListFiles};
 use crate::observe::Numbered;
 use crate::policy::lint::{Input, lint};
 use crate::policy::load;
@@ -22,6 +24,8 @@ use crate::policy::rules::{CidrMatchMode, ICMP, ServiceRange};
 pub struct Files {
     /// The highest layer of the configuration.
     pub overrides: Overrides,
+    /// The lists that were read.
+    pub lists: Arc<ListFiles>,
 }
 
 impl Sources for Files {
@@ -30,7 +34,11 @@ impl Sources for Files {
     }
 
     fn read(&self, config: &Config) -> (Inputs, Vec<Diagnostic>) {
-        Inputs::read(config)
+        Inputs::read(config, &self.lists)
+    }
+
+    fn lists(&self, config: &Config) -> Vec<Found> {
+        read_lists(config, &self.lists)
     }
 
     fn compile(&self, inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compiled, Wrong> {
@@ -45,10 +53,13 @@ impl Sources for Files {
 pub fn compile(inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compiled, Wrong> {
     let config = &inputs.config;
     let policies = load::load_sources(inputs.policies.iter().cloned());
-    let inventory = inventory::load_sources(inputs.inventory.iter().cloned());
+    let mut inventory = inventory::load_sources(inputs.inventory.iter().cloned());
+    inventory.add_lists(&inputs.lists, inputs.expired);
+    let (groups, doubled) = inventory.inventory.groups_with(policies.cidr_groups);
     let mut findings = unreadable;
     findings.extend(policies.diagnostics);
     findings.extend(inventory.diagnostics);
+    findings.extend(doubled);
     let mut warnings = without_errors(findings)?;
     let mut inventory = inventory.inventory;
     let name = &inputs.node;
@@ -59,8 +70,6 @@ pub fn compile(inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compi
     own.labels.extend(config.node.labels.clone());
     let cluster = &config.policy.cluster_name;
     let view = inventory.view(name, &Labels::new(), cluster);
-    let mut groups = policies.cidr_groups;
-    groups.extend(inventory.cidr_groups.iter().cloned());
     let options = options(config, &inputs.ssh_ports);
     warnings.extend(lint(&Input {
         documents: &policies.documents,
@@ -217,7 +226,7 @@ status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}
 ";
 
     fn compile(config: &Config) -> Result<Compiled, Wrong> {
-        let (inputs, unreadable) = Inputs::read(config);
+        let (inputs, unreadable) = Inputs::read(config, &ListFiles::default());
         super::compile(Arc::new(inputs), unreadable)
     }
 

@@ -108,7 +108,7 @@ impl Tables {
             mode: mode_of(&header),
             builtins: header.builtins,
             rows: header.rows,
-            peers,
+            peers: Cow::Owned(peers),
             directions: Cow::Owned([ingress, egress]),
         };
         Ok((header, image))

@@ -14,6 +14,7 @@ use super::clock::seconds_per_tick;
 use super::error::DatapathError;
 use crate::compile::plan::{DirectionPlan, Mode, Plan};
 use crate::lookup::Runs;
+use crate::ranges::Number;
 
 /// Both directions, in the order of their numbers.
 pub const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
@@ -33,7 +34,7 @@ pub struct Image<'a> {
     /// Peer classes.
     pub rows: u32,
     /// Peer class by address.
-    pub peers: Runs,
+    pub peers: Cow<'a, Runs>,
     /// Ingress, egress.
     pub directions: Cow<'a, [DirectionPlan; 2]>,
 }
@@ -52,7 +53,7 @@ impl<'a> Image<'a> {
             mode: plan.mode,
             builtins: plan.builtins,
             rows: plan.rows,
-            peers: Runs::of(&plan.peers),
+            peers: Cow::Borrowed(&plan.peers),
             directions: Cow::Borrowed(&plan.directions),
         }
     }
@@ -144,23 +145,8 @@ impl<'a> Image<'a> {
         fits("rule ids", rules, RULES as usize)?;
         let rows = plan.rows as usize;
         check(rows > 0, || "it has no peer class".into())?;
-        for (prefix, class) in &plan.peers {
-            check(usize::from(*class) < rows, || {
-                format!("{prefix} has the peer class {class} of {rows}")
-            })?;
-            check(*prefix == prefix.trunc(), || {
-                format!("{prefix} has bits behind its length")
-            })?;
-        }
-        check(plan.peers.is_sorted_by(|a, b| a.0 < b.0), || {
-            "its prefixes are not in order, or one is there twice".into()
-        })?;
-        for everything in ["0.0.0.0/0", "::/0"] {
-            check(
-                plan.peers.iter().any(|(p, _)| p.to_string() == everything),
-                || format!("{everything} has no peer class"),
-            )?;
-        }
+        check_runs(&plan.peers.v4, rows)?;
+        check_runs(&plan.peers.v6, rows)?;
         for (direction, name) in plan.directions.iter().zip(["ingress", "egress"]) {
             let columns = direction.columns as usize;
             fits(
@@ -201,6 +187,22 @@ impl<'a> Image<'a> {
         }
         Ok(())
     }
+}
+
+fn check_runs<N: Number>(runs: &[(N, u16)], rows: usize) -> Result<(), DatapathError> {
+    let sound = |(first, class): &(N, u16)| {
+        check(usize::from(*class) < rows, || {
+            format!("{} has the peer class {class} of {rows}", first.address())
+        })
+    };
+    runs.iter().try_for_each(sound)?;
+    let zero = N::default();
+    check(runs.first().is_some_and(|run| run.0 == zero), || {
+        format!("{} has no peer class", zero.address())
+    })?;
+    check(runs.is_sorted_by(|a, b| a.0 < b.0 && a.1 != b.1), || {
+        "its runs are not in order, or neighbours are of one class".into()
+    })
 }
 
 /// Blocks that a direction's cells take.
@@ -305,11 +307,10 @@ mod tests {
         Plan {
             mode: Mode::Enforce,
             builtins: 0,
-            peers: vec![
-                ("0.0.0.0/0".parse().unwrap(), 0),
-                ("10.0.0.0/8".parse().unwrap(), 1),
-                ("::/0".parse().unwrap(), 0),
-            ],
+            peers: Runs {
+                v4: vec![(0, 0), (0x0a00_0000, 1), (0x0b00_0000, 0)],
+                v6: vec![(0, 0)],
+            },
             rows: 2,
             directions: [direction, open],
             rules: vec![
@@ -331,8 +332,9 @@ mod tests {
         };
         differs(&|p| p.mode = Mode::Audit);
         differs(&|p| p.builtins = 1);
-        differs(&|p| p.peers[1].1 = 0);
-        differs(&|p| p.peers[1].0 = "10.0.0.0/9".parse().unwrap());
+        differs(&|p| p.peers.v4[1].1 = 0);
+        differs(&|p| p.peers.v4[2].0 = 0x0a80_0000);
+        differs(&|p| p.peers.v6[0].1 = 1);
         differs(&|p| p.directions[0].ports[0][443] = 1);
         differs(&|p| p.directions[0].ports[1][443] = 1);
         differs(&|p| p.directions[0].icmp[1][8] = 1);
@@ -369,12 +371,13 @@ mod tests {
             assert!(error.to_string().contains(says), "{error}");
         };
         refused(
-            &|p| p.peers[1].1 = 2,
-            "10.0.0.0/8 has the peer class 2 of 2",
+            &|p| p.peers.v4[1].1 = 2,
+            "10.0.0.0 has the peer class 2 of 2",
         );
-        refused(&|p| p.peers.truncate(2), "::/0 has no peer class");
-        refused(&|p| p.peers.swap(0, 1), "not in order");
-        refused(&|p| p.peers.insert(0, p.peers[0]), "one is there twice");
+        refused(&|p| p.peers.v6.clear(), ":: has no peer class");
+        refused(&|p| p.peers.v4[0].0 = 1, "0.0.0.0 has no peer class");
+        refused(&|p| p.peers.v4.swap(1, 2), "not in order");
+        refused(&|p| p.peers.v4[1].1 = 0, "neighbours are of one class");
         refused(&|p| p.directions[0].columns = 3, "4 verdicts for 2 × 3");
         refused(&|p| p.directions[0].ports[2][9] = 2, "a service class");
         refused(&|p| drop(p.rules.pop()), "names a rule");

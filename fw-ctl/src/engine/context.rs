@@ -1,5 +1,7 @@
 //! What an engine judges by.
 
+use std::sync::Arc;
+
 use crate::compile::plan::Plan;
 use crate::compile::{CapacityError, Options, compile};
 use crate::inventory::Identities;
@@ -13,7 +15,7 @@ pub struct Context {
     /// The policies, in document order.
     pub documents: Vec<PolicyDocument>,
     /// Every CIDR group.
-    pub groups: Vec<CidrGroup>,
+    pub groups: Vec<Arc<CidrGroup>>,
     /// Labels of the node: `k8s:…` and `reserved:host`.
     pub node: LabelSet,
     /// Who has which address.

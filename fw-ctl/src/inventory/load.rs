@@ -7,11 +7,13 @@ use super::Inventory;
 use super::fields::Field;
 use super::object;
 use crate::diagnostic::{Diagnostic, Source};
+use crate::lists::moment::{self, Moment};
+use crate::lists::{List, ListFiles, without_lists};
 use crate::policy::yaml::{self, Limits};
-use crate::texts;
+use crate::texts::{self, Text};
 
 /// Bytes that a file of the inventory may have.
-pub const LIMIT: usize = Limits::DUMPED.bytes;
+const LIMIT: usize = Limits::DUMPED.bytes;
 
 /// An inventory and what is to be said about its files.
 #[derive(Clone, Debug, Default)]
@@ -25,17 +27,40 @@ pub struct Loaded {
 }
 
 /// Reads files, and directories with everything below them in the order of their
-/// names. Of several objects of one name the later ones add to the earlier.
+/// names, lists last. Of several objects of one name the later ones add to the earlier.
 #[must_use]
 pub fn load(paths: &[PathBuf]) -> Loaded {
     let mut loaded = Loaded::default();
-    for text in texts::read(paths, LIMIT) {
+    for text in read(paths) {
         match text {
             Ok(source) => add(&mut loaded, &source),
             Err(error) => loaded.diagnostics.push(*error),
         }
     }
+    let mut lists = Vec::new();
+    for found in ListFiles::default().read(paths) {
+        match found.list {
+            Ok(list) => lists.push(list),
+            Err(errors) => loaded.diagnostics.extend(errors),
+        }
+    }
+    loaded.add_lists(&lists, moment::now());
     loaded
+}
+
+/// The texts of all files but lists.
+#[must_use]
+pub fn read(paths: &[PathBuf]) -> Vec<Text> {
+    texts::read(&without_lists(paths), LIMIT)
+}
+
+impl Loaded {
+    /// Takes in lists that were read, as they are `now`.
+    pub fn add_lists(&mut self, lists: &[Arc<List>], now: Moment) {
+        let warnings = lists.iter().flat_map(|list| &list.warnings);
+        self.diagnostics.extend(warnings.cloned());
+        self.inventory.add_lists(lists, now);
+    }
 }
 
 /// Like [`load`], with texts that were read already.

@@ -1,12 +1,14 @@
 //! Who is who: addresses, their identities, and CIDR groups.
 //!
 //! The inventory is Kubernetes objects, from `kubectl get … -o yaml` or written
-//! by hand, and our own `AddressIdentities`. [`load`] reads files to an
-//! [`Inventory`]; [`Inventory::view`] is what one node sees of it.
+//! by hand, our own `AddressIdentities`, and plain lists of prefixes
+//! ([`crate::lists`]). [`load`] reads files to an [`Inventory`]; [`Inventory::view`] is
+//! what one node sees of it.
 
 mod addresses;
 mod explicit;
 mod fields;
+mod groups;
 mod identities;
 mod load;
 mod object;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 pub use identities::{Identities, longest_prefix};
-pub use load::{LIMIT, Loaded, load, load_sources};
+pub use load::{Loaded, load, load_sources, read};
 pub use view::NodeView;
 
 use crate::policy::label::LabelSet;
@@ -41,8 +43,8 @@ pub struct Inventory {
     pub endpoints: Vec<(Vec<IpAddr>, Arc<LabelSet>)>,
     /// Addresses of the API server, from `default/kubernetes`.
     pub api_server: Vec<IpAddr>,
-    /// `CiliumCIDRGroup`s.
-    pub cidr_groups: Vec<CidrGroup>,
+    /// `CiliumCIDRGroup`s and plain lists.
+    pub cidr_groups: Vec<Arc<CidrGroup>>,
     /// Entries of `AddressIdentities`, in order.
     pub explicit: Vec<(IpNet, Arc<LabelSet>)>,
 }

@@ -64,7 +64,7 @@ fn add_kind(inventory: &mut Inventory, object: &Field<'_>, kind: &str) -> Result
         "Pod" => inventory.pods.extend(pod(object)?),
         "CiliumNode" => cilium_node(inventory, object)?,
         "CiliumEndpoint" => inventory.endpoints.extend(cilium_endpoint(object)?),
-        "CiliumCIDRGroup" => inventory.cidr_groups.push(cidr_group(object)?),
+        "CiliumCIDRGroup" => inventory.cidr_groups.push(Arc::new(cidr_group(object)?)),
         "EndpointSlice" => endpoint_slice(inventory, object)?,
         "Endpoints" => endpoints(inventory, object)?,
         // Known, because `kubectl get` dumps have them; what they say of

@@ -18,8 +18,8 @@ const ROOM: usize = PEER_BLOCKS as usize * PEER_BLOCK_WORDS;
 /// around a bound, 8 of those in the lower half.
 const BYTES_PER_PREFIX: usize = 384;
 
-/// So many prefixes fit wherever they are.
-pub const PREFIXES_THAT_FIT: usize = ROOM * size_of::<u64>() / BYTES_PER_PREFIX;
+/// So many runs fit wherever they are: each begins or ends a prefix.
+pub const RUNS_THAT_FIT: usize = ROOM * size_of::<u64>() / BYTES_PER_PREFIX;
 
 /// The tables of one generation cannot hold so much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct TooLarge {
 /// an empty one.
 ///
 /// # Errors
-/// There are more runs than the tables hold: see [`PREFIXES_THAT_FIT`].
+/// There are more runs than the tables hold: see [`RUNS_THAT_FIT`].
 pub fn build(runs: &Runs) -> Result<PeerTables, TooLarge> {
     build_within(runs, PEER_BLOCKS as usize)
 }

@@ -9,7 +9,7 @@ mod build;
 mod read;
 mod runs;
 
-pub use build::{PREFIXES_THAT_FIT, TooLarge, build};
+pub use build::{RUNS_THAT_FIT, TooLarge, build};
 pub use fw_common::model::PeerTables;
 pub use read::read;
 pub use runs::Runs;

@@ -4,7 +4,7 @@ use fw_common::model::PeerTables;
 use fw_common::wire::{Node, PEER_GROUP, PEER_ROOT_NODES, peer_samples};
 
 use super::Runs;
-use super::runs::push;
+use crate::ranges::push;
 
 /// The runs of which `tables` are made: in these classes every address is found.
 ///

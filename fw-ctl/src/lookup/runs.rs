@@ -1,6 +1,10 @@
 //! Prefixes that nest as runs that do not.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
+
+use crate::ranges::{Number, Range, longest};
 
 /// All addresses, cut where the class changes: the first address of each run and
 /// its class, ascending, beginning with address 0. Neighbours differ in class.
@@ -13,74 +17,53 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// The runs of `peers`, of which the longest prefix wins; sorted as in
-    /// [`crate::compile::plan::Plan::peers`]. What no prefix holds is of class 0.
+    /// The runs of `prefixes`, of which the longest one wins, sorted: outer ones
+    /// before inner ones. What no prefix holds is of class 0.
     #[must_use]
-    pub fn of(peers: &[(IpNet, u16)]) -> Self {
-        let v6_begins = peers.partition_point(|(prefix, _)| matches!(prefix, IpNet::V4(_)));
-        let (v4, v6) = peers.split_at(v6_begins);
-        let v4 = v4.iter().filter_map(|(prefix, class)| match prefix {
-            IpNet::V4(net) => Some((net.network().to_bits(), net.broadcast().to_bits(), *class)),
-            IpNet::V6(_) => None,
-        });
-        let v6 = v6.iter().filter_map(|(prefix, class)| match prefix {
-            IpNet::V6(net) => Some((net.network().to_bits(), net.broadcast().to_bits(), *class)),
-            IpNet::V4(_) => None,
-        });
+    pub fn of(prefixes: &[(IpNet, u16)]) -> Self {
         Self {
-            v4: sweep(v4),
-            v6: sweep(v6),
+            v4: longest(0, of_family(prefixes)),
+            v6: longest(0, of_family(prefixes)),
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
+    /// Whether there are none, which is no table of addresses.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The run that an address lies in: its first and last address, and its class.
+    ///
+    /// # Panics
+    /// If the first run does not begin with address 0.
+    #[must_use]
+    pub fn find(&self, address: IpAddr) -> (IpAddr, IpAddr, u16) {
+        match address.to_canonical() {
+            IpAddr::V4(address) => find(&self.v4, address.to_bits()),
+            IpAddr::V6(address) => find(&self.v6, address.to_bits()),
         }
     }
 }
 
-/// An address as a number.
-pub(super) trait Number: Copy + Ord + Default {
-    /// The next one, if this is not the last.
-    fn next(self) -> Option<Self>;
+fn of_family<N: Number>(prefixes: &[(IpNet, u16)]) -> impl Iterator<Item = (Range<N>, u16)> {
+    prefixes
+        .iter()
+        .filter_map(|(prefix, class)| Some((N::range_of(prefix)?, *class)))
 }
 
-impl Number for u32 {
-    fn next(self) -> Option<Self> {
-        self.checked_add(1)
-    }
-}
-
-impl Number for u128 {
-    fn next(self) -> Option<Self> {
-        self.checked_add(1)
-    }
-}
-
-/// Runs of prefixes, each given by first and last address and class.
-fn sweep<N: Number>(prefixes: impl Iterator<Item = (N, N, u16)>) -> Vec<(N, u16)> {
-    let mut runs = vec![(N::default(), 0)];
-    // The prefixes around the present one: last address and class.
-    let mut around: Vec<(N, u16)> = Vec::new();
-    let end = |runs: &mut Vec<(N, u16)>, around: &[(N, u16)], last: N| {
-        if let Some(behind) = last.next() {
-            push(runs, behind, around.last().map_or(0, |outer| outer.1));
-        }
-    };
-    for (first, last, class) in prefixes {
-        while let Some((ended, _)) = around.pop_if(|outer| outer.0 < first) {
-            end(&mut runs, &around, ended);
-        }
-        push(&mut runs, first, class);
-        around.push((last, class));
-    }
-    while let Some((ended, _)) = around.pop() {
-        end(&mut runs, &around, ended);
-    }
-    runs
-}
-
-/// Begins a run behind the others; one that began at the same address was empty.
-pub(super) fn push<N: Number>(runs: &mut Vec<(N, u16)>, first: N, class: u16) {
-    runs.pop_if(|run| run.0 == first);
-    if runs.last().is_none_or(|run| run.1 != class) {
-        runs.push((first, class));
-    }
+fn find<N: Number>(runs: &[(N, u16)], address: N) -> (IpAddr, IpAddr, u16) {
+    let behind = runs.partition_point(|run| run.0 <= address);
+    let (first, class) = runs[behind.checked_sub(1).expect("runs begin with address 0")];
+    let next = runs.get(behind).and_then(|run| run.0.before());
+    let last = next.unwrap_or(N::default().around(0).1);
+    (first.address(), last.address(), class)
 }
 
 #[cfg(test)]
@@ -128,6 +111,20 @@ mod tests {
             ]
         );
         assert_eq!(runs.v6, [(0, 6), (1, 5), (0xffff << 112, 7)]);
+        let found = |address: &str| {
+            let (first, last, class) = runs.find(address.parse().unwrap());
+            format!("{first} {last} {class}")
+        };
+        assert_eq!(found("10.0.255.255"), "10.0.0.0 10.0.255.255 3");
+        assert_eq!(found("::ffff:10.1.0.0"), "10.1.0.0 10.254.255.255 2");
+        assert_eq!(
+            found("255.255.255.255"),
+            "255.255.255.255 255.255.255.255 4"
+        );
+        assert_eq!(
+            found("ffff::1"),
+            "ffff:: ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 7"
+        );
     }
 
     #[test]

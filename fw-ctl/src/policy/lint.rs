@@ -23,7 +23,7 @@ pub struct Input<'a> {
     /// The policies, in document order.
     pub documents: &'a [PolicyDocument],
     /// CIDR groups from policies and inventory.
-    pub groups: &'a [CidrGroup],
+    pub groups: &'a [Arc<CidrGroup>],
     /// The inventory; `None`: every address is world, and each policy is taken to
     /// select the node.
     pub inventory: Option<&'a Inventory>,

@@ -19,7 +19,7 @@ pub struct Loaded {
     /// The policies without errors, in the order of the files.
     pub documents: Vec<PolicyDocument>,
     /// The groups of prefixes without errors.
-    pub cidr_groups: Vec<CidrGroup>,
+    pub cidr_groups: Vec<Arc<CidrGroup>>,
     /// Objects of other kinds.
     pub skipped: Vec<Skipped>,
     /// Everything that was found; with an error among it, the set must not be used.
@@ -97,7 +97,7 @@ impl Loaded {
         self.diagnostics.extend(object.diagnostics);
         match object.body {
             Body::Policy(document) => self.documents.push(*document),
-            Body::CidrGroup(group) => self.cidr_groups.push(group),
+            Body::CidrGroup(group) => self.cidr_groups.push(Arc::new(group)),
             Body::Other => self.skipped.push(Skipped {
                 kind: object.kind,
                 file: source.name.clone(),

@@ -7,6 +7,7 @@
 mod flatten;
 mod unenforced;
 
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,8 +17,8 @@ use ipnet::IpNet;
 use super::label::LabelSet;
 use super::schema::{CidrGroup, LabelSelector};
 use crate::diagnostic::{Diagnostic, Source, Span};
-pub(in crate::policy) use flatten::cidrs;
 pub use flatten::flatten;
+pub(in crate::policy) use flatten::groups;
 
 /// IP protocol number of ICMP.
 pub const ICMP: u8 = 1;
@@ -72,6 +73,8 @@ pub enum PeerSelector {
     Labels(LabelSelector),
     /// By its address, if it is outside the cluster (and see [`CidrMatchMode`]).
     Cidr(CidrBlock),
+    /// The same with all prefixes of a CIDR group.
+    Group(GroupBlock),
 }
 
 /// A prefix without some parts of it.
@@ -88,6 +91,50 @@ impl CidrBlock {
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.cidr.contains(&address) && !self.except.iter().any(|part| part.contains(&address))
+    }
+}
+
+/// The prefixes of a CIDR group without some parts of them. Equal are those of one
+/// group: a million prefixes are never compared.
+#[derive(Clone, Debug)]
+pub struct GroupBlock {
+    /// The group.
+    pub group: Arc<CidrGroup>,
+    /// What is not meant; sorted.
+    pub except: Vec<IpNet>,
+}
+
+impl GroupBlock {
+    /// The longest prefix of the group that means an address, with its line.
+    #[must_use]
+    pub fn find(&self, address: IpAddr) -> Option<(IpNet, u32)> {
+        if self.except.iter().any(|part| part.contains(&address)) {
+            return None;
+        }
+        self.group.prefixes.find(address, self.group.now)
+    }
+
+    /// The prefixes of which something is meant, with their lines.
+    pub fn live(&self) -> impl Iterator<Item = (IpNet, u32)> {
+        let excepted = |prefix: &IpNet| self.except.iter().any(|part| part.contains(prefix));
+        self.group
+            .live()
+            .filter(move |(prefix, _)| !excepted(prefix))
+    }
+}
+
+impl PartialEq for GroupBlock {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.group, &other.group) && self.except == other.except
+    }
+}
+
+impl Eq for GroupBlock {}
+
+impl Hash for GroupBlock {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.group).hash(state);
+        self.except.hash(state);
     }
 }
 
@@ -118,6 +165,7 @@ impl Peers {
             Self::Only(selectors) => selectors.iter().any(|selector| match selector {
                 PeerSelector::Labels(selector) => selector.matches(labels),
                 PeerSelector::Cidr(block) => mode.admits(labels) && block.contains(address),
+                PeerSelector::Group(block) => mode.admits(labels) && block.find(address).is_some(),
             }),
         }
     }
@@ -246,8 +294,8 @@ pub struct Surroundings<'a> {
     pub node: &'a LabelSet,
     /// Name of the cluster.
     pub cluster: &'a str,
-    /// Every `CiliumCIDRGroup`, from policies and inventory.
-    pub groups: &'a [CidrGroup],
+    /// Every CIDR group, from policies and inventory.
+    pub groups: &'a [Arc<CidrGroup>],
 }
 
 /// Whom a spec of a policy protects, seen from this node.

@@ -15,6 +15,8 @@ use ipnet::IpNet;
 
 use super::label::LabelKey;
 use crate::diagnostic::{Source, Span, Spanned};
+use crate::lists::Prefixes;
+use crate::lists::moment::Moment;
 
 /// Which kind of policy object a document is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,13 +267,35 @@ pub struct IcmpField {
     pub icmp_type: u8,
 }
 
-/// A `CiliumCIDRGroup`.
+/// A `CiliumCIDRGroup`, or a plain list, which is one without labels.
 #[derive(Clone, Debug)]
 pub struct CidrGroup {
-    /// `metadata.name`.
+    /// `metadata.name`, or the name of the file.
     pub name: String,
     /// `metadata.labels`.
     pub labels: BTreeMap<String, String>,
-    /// `spec.externalCIDRs`.
-    pub cidrs: Vec<IpNet>,
+    /// The file that it stands in.
+    pub file: Arc<str>,
+    /// Where the object begins in it, from 1; `None` of a plain list.
+    pub line: Option<u32>,
+    /// `spec.externalCIDRs`, or the lines of the list, expired or not.
+    pub prefixes: Arc<Prefixes>,
+    /// What has expired by then means nobody.
+    pub now: Moment,
+}
+
+impl CidrGroup {
+    /// Every prefix that has not expired, with its line.
+    pub fn live(&self) -> impl Iterator<Item = (IpNet, u32)> {
+        self.prefixes.iter(self.now)
+    }
+
+    /// Where it is written, for messages.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self.line {
+            Some(line) => format!("{}:{line}", self.file),
+            None => self.file.to_string(),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Whether one item of a policy means a flow.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -21,7 +22,7 @@ const ICMPV6: u8 = 58;
 pub(super) struct Peer<'a> {
     pub(super) address: IpAddr,
     pub(super) labels: &'a LabelSet,
-    pub(super) groups: &'a [CidrGroup],
+    pub(super) groups: &'a [Arc<CidrGroup>],
     pub(super) cluster: &'a str,
     pub(super) cidr_match_mode: CidrMatchMode,
 }
@@ -121,14 +122,14 @@ fn cidr_rule(rule: &CidrRule, peer: &Peer<'_>) -> bool {
             .groups
             .iter()
             .filter(|group| group.name == name.value)
-            .any(|group| group.cidrs.iter().any(inside)),
+            .any(|group| group.live().any(|(prefix, _)| inside(&prefix))),
         CidrSelector::GroupSelector(selector) => peer.groups.iter().any(|group| {
             // Decoding gives this source to the keys of the selector.
             let labels = group.labels.iter();
             let labels: LabelSet = labels
                 .map(|(key, value)| Label::new("cidrgroup", key, value))
                 .collect();
-            selector.matches(&labels) && group.cidrs.iter().any(inside)
+            selector.matches(&labels) && group.live().any(|(prefix, _)| inside(&prefix))
         }),
     }
 }

@@ -9,7 +9,6 @@ mod flow;
 use std::net::IpAddr;
 
 use fw_common::wire::{BUILTINS, Direction, VerdictWord};
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::compile::plan::{Mode, Plan, PlanRule};
@@ -17,7 +16,9 @@ use crate::control::protocol::Flow;
 use crate::engine;
 use crate::netlink::LocalAddresses;
 use crate::observe::{Identify, Numbered};
-use crate::policy::rules::{CidrMatchMode, ICMP, ICMPV6, Rule, RuleSet, Service};
+use crate::policy::rules::{
+    CidrMatchMode, ICMP, ICMPV6, PeerSelector, Peers, Rule, RuleSet, Service,
+};
 use crate::reference::builtin_name;
 pub use flow::{From, To};
 
@@ -64,7 +65,7 @@ pub struct Trace {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// `local`, `built-in`, `failsafe`, `identity`, `service`, `rules`, `verdict`.
+    /// `local`, `built-in`, `failsafe`, `identity`, `group`, `rules`, `verdict`.
     pub name: String,
     /// What was found.
     pub found: String,
@@ -159,6 +160,7 @@ impl Tracer<'_> {
         }
         self.step("failsafe", "none fits");
         self.identity(peer);
+        self.groups(direction, peer);
         self.candidates(direction, peer, service);
         self.step("verdict", verdict(word, rule, plan.mode));
         word.is_allow()
@@ -193,22 +195,48 @@ impl Tracer<'_> {
     fn identity(&mut self, peer: IpAddr) {
         let plan = self.context.plan;
         let identity = self.context.identities.identity(peer);
-        let prefix = plan
-            .peers
-            .iter()
-            .map(|(prefix, _)| *prefix)
-            .filter(|prefix| prefix.contains(&peer))
-            .max_by_key(IpNet::prefix_len);
-        let prefix = prefix.map_or_else(|| "no prefix".into(), |prefix| prefix.to_string());
+        let (first, last, class) = plan.peers.find(peer);
         self.step(
             "identity",
             format!(
-                "{peer} is {} [{}]; looked up by {prefix}, peer class {}",
+                "{peer} is {} [{}]; peer class {class}, as all from {first} to {last}",
                 identity.name(),
                 identity.labels.join(" "),
-                plan.peer_class(peer)
             ),
         );
+    }
+
+    /// The groups of the rules that mean this peer, and the line that says so.
+    fn groups(&mut self, direction: Direction, peer: IpAddr) {
+        let context = self.context;
+        if !context
+            .cidr_match_mode
+            .admits(context.identities.labels(peer))
+        {
+            return;
+        }
+        let mut lines = Vec::new();
+        for rule in &context.rules.direction(direction).rules {
+            let Peers::Only(selectors) = &rule.peers else {
+                continue;
+            };
+            for selector in selectors {
+                let PeerSelector::Group(block) = selector else {
+                    continue;
+                };
+                if let Some((prefix, line)) = block.find(peer) {
+                    let group = &block.group;
+                    let place = format!("{}:{line}", group.file);
+                    let found = format!("{prefix} is in the CIDR group {} ({place})", group.name);
+                    if !lines.contains(&found) {
+                        lines.push(found);
+                    }
+                }
+            }
+        }
+        for line in lines {
+            self.step("group", line);
+        }
     }
 
     /// The rules that mean this peer and this service, and those that come close.

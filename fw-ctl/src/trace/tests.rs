@@ -5,11 +5,10 @@ use std::sync::Arc;
 use super::*;
 use crate::compile::{Enforcement, Failsafe, Options, compile};
 use crate::diagnostic::{Source, Span};
-use crate::inventory::Identities;
+use crate::inventory::{Identities, Inventory};
+use crate::lists::List;
 use crate::policy::label::{Label, LabelSet};
-use crate::policy::rules::{
-    CidrBlock, DirectionRules, Origin, PeerSelector, Peers, ServiceRange, Services,
-};
+use crate::policy::rules::{CidrBlock, DirectionRules, GroupBlock, Origin, ServiceRange, Services};
 
 fn origin(rule: &str, line: usize) -> Origin {
     Origin {
@@ -39,7 +38,7 @@ fn port_range(port: u16) -> ServiceRange {
 }
 
 /// Ingress: 22/tcp failsafe for all; 80/tcp for everybody; 81/tcp denied; the rest
-/// for 192.0.2.0/24 only. Egress: no policy.
+/// for 192.0.2.0/24 only, and nothing for a list. Egress: no policy.
 struct Node {
     plan: Plan,
     rules: RuleSet,
@@ -59,6 +58,14 @@ impl Node {
             cidr: "192.0.2.0/24".parse().unwrap(),
             except: vec![],
         })]);
+        let list = b"# unwanted\n203.0.113.0/24\n203.0.113.64/26\n10.0.0.0/8\n";
+        let mut inventory = Inventory::default();
+        let list = Arc::new(List::parse("drop.netset", list).unwrap());
+        inventory.add_lists([&list], 0);
+        let unwanted = Peers::Only(vec![PeerSelector::Group(GroupBlock {
+            group: Arc::clone(&inventory.cidr_groups[0]),
+            except: vec!["203.0.113.128/25".parse().unwrap()],
+        })]);
         let mut rules = RuleSet::default();
         rules.directions[0] = DirectionRules {
             default_deny: Some(origin("ingress[0]", 3)),
@@ -66,6 +73,7 @@ impl Node {
                 rule(false, Peers::Any, tcp(80), "ingress[0]", 8),
                 rule(false, office, Services::All, "ingress[1]", 14),
                 rule(true, Peers::Any, tcp(81), "ingressDeny[0]", 20),
+                rule(true, unwanted, Services::All, "ingressDeny[1]", 24),
             ],
         };
         let node = LabelSet::from_iter([Label::reserved("remote-node")]);
@@ -211,8 +219,9 @@ fn the_steps_name_prefix_identity_and_near_misses() {
     assert_eq!(steps[1], ("built-in", "none fits"));
     assert_eq!(steps[2], ("failsafe", "none fits"));
     assert_eq!(steps[3].0, "identity");
-    let identity = "10.0.0.2 is remote-node [reserved:remote-node]; looked up by ";
-    assert!(steps[3].1.starts_with(identity), "{}", steps[3].1);
+    let identity = "10.0.0.2 is remote-node [reserved:remote-node]; \
+                    peer class 0, as all from 10.0.0.2 to 10.0.0.2";
+    assert_eq!(steps[3].1, identity);
     assert_eq!(
         steps[4..],
         [
@@ -223,7 +232,7 @@ fn the_steps_name_prefix_identity_and_near_misses() {
             ),
             (
                 "",
-                "443/tcp, but not this peer: allow ingress[1] of host (host.yaml:14)"
+                "443/tcp, but not this peer: allow ingress[1] of host (host.yaml:14), deny ingressDeny[1] of host (host.yaml:24)"
             ),
             (
                 "verdict",
@@ -233,6 +242,25 @@ fn the_steps_name_prefix_identity_and_near_misses() {
     );
     assert_eq!(trace.direction.as_deref(), Some("ingress"));
     assert_eq!(trace.rule.unwrap().origin, "host.yaml:3");
+}
+
+#[test]
+fn the_line_of_a_list_that_means_the_peer_is_named() {
+    let groups = |peer: &str| -> Vec<String> {
+        let trace = enforcing().ask(peer, "10.0.0.1", 6, (40_000, 443));
+        let groups = trace.steps.into_iter().filter(|step| step.name == "group");
+        groups.map(|step| step.found).collect()
+    };
+    let by = |prefix: &str, line| {
+        vec![format!(
+            "{prefix} is in the CIDR group drop (drop.netset:{line})"
+        )]
+    };
+    assert_eq!(groups("203.0.113.1"), by("203.0.113.0/24", 2));
+    assert_eq!(groups("203.0.113.65"), by("203.0.113.64/26", 3));
+    assert_eq!(groups("203.0.113.129"), [""; 0], "excepted");
+    assert_eq!(groups("198.51.100.1"), [""; 0]);
+    assert_eq!(groups("10.0.0.2"), [""; 0], "a CIDR rule means no node");
 }
 
 #[test]

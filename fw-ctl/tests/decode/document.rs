@@ -285,7 +285,8 @@ fn cidr_groups() {
             (found.name.as_str(), found.labels["env"].as_str()),
             ("g", "prod")
         );
-        let cidrs: Vec<String> = found.cidrs.iter().map(ToString::to_string).collect();
+        let cidrs = found.live().map(|(prefix, _)| prefix.to_string());
+        let cidrs: Vec<String> = cidrs.collect();
         assert_eq!(cidrs, ["10.0.0.0/8", "fd00::/8"]);
     }
     rejects(

@@ -8,6 +8,7 @@ use fw_common::wire::{Direction, VerdictWord};
 use fw_ctl::compile::plan::{DirectionPlan, Mode, Plan, PlanRule};
 use fw_ctl::datapath::Hook;
 use fw_ctl::engine::{Datapath, Engine, Flow, Table};
+use fw_ctl::lookup::Runs;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -85,7 +86,7 @@ fn plans() -> impl Strategy<Value = Plan> {
     )
 }
 
-fn peers(prefixes: &[(IpNet, u16)], rows: u32) -> Vec<(IpNet, u16)> {
+fn peers(prefixes: &[(IpNet, u16)], rows: u32) -> Runs {
     let everything = ["0.0.0.0/0", "::/0"].map(|net| (net.parse().unwrap(), 0));
     let mut peers: Vec<(IpNet, u16)> = prefixes
         .iter()
@@ -95,7 +96,7 @@ fn peers(prefixes: &[(IpNet, u16)], rows: u32) -> Vec<(IpNet, u16)> {
         .collect();
     peers.sort();
     peers.dedup_by_key(|(net, _)| *net);
-    peers
+    Runs::of(&peers)
 }
 
 fn rule(id: u16) -> PlanRule {

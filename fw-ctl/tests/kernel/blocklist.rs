@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::time::Instant;
 
-use crate::support::{PIN_DIR, in_sandbox, plan};
+use crate::support::{PIN_DIR, in_sandbox, peers, plan};
 use aya::maps::MapData;
 use fw_common::wire::SCHEMA_VERSION;
 use fw_ctl::compile::plan::Plan;
@@ -27,9 +27,7 @@ fn list(v4: u32, v6: u32, seed: u32) -> Plan {
         IpNet::from(Ipv6Net::new_assert(address, length).trunc())
     });
     let mut plan = plan(&[], &[22]);
-    plan.peers.extend(v4.chain(v6).map(|prefix| (prefix, 1)));
-    plan.peers.sort_unstable();
-    plan.peers.dedup_by_key(|entry| entry.0);
+    plan.peers = peers(v4.chain(v6).collect());
     plan
 }
 
@@ -69,7 +67,7 @@ fn a_million_and_a_half_prefixes_are_replaced_in_little_memory() {
             // Not `println!`: the test runner would swallow it.
             let _ = writeln!(
                 std::io::stderr(),
-                "{} prefixes: installed in {took:?}, read back in {:?}, {} MiB in the kernel",
+                "{} runs: installed in {took:?}, read back in {:?}, {} MiB in the kernel",
                 large.peers.len(),
                 start.elapsed(),
                 memory(),

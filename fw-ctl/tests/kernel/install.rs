@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use crate::support::{ALLOW, PIN_DIR, in_sandbox, plan};
+use crate::support::{ALLOW, PIN_DIR, in_sandbox, peers, plan};
 use aya::maps::{Array, Map, MapData};
 use fw_common::wire::{
     ActiveWord, Direction, MATRIX_BLOCK_WORDS, MatrixBlock, SCHEMA_VERSION, VerdictWord,
@@ -15,7 +15,7 @@ use fw_ctl::datapath::pins;
 use fw_ctl::datapath::tables::Tables;
 use fw_ctl::datapath::{Datapath, DatapathError, plan_hash};
 use fw_ctl::netlink::LocalAddresses;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 fn open() -> Datapath {
     Datapath::open(Path::new(PIN_DIR)).expect("the datapath opens")
@@ -69,13 +69,10 @@ fn a_plan_is_in_force_once_it_is_installed_and_reads_back_the_same() {
 fn nothing_of_an_older_plan_stays_in_its_generation() {
     in_sandbox(|| {
         let mut datapath = open();
-        let mut large = plan(&["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"], &[22]);
+        let mut large = plan(&[], &[22]);
         // A leaf of 16 bytes in each of 40,000 parts of 2^16 addresses: 625 KiB.
-        let hosts = (0..40_000).map(|n| (Ipv4Net::from(Ipv4Addr::from_bits(n << 16 | 1)), 1));
-        large
-            .peers
-            .extend(hosts.map(|(host, class)| (host.into(), class)));
-        large.peers.sort();
+        let hosts = (0..40_000).map(|n| IpAddr::from(Ipv4Addr::from_bits(n << 16 | 1)).into());
+        large.peers = peers(hosts.collect());
         // 3,000 peer classes × 2 service classes: two blocks of the matrix.
         large.rows = 3_000;
         large.directions[0].cells = vec![VerdictWord::allow(ALLOW); 6_000];
@@ -104,7 +101,7 @@ fn a_refused_plan_leaves_the_old_one_in_force() {
         let good = plan(&["10.0.0.0/8"], &[22]);
         let installed = datapath.install(&good, 1).unwrap();
         let refused: [(Spoil, &str); 3] = [
-            (|p| p.peers[1].1 = 9, "has the peer class 9 of 2"),
+            (|p| p.peers.v4[1].1 = 9, "has the peer class 9 of 2"),
             (|p| p.rules.truncate(1), "names a rule"),
             (
                 |p| {

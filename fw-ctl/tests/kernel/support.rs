@@ -10,6 +10,8 @@ use std::process::Command;
 use fw_common::wire::{Direction, VerdictWord};
 use fw_ctl::compile::plan::{DirectionPlan, Mode, Plan, PlanRule};
 use fw_ctl::datapath::{LinkRef, host, objects};
+use fw_ctl::lookup::Runs;
+use ipnet::IpNet;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
@@ -79,12 +81,7 @@ pub fn link(name: &str) -> LinkRef {
 /// Ingress: peers in `prefixes` may reach the TCP `ports`, all else is denied.
 /// Egress: no policy.
 pub fn plan(prefixes: &[&str], ports: &[u16]) -> Plan {
-    let mut peers = vec![
-        ("0.0.0.0/0".parse().unwrap(), 0),
-        ("::/0".parse().unwrap(), 0),
-    ];
-    peers.extend(prefixes.iter().map(|p| (p.parse().unwrap(), 1)));
-    peers.sort();
+    let prefixes = prefixes.iter().map(|prefix| prefix.parse().unwrap());
     let mut tcp = vec![0; 65_536];
     for port in ports {
         tcp[usize::from(*port)] = 1;
@@ -111,7 +108,7 @@ pub fn plan(prefixes: &[&str], ports: &[u16]) -> Plan {
     Plan {
         mode: Mode::Enforce,
         builtins: 0,
-        peers,
+        peers: peers(prefixes.collect()),
         rows: 2,
         directions: [ingress, egress],
         rules: vec![
@@ -120,6 +117,13 @@ pub fn plan(prefixes: &[&str], ports: &[u16]) -> Plan {
             rule("p", "ingress[0]", Some(Direction::Ingress), true),
         ],
     }
+}
+
+/// Peers of class 1, everybody else of class 0.
+pub fn peers(mut prefixes: Vec<IpNet>) -> Runs {
+    prefixes.sort_unstable();
+    let classes: Vec<_> = prefixes.into_iter().map(|prefix| (prefix, 1)).collect();
+    Runs::of(&classes)
 }
 
 fn rule(policy: &str, rule: &str, direction: Option<Direction>, allow: bool) -> PlanRule {

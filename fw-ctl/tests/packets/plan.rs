@@ -3,6 +3,7 @@
 
 use fw_common::wire::{Builtin, Direction, VerdictWord};
 use fw_ctl::compile::plan::{DirectionPlan, Mode, Plan, PlanRule};
+use fw_ctl::lookup::Runs;
 use fw_ctl::netlink::LocalAddresses;
 use ipnet::IpNet;
 
@@ -48,14 +49,10 @@ pub fn plan(mode: Mode) -> Plan {
     Plan {
         mode,
         builtins: Builtin::ALL,
-        peers: [
-            ("0.0.0.0/0", 0),
-            ("10.0.1.0/24", 1),
-            ("::/0", 0),
-            ("fd00:1::/64", 1),
-        ]
-        .map(|(prefix, class)| (prefix.parse().expect("a prefix"), class))
-        .into(),
+        peers: Runs::of(
+            &[("10.0.1.0/24", 1), ("fd00:1::/64", 1)]
+                .map(|(prefix, class)| (prefix.parse().expect("a prefix"), class)),
+        ),
         rows: 2,
         directions: [inbound(), outbound()],
         rules: vec![

@@ -18,6 +18,7 @@ mod foreign;
 mod frames;
 mod interfaces;
 mod lifecycle;
+mod lists;
 mod masquerade;
 mod reload;
 mod removed;

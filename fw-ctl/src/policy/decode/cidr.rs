@@ -2,6 +2,7 @@
 //! Source: Cilium `pkg/policy/api/cidr.go`, the CRD's patterns, Go's `netip.ParsePrefix`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -9,7 +10,8 @@ use super::cursor::{Decoder, Field, Object};
 use super::metadata::metadata;
 use super::names::is_dns_subdomain;
 use super::selector::cidr_group_selector;
-use crate::diagnostic::Spanned;
+use crate::diagnostic::{Span, Spanned};
+use crate::lists::Prefixes;
 use crate::policy::schema::{CidrGroup, CidrRule, CidrSelector};
 
 /// Reads one prefix; bits behind its length are masked off, with a warning.
@@ -140,18 +142,27 @@ pub(super) fn group(cx: &mut Decoder, at: &Field<'_>) -> Option<CidrGroup> {
         prefixes(cx, &at)
     });
     let metadata = metadata?;
+    let line = |span: Span| u32::try_from(span.line).unwrap_or(u32::MAX);
+    let cidrs = cidrs?.into_iter();
     Some(CidrGroup {
         name: metadata.name,
         labels: metadata.labels,
-        cidrs: cidrs?.into_iter().map(|cidr| cidr.value).collect(),
+        file: cx.source().name.as_str().into(),
+        line: Some(line(at.span())),
+        prefixes: Arc::new(Prefixes::of(
+            cidrs.map(|cidr| (cidr.value, line(cidr.span))),
+        )),
+        now: 0,
     })
 }
 
 /// Why a text is no prefix, and what would be one.
 #[derive(Debug, PartialEq, Eq)]
-struct NoPrefix {
-    problem: String,
-    help: Option<String>,
+pub(crate) struct NoPrefix {
+    /// What is wrong.
+    pub(crate) problem: String,
+    /// What would be right.
+    pub(crate) help: Option<String>,
 }
 
 fn no_prefix(problem: impl Into<String>, help: impl Into<Option<String>>) -> NoPrefix {
@@ -162,7 +173,10 @@ fn no_prefix(problem: impl Into<String>, help: impl Into<Option<String>>) -> NoP
 }
 
 /// An address, `/` and the number of leading bits that count.
-fn parse(text: &str) -> Result<IpNet, NoPrefix> {
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse(text: &str) -> Result<IpNet, NoPrefix> {
     let Some((address, bits)) = text.split_once('/') else {
         return Err(without_length(text));
     };

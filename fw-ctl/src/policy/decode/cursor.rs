@@ -87,6 +87,11 @@ impl Decoder {
     }
 
     /// The findings, in the order of the text.
+    /// The text that is read.
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
         self.diagnostics
             .sort_by_key(|found| found.span.map_or(0, |span| span.start));

@@ -34,7 +34,7 @@ pub(super) fn is_dns_label(text: &str) -> bool {
 
 /// Labels joined by dots, at most 253; the parts may be longer than 63 here, as
 /// in Kubernetes.
-pub(super) fn is_dns_subdomain(text: &str) -> bool {
+pub(crate) fn is_dns_subdomain(text: &str) -> bool {
     let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let part = |part: &str| {
         part.chars().all(|c| edge(c) || c == '-') && part.starts_with(edge) && part.ends_with(edge)

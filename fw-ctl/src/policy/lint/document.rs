@@ -1,7 +1,11 @@
 //! What a document shows by itself: rules that can never match, and default deny
 //! switched on by what only denies.
 
-use super::super::rules::cidrs;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::super::rules::groups as named_groups;
 use super::super::schema::{
     CidrGroup, CidrRule, CidrSelector, Item, PolicyDocument, Port, Spec, Subject,
 };
@@ -9,7 +13,11 @@ use super::warning;
 use crate::diagnostic::Diagnostic;
 
 /// Adds what is wrong with the specs that select nodes.
-pub(super) fn check(document: &PolicyDocument, groups: &[CidrGroup], found: &mut Vec<Diagnostic>) {
+pub(super) fn check(
+    document: &PolicyDocument,
+    groups: &[Arc<CidrGroup>],
+    found: &mut Vec<Diagnostic>,
+) {
     for spec in &document.specs {
         if !matches!(spec.subject, Subject::Nodes(_)) {
             continue;
@@ -75,7 +83,7 @@ fn deny_only(document: &PolicyDocument, spec: &Spec, found: &mut Vec<Diagnostic>
 fn never_matches(
     item: &Item,
     deny: bool,
-    groups: &[CidrGroup],
+    groups: &[Arc<CidrGroup>],
 ) -> Option<(String, Option<String>)> {
     let empty = [
         ("Endpoints", item.endpoints.as_ref().map(Vec::len)),
@@ -115,31 +123,46 @@ fn never_matches(
 }
 
 /// Why an entry of a CIDR set holds no address.
-fn empty_set(rule: &CidrRule, groups: &[CidrGroup]) -> Option<String> {
-    let prefixes = cidrs(rule, groups);
-    if prefixes.is_empty() {
-        return Some(match &rule.selector {
-            CidrSelector::Group(name) if groups.iter().any(|group| group.name == name.value) => {
-                format!("the CiliumCIDRGroup `{}` is empty", name.value)
-            }
-            CidrSelector::Group(name) => {
-                format!("there is no CiliumCIDRGroup `{}`", name.value)
-            }
-            _ => "the `cidrGroupSelector` selects no CiliumCIDRGroup with a CIDR".to_owned(),
-        });
+fn empty_set(rule: &CidrRule, groups: &[Arc<CidrGroup>]) -> Option<String> {
+    let excepted = |prefix: &IpNet| {
+        let mut except = rule.except.iter();
+        except.any(|part| part.value.contains(prefix))
+    };
+    let nothing_left = || "`except` leaves nothing of the CIDR".to_owned();
+    if let CidrSelector::Cidr(cidr) = &rule.selector {
+        return excepted(&cidr.value).then(nothing_left);
     }
-    let excepted = |prefix| rule.except.iter().any(|part| part.value.contains(prefix));
-    prefixes
-        .iter()
-        .all(excepted)
-        .then(|| "`except` leaves nothing of the CIDR".to_owned())
+    let named: Vec<_> = named_groups(rule, groups).collect();
+    let mut live = named.iter().flat_map(|group| group.live()).peekable();
+    if live.peek().is_some() {
+        return live.all(|(prefix, _)| excepted(&prefix)).then(nothing_left);
+    }
+    Some(match (&rule.selector, &named[..]) {
+        (CidrSelector::Group(name), []) => {
+            format!("there is no CiliumCIDRGroup and no list `{}`", name.value)
+        }
+        (CidrSelector::Group(_), [group, ..]) if !group.prefixes.is_empty() => {
+            format!(
+                "every entry of `{}` ({}) has expired",
+                group.name,
+                group.place()
+            )
+        }
+        (CidrSelector::Group(_), [group, ..]) if group.line.is_none() => {
+            format!("the list `{}` ({}) is empty", group.name, group.place())
+        }
+        (CidrSelector::Group(name), _) => {
+            format!("the CiliumCIDRGroup `{}` is empty", name.value)
+        }
+        _ => "the `cidrGroupSelector` selects no CiliumCIDRGroup with a CIDR".to_owned(),
+    })
 }
 
 /// Groups that hold nothing, in rules that have other peers.
 fn unknown_groups(
     document: &PolicyDocument,
     item: &Item,
-    groups: &[CidrGroup],
+    groups: &[Arc<CidrGroup>],
     found: &mut Vec<Diagnostic>,
 ) {
     for rule in item.cidr_set.iter().flatten() {

@@ -14,7 +14,7 @@ use super::super::rules::{
 use super::super::schema::PolicyDocument;
 use super::{Input, warning};
 use crate::compile::plan::{Mode, Plan};
-use crate::compile::{Enforcement, Options, compile};
+use crate::compile::{Enforcement, Options, draft};
 use crate::diagnostic::Diagnostic;
 use crate::inventory::{Identities, Inventory, NodeView};
 
@@ -27,6 +27,8 @@ pub(super) struct Subject<'a> {
 
 /// How many deciding rules a message names.
 const NAMED: usize = 2;
+/// How many prefixes of a group stand for all of them.
+const EXAMPLES: usize = 1_000;
 
 /// Adds what the plan of one node shows. Plans that do not fit the kernel's tables
 /// are not this module's business: loading refuses them.
@@ -44,7 +46,7 @@ pub(super) fn check(input: &Input<'_>, subject: &Subject<'_>, found: &mut Vec<Di
         cidr_match_mode: input.cidr_match_mode,
         failsafe: Vec::new(),
     };
-    let Ok(plan) = compile(&rules, &subject.view.identities, &options) else {
+    let Ok(plan) = draft(&rules, &subject.view.identities, &options) else {
         return;
     };
     for direction in [Direction::Ingress, Direction::Egress] {
@@ -186,6 +188,12 @@ impl Checked<'_> {
                 for selector in selectors {
                     match selector {
                         PeerSelector::Cidr(block) => candidates.extend(corners(block)),
+                        PeerSelector::Group(block) => candidates.extend(
+                            block
+                                .live()
+                                .take(EXAMPLES)
+                                .flat_map(|(prefix, _)| [prefix.network(), prefix.broadcast()]),
+                        ),
                         PeerSelector::Labels(selector) => candidates.extend(
                             known()
                                 .filter(|(_, labels)| selector.matches(labels))
@@ -209,17 +217,9 @@ impl Checked<'_> {
                 continue;
             };
             for selector in selectors {
-                let PeerSelector::Cidr(block) = selector else {
-                    continue;
-                };
-                // Everybody knows that there are nodes in 0.0.0.0/0.
-                if block.cidr.prefix_len() == 0 {
-                    continue;
-                }
-                if let Some((name, address)) = self.node_in(block, inventory) {
+                if let Some((prefix, name, address)) = self.node_in(selector, inventory) {
                     let message = format!(
-                        "{} holds {address} of the node `{name}`, but a CIDR rule does not match nodes",
-                        block.cidr
+                        "{prefix} holds {address} of the node `{name}`, but a CIDR rule does not match nodes",
                     );
                     let twin = match self.direction {
                         Direction::Ingress => "from",
@@ -236,18 +236,27 @@ impl Checked<'_> {
         }
     }
 
+    /// A node that a rule would match if it were none, and the prefix that holds it.
     fn node_in<'i>(
         &self,
-        block: &CidrBlock,
+        selector: &PeerSelector,
         inventory: &'i Inventory,
-    ) -> Option<(&'i str, IpAddr)> {
-        inventory
-            .nodes
-            .iter()
+    ) -> Option<(String, &'i str, IpAddr)> {
+        let holds = |address: IpAddr| match selector {
+            PeerSelector::Labels(_) => None,
+            // Everybody knows that there are nodes in 0.0.0.0/0.
+            PeerSelector::Cidr(block) => (block.cidr.prefix_len() > 0 && block.contains(address))
+                .then(|| block.cidr.to_string()),
+            PeerSelector::Group(block) => block
+                .find(address)
+                .filter(|(prefix, _)| prefix.prefix_len() > 0)
+                .map(|(prefix, line)| format!("{prefix} ({}:{line})", block.group.file)),
+        };
+        let nodes = inventory.nodes.iter();
+        nodes
             .flat_map(|(name, node)| node.addresses.iter().map(move |a| (name.as_str(), *a)))
-            .find(|(_, address)| {
-                block.contains(*address) && !self.mode.admits(self.identities.of(*address))
-            })
+            .filter(|(_, address)| !self.mode.admits(self.identities.of(*address)))
+            .find_map(|(name, address)| Some((holds(address)?, name, address)))
     }
 
     /// Egress default deny without DNS: almost nothing works then. Only the whole

@@ -88,7 +88,7 @@ fn rules_that_can_never_match_say_why() {
         ("fromCIDR: []", "empty and selects nobody"),
         (
             "fromCIDRSet: [{cidrGroupRef: gone}]",
-            "no CiliumCIDRGroup `gone`",
+            "no CiliumCIDRGroup and no list `gone`",
         ),
         (
             "fromCIDRSet: [{cidr: 10.0.0.0/8, except: [10.0.0.0/8]}]",

@@ -12,7 +12,7 @@ use super::super::schema::{
 };
 use super::unenforced::unenforced;
 use super::{
-    CidrBlock, Flattened, Origin, PORT_PROTOCOLS, PeerSelector, Peers, Rule, Selection,
+    CidrBlock, Flattened, GroupBlock, Origin, PORT_PROTOCOLS, PeerSelector, Peers, Rule, Selection,
     ServiceRange, Services, SpecSummary, Surroundings,
 };
 
@@ -140,9 +140,16 @@ fn peers(item: &Item, has_services: bool, surroundings: &Surroundings<'_>) -> Pe
     }
     for rule in item.cidr_set.iter().flatten() {
         let except: Vec<IpNet> = rule.except.iter().map(|part| part.value).collect();
-        for cidr in cidrs(rule, surroundings.groups) {
-            selectors.extend(block(cidr, &except));
+        if let CidrSelector::Cidr(cidr) = &rule.selector {
+            selectors.extend(block(cidr.value, &except));
         }
+        let except = sorted(except);
+        selectors.extend(groups(rule, surroundings.groups).map(|group| {
+            PeerSelector::Group(GroupBlock {
+                group: Arc::clone(group),
+                except: except.clone(),
+            })
+        }));
     }
     let everybody = PeerSelector::Labels(LabelSelector::default());
     if selectors.contains(&everybody) {
@@ -151,22 +158,17 @@ fn peers(item: &Item, has_services: bool, surroundings: &Surroundings<'_>) -> Pe
     Peers::Only(selectors)
 }
 
-/// The prefixes that an entry of `fromCIDRSet`/`toCIDRSet` names. A group that
-/// does not exist names none.
-pub(in crate::policy) fn cidrs(rule: &CidrRule, groups: &[CidrGroup]) -> Vec<IpNet> {
-    let named = |group: &&CidrGroup| match &rule.selector {
+/// The groups that an entry of `fromCIDRSet`/`toCIDRSet` names: none where it is a
+/// prefix, and none that does not exist.
+pub(in crate::policy) fn groups<'a>(
+    rule: &'a CidrRule,
+    groups: &'a [Arc<CidrGroup>],
+) -> impl Iterator<Item = &'a Arc<CidrGroup>> {
+    groups.iter().filter(|group| match &rule.selector {
         CidrSelector::Cidr(_) => false,
         CidrSelector::Group(name) => group.name == name.value,
         CidrSelector::GroupSelector(selector) => selector.matches(&labels(group)),
-    };
-    match &rule.selector {
-        CidrSelector::Cidr(cidr) => vec![cidr.value],
-        _ => groups
-            .iter()
-            .filter(named)
-            .flat_map(|group| group.cidrs.iter().copied())
-            .collect(),
-    }
+    })
 }
 
 fn labels(group: &CidrGroup) -> LabelSet {
@@ -182,14 +184,15 @@ fn block(cidr: IpNet, except: &[IpNet]) -> Option<PeerSelector> {
     if except.iter().any(|part| part.contains(&cidr)) {
         return None;
     }
-    let mut except: Vec<IpNet> = except
-        .iter()
-        .copied()
-        .filter(|part| cidr.contains(part))
-        .collect();
-    except.sort_unstable();
-    except.dedup();
+    let inside = except.iter().copied().filter(|part| cidr.contains(part));
+    let except = sorted(inside.collect());
     Some(PeerSelector::Cidr(CidrBlock { cidr, except }))
+}
+
+fn sorted(mut prefixes: Vec<IpNet>) -> Vec<IpNet> {
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    prefixes
 }
 
 /// The services of an item; `None` where none are named: all of them.

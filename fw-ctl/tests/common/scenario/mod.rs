@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
-use super::{NODE, context, options};
+use super::{NODE, context_with, options};
 
 /// Address of the node in each family.
 const HOST: [&str; 2] = ["10.0.0.1", "fd00::1"];
@@ -85,6 +85,8 @@ pub struct Scenario {
     pub policies: String,
     /// Inventory, a `List` in JSON.
     pub inventory: String,
+    /// The list `list.netset`.
+    pub list: String,
     /// Flows, JSON lines.
     pub flows: String,
     /// When default deny begins.
@@ -100,8 +102,9 @@ impl Scenario {
     pub fn context(&self) -> Context {
         let mut options = options(self.enforcement, self.cidr_match_mode);
         options.failsafe.clone_from(&self.failsafe);
-        context(&self.policies, &self.inventory, options)
-            .unwrap_or_else(|errors| panic!("{errors}\n{}\n{}", self.policies, self.inventory))
+        let lists = [("list.netset", self.list.as_str())];
+        context_with(&self.policies, &self.inventory, &lists, options)
+            .unwrap_or_else(|errors| panic!("{errors}\n{self:#?}"))
     }
 
     /// The flows, with their direction.
@@ -125,13 +128,22 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
     (
         vec(policy::policy(), 0..4),
         inventory(),
+        vec(line(), 0..5).prop_map(|lines| lines.concat()),
         vec(flow(), 1..40),
         enforcement,
         mode,
         vec(failsafe(), 0..8),
     )
         .prop_map(
-            |(mut policies, inventory, flows, enforcement, cidr_match_mode, failsafe)| {
+            |(
+                mut policies,
+                inventory,
+                list_text,
+                flows,
+                enforcement,
+                cidr_match_mode,
+                failsafe,
+            )| {
                 for (i, policy) in policies.iter_mut().enumerate() {
                     policy["metadata"]["name"] = json!(format!("p{i}"));
                 }
@@ -139,6 +151,7 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
                 Scenario {
                     policies: list(&policies),
                     inventory: list(&inventory),
+                    list: list_text,
                     flows: lines.join("\n"),
                     enforcement,
                     cidr_match_mode,
@@ -279,6 +292,17 @@ fn groups() -> impl Strategy<Value = Vec<Value>> {
             group("second", "dev", second),
         ]
     })
+}
+
+/// A line of a list; the first date has passed by [`super::NOW`].
+fn line() -> impl Strategy<Value = String> {
+    let behind = select(vec![
+        "",
+        " ; a comment",
+        " until=1970-01-01T00:30:00Z",
+        " until=1970-01-02 # more",
+    ]);
+    (prefix(), behind).prop_map(|((_, prefix), behind)| format!("{prefix}{behind}\n"))
 }
 
 fn failsafe() -> impl Strategy<Value = Failsafe> {

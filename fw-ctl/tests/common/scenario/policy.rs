@@ -125,7 +125,7 @@ fn cidr_rule() -> impl Strategy<Value = Value> {
         })
     });
     let group = (
-        select(vec!["first", "second", "absent"]),
+        select(vec!["first", "second", "list", "absent"]),
         option::of(prefix()),
     )
         .prop_map(|(name, except)| match except {

@@ -1,0 +1,167 @@
+//! Lists change under the daemon.
+
+use super::*;
+use crate::daemon::ListLook;
+use crate::lists::List;
+
+impl Fixture {
+    /// The text of the list `a.cidr`, in place of the former one.
+    fn write_list(&self, text: &str) {
+        self.write_lists(&[("a.cidr", text)]);
+    }
+
+    fn write_lists(&self, lists: &[(&str, &str)]) {
+        let found = lists.iter().map(|(name, text)| {
+            let path = self.state.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            let file = path.display().to_string();
+            Found {
+                list: List::parse(&file, text.as_bytes()).map(Arc::new),
+                file,
+                quiet: true,
+            }
+        });
+        self.files.0.borrow_mut().lists = found.collect();
+    }
+
+    fn compiled(&self) -> usize {
+        self.files.0.borrow().compiled.len()
+    }
+}
+
+impl Firewall<Fake, FakeSources> {
+    /// As the service does it.
+    fn look_at_lists(&mut self, now: u32) -> bool {
+        let base = Arc::clone(self.inputs().unwrap());
+        let refused = self.refused_lists();
+        let look = ListLook::take(&self.sources, &self.confirmed, base, refused.as_ref(), now);
+        self.apply_lists(look)
+    }
+
+    /// Number of the plan in force, and the entries of its lists.
+    fn in_force(&self) -> (u64, Vec<usize>) {
+        let (in_force, compiled) = self.installed.as_ref().unwrap();
+        let lists = compiled.inputs.lists.iter();
+        (
+            in_force.number,
+            lists.map(|list| list.prefixes.len()).collect(),
+        )
+    }
+}
+
+/// A daemon with a list of two entries in force.
+fn started() -> (Fixture, Firewall<Fake, FakeSources>) {
+    let fixture = Fixture::new();
+    fixture.write_list("192.0.2.0/24\n198.51.100.0/24\n");
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    assert_eq!(daemon.in_force(), (1, vec![2]));
+    (fixture, daemon)
+}
+
+#[test]
+fn a_list_that_changes_takes_nothing_else_along() {
+    let (fixture, mut daemon) = started();
+    assert!(!daemon.look_at_lists(0), "nothing has changed");
+    fixture.files.0.borrow_mut().policy = "edited, and not yet right".into();
+    fixture.write_list("192.0.2.0/24\n198.51.100.0/24\n203.0.113.0/24\n");
+    assert!(daemon.look_at_lists(0));
+    assert_eq!(daemon.in_force(), (2, vec![3]));
+    assert_eq!(daemon.inputs().unwrap().policies[0].text, "");
+    let status = daemon.status().unwrap();
+    assert_eq!(status.degraded, [""; 0]);
+    assert!(
+        status.warnings[0].contains("the files have changed"),
+        "{:?}",
+        status.warnings
+    );
+
+    // The next start finds it among what is kept.
+    let mut later = fixture.daemon();
+    fixture.kernel.0.borrow_mut().active = None;
+    later.begin(network(&["eth0"]));
+    assert_eq!(later.in_force().1, [3]);
+}
+
+#[test]
+fn after_a_list_has_changed_everything_is_as_declared() {
+    let (fixture, mut daemon) = started();
+    fixture.write_list("192.0.2.0/24\n198.51.100.7\n");
+    assert!(daemon.look_at_lists(0));
+    let status = daemon.status().unwrap();
+    assert_eq!(status.warnings, [""; 0]);
+    assert!(status.generation.declared.is_some());
+    assert_eq!(status.generation.declared, status.generation.kernel);
+}
+
+#[test]
+fn a_list_that_is_not_taken_degrades_until_it_is_mended_or_a_reload_says_so() {
+    let (fixture, mut daemon) = started();
+    fixture.write_list("192.0.2.0/24\nhalf of a li");
+    assert!(daemon.look_at_lists(0));
+    let degraded = daemon.status().unwrap().degraded;
+    assert_eq!(degraded.len(), 1);
+    assert!(
+        degraded[0].contains("the list is not taken"),
+        "{degraded:?}"
+    );
+    assert!(degraded[0].contains("a.cidr:2:1"), "{degraded:?}");
+    assert!(!daemon.look_at_lists(0), "that was told already");
+
+    fixture.write_list("192.0.2.0/24\n198.51.100.0/24\n");
+    assert!(daemon.look_at_lists(0));
+    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.in_force(), (1, vec![2]), "it is what it was");
+
+    fixture.write_list("");
+    assert!(daemon.look_at_lists(0));
+    assert!(
+        daemon.headline().contains("only 0 are left"),
+        "{}",
+        daemon.headline()
+    );
+    assert_eq!(daemon.in_force(), (1, vec![2]));
+    daemon.reload().unwrap();
+    assert_eq!(daemon.in_force(), (2, vec![0]));
+    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+}
+
+#[test]
+fn lists_that_make_no_plan_are_refused_once() {
+    let (fixture, mut daemon) = started();
+    let good = ("a.cidr", "192.0.2.0/24\n198.51.100.0/24\n");
+    fixture.write_lists(&[good, ("wrong.cidr", "10.0.0.0/8\n")]);
+    let before = fixture.compiled();
+    assert!(daemon.look_at_lists(0));
+    assert!(!daemon.look_at_lists(0));
+    assert_eq!(fixture.compiled(), before + 1);
+    assert_eq!(daemon.in_force(), (1, vec![2]));
+    assert_eq!(daemon.status().unwrap().degraded, ["a.yaml: wrong"]);
+}
+
+#[test]
+fn a_refused_change_stays_refused_while_lists_go_on() {
+    let (fixture, mut daemon) = started();
+    fixture.break_files(Some("no such entity"));
+    daemon.reload().unwrap_err();
+    fixture.write_list("192.0.2.0/24\n198.51.100.7\n203.0.113.7\n");
+    assert!(daemon.look_at_lists(0));
+    assert_eq!(daemon.in_force(), (2, vec![3]));
+    assert_eq!(
+        daemon.status().unwrap().degraded,
+        ["a.yaml: no such entity"]
+    );
+}
+
+#[test]
+fn entries_expire_by_themselves_and_a_node_that_was_opened_stays_open() {
+    let (fixture, mut daemon) = started();
+    fixture.write_list("192.0.2.0/24 until=1970-01-01T00:01:00Z\n198.51.100.0/24\n");
+    assert!(daemon.look_at_lists(59));
+    daemon.detach().unwrap();
+    assert!(!daemon.look_at_lists(59));
+    assert!(daemon.look_at_lists(60));
+    assert_eq!(daemon.in_force().0, 3);
+    assert_eq!(daemon.inputs().unwrap().expired, 60);
+    assert_eq!(fixture.links(), [""; 0]);
+}
