@@ -11,6 +11,7 @@ mod flow;
 mod peer;
 mod plan;
 mod reason;
+mod single;
 
 pub use counter::{COUNTERS, Counter, Tally, counter_index};
 pub use event::{Action, EVENT_WINDOW_SHIFT, Event, EventBudget};
@@ -24,10 +25,11 @@ pub use peer::{
 };
 pub use plan::{
     ActiveWord, BUILTINS, Builtin, GENERATIONS, Generation, GenerationFlags, MATRIX_BLOCK_WORDS,
-    MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses,
+    MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses, RULE_BAN,
     RULE_NO_POLICY, RULES, VerdictWord, direction_index, matrix_index, port_index, rule_index,
 };
 pub use reason::{DROP_REASONS, DropReason};
+pub use single::{BAN_FOR_GOOD, FILTER_WORDS, SINGLES, Spot, ban_holds};
 
 /// Version of everything in this module, and the `v<N>` of the pin directory.
 pub const SCHEMA_VERSION: u32 = 3;
