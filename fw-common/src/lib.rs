@@ -16,5 +16,4 @@ pub mod lookup;
 #[cfg(not(target_arch = "bpf"))]
 pub mod model;
 pub mod packet;
-mod verifier;
 pub mod wire;

@@ -11,7 +11,6 @@ use super::tables::Tables;
 use crate::packet::Packet;
 use crate::packet::icmp::{ECHO_REPLY, ECHO_REPLY_V6, ECHO_REQUEST, ECHO_REQUEST_V6};
 use crate::packet::transport::{ICMP, ICMPV6};
-use crate::verifier;
 use crate::wire::{L4, RULE_BAN, VerdictWord};
 
 /// What becomes of `word`, which policy says, if the peer is banned.
@@ -21,12 +20,11 @@ pub(super) fn apply<P: Packet, T: Tables, const EGRESS: bool>(
     flow: &Flow,
     word: VerdictWord,
 ) -> VerdictWord {
-    let word = if case.tables.is_banned(case.view, flow.peer()) {
+    if case.tables.is_banned(case.view, flow.peer()) {
         banned(case, flow, word)
     } else {
         word
-    };
-    VerdictWord(verifier::join(word.0))
+    }
 }
 
 #[inline(never)]

@@ -26,17 +26,21 @@ pub const RULE_BAN: u16 = 1;
 /// judges, and which tables beside it have anything in them. The bits are here and not
 /// in tables of their own because on nearly every node these are empty, and then it
 /// costs no lookup to know it.
+///
+/// The bits are not the topmost ones: a test of those may be compiled to one of the
+/// sign, from which the verifier learns about the whole word, and follows both ways to
+/// the end (two and a half times the instructions).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct ActiveWord(pub u32);
 
 impl ActiveWord {
     /// `LOCAL_PREFIXES` must be asked for addresses that are not in `LOCAL`.
-    pub const LOCAL_PREFIXES: u32 = 1 << 31;
+    pub const LOCAL_PREFIXES: u32 = 1 << 8;
     /// `BANS` must be asked.
-    pub const BANS: u32 = 1 << 30;
+    pub const BANS: u32 = 1 << 9;
     /// `SINGLES` must be asked before the peer tables of this generation.
-    pub const SINGLES: u32 = 1 << 29;
+    pub const SINGLES: u32 = 1 << 10;
     const TABLES: u32 = Self::LOCAL_PREFIXES | Self::BANS | Self::SINGLES;
 
     /// The generation `index`, and nothing beside it.
