@@ -4,6 +4,7 @@
 //! - [`image`]: a plan as the kernel's tables hold it, and its hash.
 //! - [`tables`]: the maps, typed; `generation`: writing and reading a plan.
 //! - [`peer_store`]: the largest of them, sized by the plan.
+//! - `single`: single addresses beside a plan: bans, and what it was amended by.
 //! - [`pins`]: the directory on the BPF file system through which state
 //!   outlives the daemon.
 //! - [`attach`]: programs on interfaces, through links that stay.
@@ -29,6 +30,7 @@ pub mod objects;
 pub mod peer_store;
 pub mod pins;
 pub mod programs;
+mod single;
 pub mod tables;
 pub mod testrun;
 

@@ -2,6 +2,8 @@
 //! kernel. The lines that decide are those of the programs; only the tables are
 //! collections.
 
+use std::net::IpAddr;
+
 use fw_common::datapath;
 use fw_common::model::{Model, ModelTables, PeerTables, SliceFrame};
 use fw_common::wire::NumberClasses;
@@ -40,6 +42,22 @@ impl ModelRun {
         let single = addresses.single().iter();
         self.model.local = single.map(|&address| address.into()).collect();
         self.model.local_prefixes = addresses.trie();
+    }
+
+    /// Bans an address until `until`, in nanoseconds of a clock that stands at
+    /// [`Self::set_clock`]; 0: for good.
+    pub fn ban(&mut self, address: IpAddr, until: u64) {
+        self.model.bans.insert(address.into(), until);
+    }
+
+    /// Lifts every ban.
+    pub fn unban_all(&mut self) {
+        self.model.bans.clear();
+    }
+
+    /// Sets the clock, in seconds.
+    pub fn set_clock(&mut self, seconds: u32) {
+        self.model.clock.set(seconds);
     }
 
     /// Judges a frame, with the connections that former frames left.

@@ -4,6 +4,7 @@
 //! with a running firewall, nothing stays. The kernel's `BPF_PROG_TEST_RUN` runs
 //! the very instructions that packets meet.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -194,6 +195,25 @@ impl TestRun {
     /// The kernel refuses.
     pub fn set_local(&mut self, addresses: &LocalAddresses) -> Result<(), DatapathError> {
         self.tables.set_local_addresses(addresses)
+    }
+
+    /// Bans an address until `until`, in nanoseconds of the monotonic clock; 0: for good.
+    ///
+    /// # Errors
+    /// The table is full, or the kernel refuses.
+    pub fn ban(&mut self, address: IpAddr, until: u64) -> Result<(), DatapathError> {
+        self.tables.ban(address, until)
+    }
+
+    /// Lifts every ban.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn unban_all(&mut self) -> Result<(), DatapathError> {
+        for address in self.tables.bans().into_keys() {
+            self.tables.unban(address)?;
+        }
+        Ok(())
     }
 
     /// Judges `packet` as the first of a connection: whatever former packets left

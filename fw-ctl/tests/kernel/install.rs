@@ -197,7 +197,8 @@ fn local_addresses_are_replaced() {
         let tables = Tables::open(Path::new(&format!("{}/maps", version_dir()))).unwrap();
         let has_prefixes = || {
             let word: Array<_, ActiveWord> = pinned("ACTIVE").try_into().unwrap();
-            word.get(&0, 0).unwrap().has_local_prefixes()
+            let word = word.get(&0, 0).unwrap();
+            word.asks(ActiveWord::LOCAL_PREFIXES)
         };
         let installed = datapath.install(&plan(&[], &[]), 1).unwrap();
         let rounds: [(&[&str], usize); 4] = [

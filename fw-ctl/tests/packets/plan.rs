@@ -7,18 +7,18 @@ use fw_ctl::netlink::LocalAddresses;
 use ipnet::IpNet;
 
 /// Default deny of ingress, and of egress.
-pub const DENY_IN: u16 = 1;
-pub const DENY_OUT: u16 = 2;
+pub const DENY_IN: u16 = 2;
+pub const DENY_OUT: u16 = 3;
 /// TCP 22 and UDP 9000 from 10.0.1.0/24 and `fd00:1::/64`.
-pub const SSH: u16 = 3;
+pub const SSH: u16 = 4;
 /// TCP 80, ICMP echo requests of both families and VRRP from anybody.
-pub const PUBLIC: u16 = 4;
+pub const PUBLIC: u16 = 5;
 /// A deny rule for TCP 23.
-pub const TELNET: u16 = 5;
+pub const TELNET: u16 = 6;
 /// Failsafe: TCP 2222.
-pub const FAILSAFE: u16 = 6;
+pub const FAILSAFE: u16 = 7;
 /// Egress to TCP 443, UDP 53 and echo requests to anybody.
-pub const OUT: u16 = 7;
+pub const OUT: u16 = 8;
 
 /// 10.0.0.1, `fd00::1` and a link-local address; 198.51.100.0/24 and
 /// `2001:db8:a::/48` as a whole.
@@ -60,6 +60,7 @@ pub fn plan(mode: Mode) -> Plan {
         directions: [inbound(), outbound()],
         rules: vec![
             rule("no-policy", None, true),
+            rule("banned-peer", None, false),
             rule("default-deny", ingress, false),
             rule("default-deny", egress, false),
             rule("ingress[0]", ingress, true),
