@@ -12,6 +12,7 @@ pub mod exit;
 mod glob;
 pub mod inventory;
 pub mod lookup;
+pub mod moment;
 pub mod netlink;
 pub mod observe;
 pub mod policy;

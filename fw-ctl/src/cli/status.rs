@@ -62,6 +62,9 @@ fn text(status: &Status, verbose: bool) -> String {
         format!("{}, {} rules", status.policies, status.rules),
     );
     line("Built-ins", status.builtins.join(", "));
+    if status.bans > 0 {
+        line("Bans", format!("{}; see fw-ctl ban list", status.bans));
+    }
     if status.lost_events > 0 {
         line("Unreported", format!("{} verdicts", status.lost_events));
     }
@@ -172,6 +175,7 @@ mod tests {
             policies: 2,
             rules: 9,
             builtins: vec!["neighbor-discovery".into()],
+            bans: 0,
             counters: vec![],
             lost_events: 0,
         }

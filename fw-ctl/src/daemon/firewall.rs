@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use super::report::UNREADABLE;
 use super::status::{Reloaded, SCHEMA, hex};
 use super::{
-    Compiled, ConfirmedStore, InForce, Kernel, Look, ModeStore, Names, Refusal, Seen, Sources,
-    Wrong, links,
+    BanStore, Compiled, ConfirmedStore, InForce, Kernel, Look, ModeStore, Names, Refusal, Seen,
+    Sources, Wrong, links,
 };
 use crate::cli::output::plain;
 use crate::compile::plan::Mode;
@@ -34,6 +34,8 @@ pub(super) enum Trouble {
     Kernel,
     /// What must outlast a reboot cannot be kept or read.
     State,
+    /// Bans are not in force or not kept.
+    Bans,
 }
 
 /// Why there is no change.
@@ -59,6 +61,9 @@ pub struct Firewall<K, S> {
     pub(super) config: Config,
     pub(super) mode: ModeStore,
     pub(super) confirmed: ConfirmedStore,
+    pub(super) bans: BanStore,
+    /// Why the kernel does not hold all bans.
+    pub(super) bans_refused: Option<String>,
     /// What was installed last, and the plan with the mode that it has.
     pub(super) installed: Option<(InForce, Compiled)>,
     names: watch::Sender<Arc<Names>>,
@@ -83,6 +88,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             sources,
             mode: ModeStore::open(state),
             confirmed: ConfirmedStore::new(state),
+            bans: BanStore::open(state),
+            bans_refused: None,
             config,
             installed: None,
             names,
@@ -102,6 +109,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         self.network = network;
         self.tell_links();
         self.recover_mode();
+        self.restore_bans();
         if matches!(self.kernel.active(), Ok(None)) {
             self.restore();
             if self.installed.is_some() {
@@ -370,6 +378,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             self.settle(false);
         }
         self.guard();
+        self.sweep_bans();
         let lost = self.installed.is_some() && !self.confirmed.exists();
         if lost || self.troubles.contains_key(&Trouble::State) {
             self.keep();

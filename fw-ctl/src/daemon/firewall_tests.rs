@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use fw_common::wire::{Counter, Direction, Tally, VerdictWord};
@@ -34,6 +35,7 @@ struct Pins {
     lost: BTreeSet<u32>,
     /// Somebody has removed the pins of the tables.
     unpinned: bool,
+    bans: BTreeMap<IpAddr, u64>,
     foreign: Option<&'static str>,
     no_native: bool,
 }
@@ -158,6 +160,21 @@ impl Kernel for Fake {
         pins.links.retain(|link| link.index != index);
         pins.log.push(format!("detach {index}"));
         Ok(())
+    }
+    fn ban(&mut self, address: IpAddr, until: u64) -> Result<(), Failure> {
+        let mut pins = self.0.borrow_mut();
+        if pins.full {
+            return Err(Failure::new(exit::REFUSED, "the table is full"));
+        }
+        pins.bans.insert(address, until);
+        Ok(())
+    }
+    fn unban(&mut self, address: IpAddr) -> Result<(), Failure> {
+        self.0.borrow_mut().bans.remove(&address);
+        Ok(())
+    }
+    fn bans(&self) -> BTreeMap<IpAddr, u64> {
+        self.0.borrow().bans.clone()
     }
     fn counters(&self) -> Result<Vec<(Direction, Counter, Tally)>, Failure> {
         let tally = Tally {

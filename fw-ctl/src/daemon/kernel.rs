@@ -1,5 +1,8 @@
 //! What the daemon needs of the kernel.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use fw_common::wire::{Counter, Direction, Tally};
 
 use crate::compile::plan::{Mode, Plan};
@@ -95,6 +98,19 @@ pub trait Kernel {
     /// # Errors
     /// When the kernel refuses.
     fn detach(&mut self, index: u32) -> Result<(), Failure>;
+    /// Bans an address until `until`: nanoseconds of the monotonic clock, or
+    /// [`fw_common::wire::BAN_FOR_GOOD`]. Takes effect before this returns.
+    ///
+    /// # Errors
+    /// When there is no room, or the kernel refuses: then nothing has changed.
+    fn ban(&mut self, address: IpAddr, until: u64) -> Result<(), Failure>;
+    /// Bans an address no longer; one that is not banned is fine.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn unban(&mut self, address: IpAddr) -> Result<(), Failure>;
+    /// Every ban of the kernel with its `until`, also those that have run out.
+    fn bans(&self) -> BTreeMap<IpAddr, u64>;
     /// What became of packets.
     ///
     /// # Errors

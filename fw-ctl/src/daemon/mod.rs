@@ -6,6 +6,9 @@
 //! without one.
 
 mod atomic;
+mod ban_harm;
+mod ban_store;
+mod bans;
 mod command;
 mod confirmed;
 mod declared;
@@ -28,6 +31,7 @@ pub mod sources;
 pub mod status;
 
 pub use crate::datapath::Ingress;
+pub use ban_store::{Ban, BanStore};
 pub use confirmed::{Confirmed, ConfirmedStore, Kept};
 pub use declared::{Compiled, Sources, Wrong};
 pub use firewall::Firewall;

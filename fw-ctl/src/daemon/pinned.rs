@@ -1,6 +1,7 @@
 //! The [`Kernel`] of a real node: what is pinned on its BPF file system.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use fw_common::wire::{Counter, Direction, Tally};
 
@@ -120,6 +121,18 @@ impl Kernel for Pinned {
     fn detach(&mut self, index: u32) -> Result<(), Failure> {
         self.reasons.remove(&index);
         Ok(self.datapath.detach_link(index)?)
+    }
+
+    fn ban(&mut self, address: IpAddr, until: u64) -> Result<(), Failure> {
+        Ok(self.datapath.ban(address, until)?)
+    }
+
+    fn unban(&mut self, address: IpAddr) -> Result<(), Failure> {
+        Ok(self.datapath.unban(address)?)
+    }
+
+    fn bans(&self) -> BTreeMap<IpAddr, u64> {
+        self.datapath.bans()
     }
 
     fn counters(&self) -> Result<Vec<(Direction, Counter, Tally)>, Failure> {

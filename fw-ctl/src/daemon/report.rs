@@ -199,6 +199,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 .as_ref()
                 .map_or(0, |(_, c)| c.plan.rules.len()),
             builtins: self.builtins(),
+            bans: self.bans().bans.len(),
             counters: self.counters()?,
             lost_events: self.kernel.lost_events()?,
         })

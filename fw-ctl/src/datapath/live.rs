@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -181,6 +182,30 @@ impl Datapath {
     /// The kernel refuses, or there are more of them than the tables hold.
     pub fn set_local_addresses(&mut self, addresses: &LocalAddresses) -> Result<(), DatapathError> {
         self.tables.set_local_addresses(addresses)
+    }
+
+    /// Bans an address until `until`: nanoseconds of the monotonic clock, or
+    /// [`fw_common::wire::BAN_FOR_GOOD`]. It holds whatever plan is in force, and ends
+    /// by itself.
+    ///
+    /// # Errors
+    /// The table is full, or the kernel refuses: then nothing has changed.
+    pub fn ban(&mut self, address: IpAddr, until: u64) -> Result<(), DatapathError> {
+        self.tables.ban(address, until)
+    }
+
+    /// Bans an address no longer.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn unban(&mut self, address: IpAddr) -> Result<(), DatapathError> {
+        self.tables.unban(address)
+    }
+
+    /// The bans that the kernel holds, also those that have run out.
+    #[must_use]
+    pub fn bans(&self) -> BTreeMap<IpAddr, u64> {
+        self.tables.bans()
     }
 
     /// Filters the interface from now on; on one that is filtered already, puts
