@@ -44,23 +44,25 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             // Perhaps some have run out.
             self.sweep_bans();
         }
-        let mut done = Ok(());
-        for address in &addresses {
+        let mut refused = None;
+        for (before, address) in addresses.iter().enumerate() {
             let ban = Ban {
                 address: *address,
                 since,
                 until: request.until,
                 reason: printable(&request.reason),
             };
-            done = self.kernel.ban(*address, deadline(clock, ban.until));
-            if done.is_err() {
+            if let Err(failure) = self.kernel.ban(*address, deadline(clock, ban.until)) {
+                refused = Some(partly(address, before, failure));
                 break;
             }
             tracing::warn!("{ban}");
             self.bans.insert(ban);
         }
         self.bans.save();
-        done.map_err(|failure| self.partly(&addresses, failure))?;
+        if let Some(failure) = refused {
+            return Err(failure);
+        }
         let mut warnings = harm;
         warnings.extend(self.ineffective());
         warnings.extend(self.tell_bans());
@@ -206,23 +208,17 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let ban = self.bans.all().get(&peer.to_canonical())?;
         ban.holds(moment::now()).then(|| ban.to_string())
     }
+}
 
-    /// The failure on one of several addresses.
-    fn partly(&self, asked: &[IpAddr], failure: Failure) -> Failure {
-        let done = asked
-            .iter()
-            .take_while(|address| self.bans.all().contains_key(address))
-            .count();
-        let Some(address) = asked.get(done) else {
-            return failure;
-        };
-        let message = format!("{address} is not banned: {}", failure.message);
-        let message = match done {
-            0 => message,
-            done => format!("{message}\nthe {done} before it are"),
-        };
-        Failure { message, ..failure }
-    }
+/// The failure on one of several addresses, of which those before it are banned.
+fn partly(address: &IpAddr, before: usize, failure: Failure) -> Failure {
+    let message = format!("{address} is not banned: {}", failure.message);
+    let message = match before {
+        0 => message,
+        1 => format!("{message}\nthe one before it is"),
+        before => format!("{message}\nthe {before} before it are"),
+    };
+    Failure { message, ..failure }
 }
 
 /// Makes the kernel hold these bans and no others.

@@ -340,6 +340,8 @@ fn network(names: &[&str]) -> Network {
     }
 }
 
+#[path = "firewall_tests/bans.rs"]
+mod bans;
 #[path = "firewall_tests/guard.rs"]
 mod guard;
 #[path = "firewall_tests/interfaces.rs"]
