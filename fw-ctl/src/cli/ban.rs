@@ -96,7 +96,9 @@ pub fn run(command: &Command) -> Outcome {
 }
 
 fn add(args: &AddArgs) -> Outcome {
-    let until = args.span.map(|span| moment::now() + span).or(args.until);
+    // At least as long as was asked for: the present second counts as past.
+    let until = args.span.map(|span| moment::now() + 1 + span);
+    let until = until.or(args.until);
     let request = Request::Ban(BanRequest {
         addresses: args.addresses.clone(),
         until,

@@ -11,6 +11,7 @@
 
 mod addresses;
 mod audit;
+mod bans;
 mod brake;
 mod builtins;
 mod fixture;
