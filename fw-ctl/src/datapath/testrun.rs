@@ -205,6 +205,14 @@ impl TestRun {
         self.tables.ban(address, until)
     }
 
+    /// Bans an address no longer.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn unban(&mut self, address: IpAddr) -> Result<(), DatapathError> {
+        self.tables.unban(address)
+    }
+
     /// Lifts every ban.
     ///
     /// # Errors

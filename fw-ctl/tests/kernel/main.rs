@@ -8,6 +8,7 @@
 
 mod agreement;
 mod attach;
+mod bans;
 mod blocklist;
 mod budget;
 mod install;
