@@ -145,7 +145,10 @@ impl Tables for KernelTables {
         let memory = KernelPeers {
             generation: view.index,
         };
-        let own = if view.word.asks(ActiveWord::SINGLES) && is_in_filter(&SINGLE_FILTER, address) {
+        let own = if view.word.asks(ActiveWord::SINGLES)
+            && is_in_filter(&SINGLE_FILTER, address)
+            && (family == 4 || !address.is_mapped())
+        {
             fw_own_class(address.high(), address.low())
         } else {
             NO_CLASS

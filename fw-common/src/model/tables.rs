@@ -121,7 +121,9 @@ impl Tables for Model {
     }
 
     fn peer_class(&self, view: View<'_>, family: u8, address: &Address) -> Option<u32> {
-        if let Some(class) = self.singles.get(address) {
+        if let Some(class) = self.singles.get(address)
+            && (family == 4 || !address.is_mapped())
+        {
             return Some(*class);
         }
         let peers = &self.table(view.index)?.peers;

@@ -85,6 +85,13 @@ impl Address {
         self.mixed() >> (32 - LOCAL_BUCKETS.trailing_zeros())
     }
 
+    /// Whether it is one of IPv4, or of IPv6 and looks like one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_mapped(&self) -> bool {
+        self.0[0] == 0 && self.0[1] == 0 && self.0[2] == 0xffff_u32.to_be()
+    }
+
     /// Its first eight bytes, in two words as they lie in memory.
     #[inline(always)]
     #[must_use]

@@ -195,7 +195,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             return Err(Refused::Kernel(failure));
         }
         compiled.plan.mode = self.effective_mode(&config);
-        let in_force = self.install(&compiled).map_err(|failure| {
+        let in_force = self.amend_or_install(&compiled).map_err(|failure| {
             let unfit = (compiled.plan.mode, self.kernel.hash(&compiled.plan));
             if let Some(looked) = &mut self.looked {
                 looked.unfit = Some(unfit);
@@ -239,6 +239,25 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             new.identities = identities;
             *names = Arc::new(new);
         });
+    }
+
+    /// Writes only the difference where that is a few addresses, else all: also where
+    /// nothing has changed, and somebody wants it to be as declared.
+    fn amend_or_install(&mut self, compiled: &Compiled) -> Result<InForce, Failure> {
+        if let Some((in_force, old)) = &self.installed
+            && self.kernel.active()? == Some(*in_force)
+            && old.inputs != compiled.inputs
+            && !self.troubles.contains_key(&Trouble::Kernel)
+        {
+            let number = in_force.number + 1;
+            self.name(number, compiled);
+            match self.kernel.amend(&old.plan, &compiled.plan, number) {
+                Ok(Some(amended)) => return Ok(amended),
+                Ok(None) => {}
+                Err(failure) => tracing::warn!("{failure}; the plan is installed whole"),
+            }
+        }
+        self.install(compiled)
     }
 
     pub(super) fn install(&mut self, compiled: &Compiled) -> Result<InForce, Failure> {

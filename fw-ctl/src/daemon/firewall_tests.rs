@@ -31,6 +31,8 @@ struct Pins {
     /// What was done, in order.
     log: Vec<String>,
     full: bool,
+    /// The next plan differs by few addresses.
+    amendable: bool,
     /// Links that somebody has detached, by index.
     lost: BTreeSet<u32>,
     /// Somebody has removed the pins of the tables.
@@ -81,6 +83,25 @@ impl Kernel for Fake {
         pins.tables = in_force.hash;
         pins.log.push(format!("install {number}"));
         Ok(in_force)
+    }
+    fn amend(&mut self, old: &Plan, plan: &Plan, number: u64) -> Result<Option<InForce>, Failure> {
+        let mut pins = self.0.borrow_mut();
+        if !std::mem::take(&mut pins.amendable) {
+            return Ok(None);
+        }
+        assert_eq!(pins.active.map(|active| active.hash), Some(fake_hash(old)));
+        if pins.full {
+            return Err(Failure::new(exit::REFUSED, "the table is full"));
+        }
+        let in_force = InForce {
+            number,
+            hash: fake_hash(plan),
+            mode: plan.mode,
+        };
+        pins.active = Some(in_force);
+        pins.tables = in_force.hash;
+        pins.log.push(format!("amend {number}"));
+        Ok(Some(in_force))
     }
     fn set_mode(&mut self, mode: Mode) -> Result<InForce, Failure> {
         let mut pins = self.0.borrow_mut();

@@ -59,6 +59,13 @@ pub trait Kernel {
     /// # Errors
     /// When it does not fit or cannot be written.
     fn install(&mut self, plan: &Plan, number: u64) -> Result<InForce, Failure>;
+    /// Puts `plan` in force in the place of `old`, which is in force, without writing it
+    /// whole; `None` if they differ by more than the classes of a few addresses: then
+    /// nothing has changed.
+    ///
+    /// # Errors
+    /// When it cannot be written: then a plan should be installed.
+    fn amend(&mut self, old: &Plan, plan: &Plan, number: u64) -> Result<Option<InForce>, Failure>;
     /// Changes the mode of the plan in force, whoever installed it, without
     /// needing the plan; its number stays.
     ///

@@ -60,6 +60,10 @@ impl Kernel for Pinned {
         Ok(self.datapath.install(plan, number)?.into())
     }
 
+    fn amend(&mut self, old: &Plan, plan: &Plan, number: u64) -> Result<Option<InForce>, Failure> {
+        Ok(self.datapath.amend(old, plan, number)?.map(InForce::from))
+    }
+
     fn set_mode(&mut self, mode: Mode) -> Result<InForce, Failure> {
         Ok(self.datapath.set_mode(mode)?.into())
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use fw_common::wire::{Counter, Direction, FlowKey, FlowState, GENERATIONS, Generation, Tally};
 
+use super::amend::amendment;
 use super::attach::{self, Attached, Attacher, LinkRef, XdpWish};
 use super::error::DatapathError;
 use super::events::EventReader;
@@ -148,6 +149,30 @@ impl Datapath {
         let installed = write_and_flip(&mut self.tables, plan, number, self.event_limit)?;
         wait_for_packets();
         Ok(installed)
+    }
+
+    /// Puts `plan` in force under `number` (not 0) in the place of `old`, which is in
+    /// force, by changing what few addresses differ: see [`amendment`]. `None` if that
+    /// cannot be done; then nothing has changed, and [`Self::install`] does it.
+    ///
+    /// # Errors
+    /// As there; what is in force may be neither plan until one is installed.
+    pub fn amend(
+        &mut self,
+        old: &Plan,
+        plan: &Plan,
+        number: u64,
+    ) -> Result<Option<Installed>, DatapathError> {
+        let Some(changes) = amendment(old, plan) else {
+            return Ok(None);
+        };
+        if !self.settled {
+            wait_for_packets();
+            self.settled = true;
+        }
+        let index = self.tables.active()?;
+        let header = self.tables.amend(&changes, plan, number)?;
+        Ok(header.map(|header| Installed::new(index, &header)))
     }
 
     /// Changes the mode of the plan in force, whoever installed it: the plan itself

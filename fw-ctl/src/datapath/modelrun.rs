@@ -8,6 +8,7 @@ use fw_common::datapath;
 use fw_common::model::{Model, ModelTables, PeerTables, SliceFrame};
 use fw_common::wire::NumberClasses;
 
+use super::amend::amendment;
 use super::image::Image;
 use super::testrun::{Hook, Outcome, Verdict};
 use crate::compile::plan::{DirectionPlan, Plan};
@@ -35,6 +36,19 @@ impl ModelRun {
         };
         self.model.generations[next as usize] = tables;
         self.model.active = next;
+        self.model.singles.clear();
+    }
+
+    /// Judges by `plan` from now on, which differs from `old`, by which it judged, by few
+    /// addresses. Returns whether it does.
+    pub fn amend(&mut self, old: &Plan, plan: &Plan) -> bool {
+        let Some(changes) = amendment(old, plan) else {
+            return false;
+        };
+        let changes = changes.into_iter();
+        let classes = changes.map(|(address, class)| (address.into(), u32::from(class)));
+        self.model.singles.extend(classes);
+        true
     }
 
     /// Makes `addresses` those of the node.

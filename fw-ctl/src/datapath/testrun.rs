@@ -16,6 +16,7 @@ use fw_common::wire::{
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
+use super::amend::amendment;
 use super::error::{DatapathError, words};
 use super::events::EventReader;
 use super::frame::Packet;
@@ -155,6 +156,20 @@ impl TestRun {
         // Every event is wanted.
         write_and_flip(&mut self.tables, plan, self.installed, u32::MAX)?;
         Ok(())
+    }
+
+    /// Judges by `plan` from now on, which differs from `old`, by which it judged, by few
+    /// addresses. Returns whether it does.
+    ///
+    /// # Errors
+    /// As [`super::Datapath::amend`].
+    pub fn amend(&mut self, old: &Plan, plan: &Plan) -> Result<bool, DatapathError> {
+        let Some(changes) = amendment(old, plan) else {
+            return Ok(false);
+        };
+        self.installed += 1;
+        let header = self.tables.amend(&changes, plan, self.installed)?;
+        Ok(header.is_some())
     }
 
     /// Judges by `plan` from now on, and reports nothing: for [`Self::measure`].

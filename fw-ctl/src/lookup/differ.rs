@@ -77,10 +77,7 @@ fn differences<N: Number>(
 }
 
 /// Runs with other classes for single addresses, which ascend.
-fn with<N: Number>(
-    runs: &[(N, u16)],
-    singles: impl Iterator<Item = (N, u16)>,
-) -> Vec<(N, u16)> {
+fn with<N: Number>(runs: &[(N, u16)], singles: impl Iterator<Item = (N, u16)>) -> Vec<(N, u16)> {
     let mut singles = singles.peekable();
     let mut all = Vec::with_capacity(runs.len());
     for (place, (first, class)) in runs.iter().enumerate() {
@@ -136,7 +133,10 @@ mod tests {
             ("::", 7),
             ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 8),
         ];
-        assert_eq!(found, expected.map(|(text, class)| (text.parse().unwrap(), class)));
+        assert_eq!(
+            found,
+            expected.map(|(text, class)| (text.parse().unwrap(), class))
+        );
         assert_eq!(old.differences(&new, 6), None);
         assert_eq!(old.with(&found.into_iter().collect()), new);
         assert_eq!(new.differences(&old, 7).unwrap().len(), 7);
@@ -158,7 +158,11 @@ mod tests {
         prop::collection::vec(0..4_u16, 32).prop_map(|classes| {
             let mut all = Vec::new();
             for (place, class) in (0_u32..).zip(classes) {
-                let address = if place < 16 { place } else { u32::MAX - 31 + place };
+                let address = if place < 16 {
+                    place
+                } else {
+                    u32::MAX - 31 + place
+                };
                 push(&mut all, address, class);
             }
             all

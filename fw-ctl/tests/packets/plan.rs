@@ -1,6 +1,8 @@
 //! The plan of the table, written by hand: what the compiler makes of policies is
 //! tested elsewhere, here only what the datapath makes of a plan.
 
+use std::net::IpAddr;
+
 use fw_common::wire::{Builtin, Direction, VerdictWord};
 use fw_ctl::compile::plan::{DirectionPlan, Mode, Plan, PlanRule};
 use fw_ctl::netlink::LocalAddresses;
@@ -70,6 +72,18 @@ pub fn plan(mode: Mode) -> Plan {
             rule("egress[0]", egress, true),
         ],
     }
+}
+
+/// The plan with other classes for single addresses.
+pub fn amended(mode: Mode, singles: &[(&str, u16)]) -> Plan {
+    let mut plan = plan(mode);
+    let singles = singles.iter().map(|(address, class)| {
+        let address: IpAddr = address.parse().expect("an address");
+        (IpNet::from(address), *class)
+    });
+    plan.peers.extend(singles);
+    plan.peers.sort();
+    plan
 }
 
 /// Columns: 0 the rest, 1 SSH, 2 public, 3 telnet, 4 failsafe.

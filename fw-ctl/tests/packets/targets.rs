@@ -30,6 +30,8 @@ pub trait Target {
     fn begin(&mut self, plan: &Plan, local: &LocalAddresses);
     /// Installs another plan; connections stay.
     fn reload(&mut self, plan: &Plan);
+    /// Replaces the plan by one that differs by the classes of few addresses.
+    fn amend(&mut self, old: &Plan, plan: &Plan);
     /// Bans an address.
     fn ban(&mut self, address: IpAddr, until: &Until);
     /// Judges; `None` if the target cannot be given such a frame.
@@ -49,6 +51,9 @@ impl Target for ModelRun {
         self.forget();
         self.unban_all();
         self.set_clock(NOW);
+    }
+    fn amend(&mut self, old: &Plan, plan: &Plan) {
+        assert!(Self::amend(self, old, plan));
     }
     fn ban(&mut self, address: IpAddr, until: &Until) {
         Self::ban(self, address, deadline(until));
@@ -79,6 +84,9 @@ impl Target for Kernel {
         self.run.install(plan).expect("install");
         self.run.forget().expect("forget");
         self.run.unban_all().expect("unban");
+    }
+    fn amend(&mut self, old: &Plan, plan: &Plan) {
+        assert!(self.run.amend(old, plan).expect("amend"));
     }
     fn ban(&mut self, address: IpAddr, until: &Until) {
         self.run.ban(address, deadline(until)).expect("ban");

@@ -1,5 +1,6 @@
 //! The table.
 
+mod amendments;
 mod audit;
 mod bans;
 mod connections;
@@ -19,6 +20,8 @@ pub enum Way {
     Forwarded,
     /// No packet: the plan is replaced by the same in this mode.
     Reload(Mode),
+    /// No packet: the plan is amended by classes of single addresses.
+    Amend(&'static [(&'static str, u16)]),
     /// No packet: an address is banned.
     Ban(&'static str, Until),
 }
@@ -80,6 +83,10 @@ fn ban(address: &'static str, until: Until) -> Step {
     step("ban", way, Vec::new(), Counter::NoPlan, 0)
 }
 
+fn amend(singles: &'static [(&'static str, u16)]) -> Step {
+    step("amend", Way::Amend(singles), Vec::new(), Counter::NoPlan, 0)
+}
+
 impl Step {
     /// Inside a connection: allowed, but not reported again.
     fn quiet(mut self) -> Self {
@@ -110,5 +117,6 @@ pub fn all() -> Vec<Scenario> {
     all.extend(surroundings::scenarios());
     all.extend(audit::scenarios());
     all.extend(bans::scenarios());
+    all.extend(amendments::scenarios());
     all
 }
