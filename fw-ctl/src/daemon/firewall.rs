@@ -252,7 +252,11 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             let number = in_force.number + 1;
             self.name(number, compiled);
             match self.kernel.amend(&old.plan, &compiled.plan, number) {
-                Ok(Some(amended)) => return Ok(amended),
+                Ok(Some(amended)) => {
+                    let former = in_force.number;
+                    tracing::info!("generation {former} is amended: it becomes {number}");
+                    return Ok(amended);
+                }
                 Ok(None) => {}
                 Err(failure) => tracing::warn!("{failure}; the plan is installed whole"),
             }

@@ -11,7 +11,6 @@ use std::net::IpAddr;
 use fw_common::wire::{ActiveWord, Generation};
 
 use super::error::DatapathError;
-use super::image::Image;
 use super::tables::{Tables, writing};
 use crate::compile::plan::Plan;
 use crate::lookup::Runs;
@@ -40,19 +39,20 @@ pub fn amendment(old: &Plan, new: &Plan) -> Option<Vec<(IpAddr, u16)>> {
 }
 
 impl Tables {
-    /// Makes `plan` of what is in force by these changes. Packets see each address
-    /// in its old class or in its new one. Returns the new header, or `None` if there
-    /// are too many amendments already; then nothing has changed.
+    /// Makes what is in force the plan `number`, whose hash is `hash`, by these changes.
+    /// Packets see each address in its old class or in its new one. Returns the new
+    /// header, or `None` if there are too many amendments already; then nothing has
+    /// changed.
     ///
     /// No packet may still see a generation that was in force before the present one.
     ///
     /// # Errors
     /// The kernel refuses, or does not hold what was written. Then what is in force is
     /// neither the old plan nor the new one.
-    pub(super) fn amend(
+    pub fn amend(
         &mut self,
         changes: &[(IpAddr, u16)],
-        plan: &Plan,
+        hash: [u8; 16],
         number: u64,
     ) -> Result<Option<Generation>, DatapathError> {
         let word = self.active_word()?;
@@ -72,18 +72,16 @@ impl Tables {
         }
         let any = !self.singles.known().is_empty();
         self.ask(ActiveWord::SINGLES, any)?;
-        let held = self.singles()?;
-        if changes
-            .iter()
-            .any(|(address, class)| held.get(address) != Some(class))
-        {
-            return Err(DatapathError::Differs {
-                what: "the classes of single addresses".into(),
-            });
+        for (address, class) in changes {
+            if self.singles.get(&(*address).into())? != Some(u32::from(*class)) {
+                return Err(DatapathError::Differs {
+                    what: format!("the class of {address}"),
+                });
+            }
         }
         let mut header = self.generation(word.index())?;
         header.number = number;
-        header.hash = Image::of(plan).hash();
+        header.hash = hash;
         self.generations
             .set(word.index(), header, 0)
             .map_err(writing("GENERATION"))?;

@@ -171,7 +171,8 @@ impl Datapath {
             self.settled = true;
         }
         let index = self.tables.active()?;
-        let header = self.tables.amend(&changes, plan, number)?;
+        let hash = Image::of(plan).hash();
+        let header = self.tables.amend(&changes, hash, number)?;
         Ok(header.map(|header| Installed::new(index, &header)))
     }
 

@@ -14,7 +14,7 @@ use aya::maps::{Array, HashMap, MapData};
 use fw_common::wire::{ActiveWord, Address, FILTER_WORDS, SINGLES, Spot};
 
 use super::error::DatapathError;
-use super::tables::{Tables, entries, open_array, open_map, present, reading, writing};
+use super::tables::{Tables, entries, is_missing, open_array, open_map, present, reading, writing};
 
 /// A map of single addresses and its filter.
 pub struct SingleTable<V: Pod> {
@@ -67,6 +67,21 @@ impl<V: Pod + PartialEq> SingleTable<V> {
     #[must_use]
     pub fn known(&self) -> &BTreeMap<Address, V> {
         &self.known
+    }
+
+    /// What packets find for an address now, asked of the kernel.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub(super) fn get(&self, address: &Address) -> Result<Option<V>, DatapathError> {
+        let spot = address.spot();
+        if self.word(spot)? & spot.mask == 0 {
+            return Ok(None);
+        }
+        match self.map.get(address, 0) {
+            Err(error) if is_missing(&error) => Ok(None),
+            found => found.map(Some).map_err(reading(self.name)),
+        }
     }
 
     /// What packets find in it now, asked of the kernel.

@@ -342,7 +342,7 @@ pub(super) fn present(result: Result<(), MapError>) -> Result<(), MapError> {
     }
 }
 
-fn is_missing(error: &MapError) -> bool {
+pub(super) fn is_missing(error: &MapError) -> bool {
     matches!(error, MapError::KeyNotFound | MapError::ElementNotFound)
         || super::error::io_cause(error)
             .is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)

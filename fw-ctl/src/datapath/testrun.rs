@@ -21,6 +21,7 @@ use super::error::{DatapathError, words};
 use super::events::EventReader;
 use super::frame::Packet;
 use super::host::{self, BPF_FILE_SYSTEM};
+use super::image::plan_hash;
 use super::live::write_and_flip;
 use super::programs::Programs;
 use super::tables::Tables;
@@ -168,7 +169,8 @@ impl TestRun {
             return Ok(false);
         };
         self.installed += 1;
-        let header = self.tables.amend(&changes, plan, self.installed)?;
+        let hash = plan_hash(plan);
+        let header = self.tables.amend(&changes, hash, self.installed)?;
         Ok(header.is_some())
     }
 

@@ -7,6 +7,7 @@
 )]
 
 mod agreement;
+mod amend;
 mod attach;
 mod bans;
 mod blocklist;

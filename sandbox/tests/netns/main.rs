@@ -20,6 +20,7 @@ mod frames;
 mod interfaces;
 mod lifecycle;
 mod masquerade;
+mod pods;
 mod reload;
 mod removed;
 mod replies;
