@@ -31,8 +31,8 @@ struct Pins {
     /// What was done, in order.
     log: Vec<String>,
     full: bool,
-    /// The next plan differs by few addresses.
-    amendable: bool,
+    /// So many of the next plans differ by few addresses from those before them.
+    amendable: u32,
     /// Links that somebody has detached, by index.
     lost: BTreeSet<u32>,
     /// Somebody has removed the pins of the tables.
@@ -86,9 +86,10 @@ impl Kernel for Fake {
     }
     fn amend(&mut self, old: &Plan, plan: &Plan, number: u64) -> Result<Option<InForce>, Failure> {
         let mut pins = self.0.borrow_mut();
-        if !std::mem::take(&mut pins.amendable) {
+        let Some(left) = pins.amendable.checked_sub(1) else {
             return Ok(None);
-        }
+        };
+        pins.amendable = left;
         assert_eq!(pins.active.map(|active| active.hash), Some(fake_hash(old)));
         if pins.full {
             return Err(Failure::new(exit::REFUSED, "the table is full"));
