@@ -76,15 +76,19 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Lifts the bans of `addresses`, or all.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// When the kernel refuses: then the bans before that one are lifted.
     pub fn unban(&mut self, addresses: Option<&[IpAddr]>) -> Result<Unbanned, Failure> {
         let asked: Vec<IpAddr> = match addresses {
             Some(addresses) => addresses.iter().map(IpAddr::to_canonical).collect(),
             None => self.bans.all().keys().copied().collect(),
         };
         let (mut lifted, mut missing) = (Vec::new(), Vec::new());
+        let mut done = Ok(());
         for address in asked {
-            self.kernel.unban(address)?;
+            done = self.kernel.unban(address);
+            if done.is_err() {
+                break;
+            }
             match self.bans.remove(&address) {
                 Some(_) => lifted.push(address),
                 None => missing.push(address),
@@ -94,6 +98,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             tracing::info!("banned no longer: {}", list(&lifted));
             self.bans.save();
         }
+        done?;
         Ok(Unbanned {
             schema: SCHEMA,
             addresses: lifted,

@@ -241,29 +241,6 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         });
     }
 
-    /// Writes only the difference where that is a few addresses, else all: also where
-    /// nothing has changed, and somebody wants it to be as declared.
-    fn amend_or_install(&mut self, compiled: &Compiled) -> Result<InForce, Failure> {
-        if let Some((in_force, old)) = &self.installed
-            && self.kernel.active()? == Some(*in_force)
-            && old.inputs != compiled.inputs
-            && !self.troubles.contains_key(&Trouble::Kernel)
-        {
-            let number = in_force.number + 1;
-            self.name(number, compiled);
-            match self.kernel.amend(&old.plan, &compiled.plan, number) {
-                Ok(Some(amended)) => {
-                    let former = in_force.number;
-                    tracing::info!("generation {former} is amended: it becomes {number}");
-                    return Ok(amended);
-                }
-                Ok(None) => {}
-                Err(failure) => tracing::warn!("{failure}; the plan is installed whole"),
-            }
-        }
-        self.install(compiled)
-    }
-
     pub(super) fn install(&mut self, compiled: &Compiled) -> Result<InForce, Failure> {
         let last = self.kernel.active()?.map_or(0, |active| active.number);
         let number = last + 1;

@@ -5,6 +5,7 @@
 //! reaches the kernel through [`Kernel`], so that its decisions are tested
 //! without one.
 
+mod amend;
 mod atomic;
 mod ban_harm;
 mod ban_store;

@@ -11,6 +11,8 @@ use std::net::IpAddr;
 use fw_common::wire::{ActiveWord, Generation};
 
 use super::error::DatapathError;
+use super::image::plan_hash;
+use super::live::{Datapath, Installed, wait_for_packets};
 use super::tables::{Tables, writing};
 use crate::compile::plan::Plan;
 use crate::lookup::Runs;
@@ -36,6 +38,33 @@ pub fn amendment(old: &Plan, new: &Plan) -> Option<Vec<(IpAddr, u16)>> {
     // they are one address.
     let mapped = |(address, _): &(IpAddr, u16)| *address != address.to_canonical();
     (!changes.iter().any(mapped)).then_some(changes)
+}
+
+impl Datapath {
+    /// Puts `plan` in force under `number` (not 0) in the place of `old`, which is in
+    /// force, by changing what few addresses differ: see [`amendment`]. `None` if that
+    /// cannot be done; then nothing has changed, and [`Self::install`] does it.
+    ///
+    /// # Errors
+    /// As there; what is in force may be neither plan until one is installed.
+    pub fn amend(
+        &mut self,
+        old: &Plan,
+        plan: &Plan,
+        number: u64,
+    ) -> Result<Option<Installed>, DatapathError> {
+        let Some(changes) = amendment(old, plan) else {
+            return Ok(None);
+        };
+        if !self.settled {
+            wait_for_packets();
+            self.settled = true;
+        }
+        let index = self.tables.active()?;
+        let hash = plan_hash(plan);
+        let header = self.tables.amend(&changes, hash, number)?;
+        Ok(header.map(|header| Installed::new(index, &header)))
+    }
 }
 
 impl Tables {

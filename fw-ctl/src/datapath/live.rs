@@ -5,13 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use fw_common::wire::{Counter, Direction, FlowKey, FlowState, GENERATIONS, Generation, Tally};
 
-use super::amend::amendment;
 use super::attach::{self, Attached, Attacher, LinkRef, XdpWish};
 use super::error::DatapathError;
 use super::events::EventReader;
@@ -46,7 +44,7 @@ pub struct Installed {
 }
 
 impl Installed {
-    fn new(index: u32, generation: &Generation) -> Self {
+    pub(super) fn new(index: u32, generation: &Generation) -> Self {
         Self {
             number: generation.number,
             hash: generation.hash,
@@ -72,12 +70,12 @@ pub struct Report {
 pub struct Datapath {
     pins: Pins,
     programs: Programs,
-    tables: Tables,
+    pub(super) tables: Tables,
     attached: Vec<Attached>,
     tc: TcKind,
     event_limit: u32,
     /// Whether no packet can still see the generation that is not in force.
-    settled: bool,
+    pub(super) settled: bool,
     patience: Duration,
 }
 
@@ -151,31 +149,6 @@ impl Datapath {
         Ok(installed)
     }
 
-    /// Puts `plan` in force under `number` (not 0) in the place of `old`, which is in
-    /// force, by changing what few addresses differ: see [`amendment`]. `None` if that
-    /// cannot be done; then nothing has changed, and [`Self::install`] does it.
-    ///
-    /// # Errors
-    /// As there; what is in force may be neither plan until one is installed.
-    pub fn amend(
-        &mut self,
-        old: &Plan,
-        plan: &Plan,
-        number: u64,
-    ) -> Result<Option<Installed>, DatapathError> {
-        let Some(changes) = amendment(old, plan) else {
-            return Ok(None);
-        };
-        if !self.settled {
-            wait_for_packets();
-            self.settled = true;
-        }
-        let index = self.tables.active()?;
-        let hash = Image::of(plan).hash();
-        let header = self.tables.amend(&changes, hash, number)?;
-        Ok(header.map(|header| Installed::new(index, &header)))
-    }
-
     /// Changes the mode of the plan in force, whoever installed it: the plan itself
     /// is not needed. When this returns, every packet meets the new mode. The
     /// number stays, the hash becomes that of the same plan in the new mode.
@@ -208,30 +181,6 @@ impl Datapath {
     /// The kernel refuses, or there are more of them than the tables hold.
     pub fn set_local_addresses(&mut self, addresses: &LocalAddresses) -> Result<(), DatapathError> {
         self.tables.set_local_addresses(addresses)
-    }
-
-    /// Bans an address until `until`: nanoseconds of the monotonic clock, or
-    /// [`fw_common::wire::BAN_FOR_GOOD`]. It holds whatever plan is in force, and ends
-    /// by itself.
-    ///
-    /// # Errors
-    /// The table is full, or the kernel refuses: then nothing has changed.
-    pub fn ban(&mut self, address: IpAddr, until: u64) -> Result<(), DatapathError> {
-        self.tables.ban(address, until)
-    }
-
-    /// Bans an address no longer.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn unban(&mut self, address: IpAddr) -> Result<(), DatapathError> {
-        self.tables.unban(address)
-    }
-
-    /// The bans that the kernel holds, also those that have run out.
-    #[must_use]
-    pub fn bans(&self) -> BTreeMap<IpAddr, u64> {
-        self.tables.bans()
     }
 
     /// Filters the interface from now on; on one that is filtered already, puts

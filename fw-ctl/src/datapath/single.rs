@@ -14,6 +14,7 @@ use aya::maps::{Array, HashMap, MapData};
 use fw_common::wire::{ActiveWord, Address, FILTER_WORDS, SINGLES, Spot};
 
 use super::error::DatapathError;
+use super::live::Datapath;
 use super::tables::{Tables, entries, is_missing, open_array, open_map, present, reading, writing};
 
 /// A map of single addresses and its filter.
@@ -174,6 +175,32 @@ impl<V: Pod + PartialEq> SingleTable<V> {
         self.filter
             .set(spot.word, word, 0)
             .map_err(writing(self.filter_name))
+    }
+}
+
+impl Datapath {
+    /// Bans an address until `until`: nanoseconds of the monotonic clock, or
+    /// [`fw_common::wire::BAN_FOR_GOOD`]. It holds whatever plan is in force, and ends
+    /// by itself.
+    ///
+    /// # Errors
+    /// The table is full, or the kernel refuses: then nothing has changed.
+    pub fn ban(&mut self, address: IpAddr, until: u64) -> Result<(), DatapathError> {
+        self.tables.ban(address, until)
+    }
+
+    /// Bans an address no longer.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn unban(&mut self, address: IpAddr) -> Result<(), DatapathError> {
+        self.tables.unban(address)
+    }
+
+    /// The bans that the kernel holds, also those that have run out.
+    #[must_use]
+    pub fn bans(&self) -> BTreeMap<IpAddr, u64> {
+        self.tables.bans()
     }
 }
 
