@@ -13,6 +13,7 @@ mod glob;
 pub mod inventory;
 pub mod lists;
 pub mod lookup;
+pub mod moment;
 pub mod netlink;
 pub mod observe;
 pub mod policy;

@@ -16,13 +16,13 @@ pub struct Service {
     pub port: u16,
 }
 
-/// Class of the peer.
+/// Class of the peer: its own, else that of its prefix.
 ///
 /// A missing entry cannot happen with a plan that was read back; it is answered
 /// by the class 0, and the matrix decides.
 #[inline(always)]
 pub fn peer_class<T: Tables>(tables: &T, view: View<'_>, family: u8, peer: &Address) -> u32 {
-    tables.peer_class(view.index, family, peer).unwrap_or(0)
+    tables.peer_class(view, family, peer).unwrap_or(0)
 }
 
 /// The verdict of policy on one packet. A hole in the tables denies.

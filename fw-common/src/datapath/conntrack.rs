@@ -16,15 +16,17 @@ use crate::packet::ip::Addresses;
 use crate::packet::transport::{ACK, FIN, ICMP, ICMPV6, RST, SYN, TCP};
 use crate::wire::{Address, Direction, FlowKey, FlowState, GenerationFlags, L4, Origin, Phase};
 
-/// Remembers the connection of a packet that may pass, if policy would deny its reply.
+/// Remembers the connection of a packet that may pass, if policy would deny its reply,
+/// or because its peer is banned: the ban would.
 #[inline(always)]
 pub(super) fn remember<P: Packet, T: Tables, const EGRESS: bool>(
     case: &Case<'_, P, T, EGRESS>,
     flow: &Flow,
+    banned: bool,
 ) {
     // Decided here, so that an unfiltered direction costs one test of a bit.
     let back = GenerationFlags::filters(case.direction().reverse());
-    if case.view.plan.flags & back != 0 && denies_reply(case, flow) {
+    if banned || case.view.plan.flags & back != 0 && denies_reply(case, flow) {
         touch(case, flow);
     }
 }

@@ -3,6 +3,7 @@
 //! Generic over the frame ([`Packet`]) and its surroundings ([`Tables`]), so that
 //! XDP, TC and the host run the very same lines.
 
+mod bans;
 pub mod builtin;
 mod case;
 pub mod classify;
@@ -156,7 +157,7 @@ fn judge<P: Packet, T: Tables, const EGRESS: bool>(
     quoted: Option<&Quoted>,
 ) -> Verdict {
     if case.packet.forwarded() {
-        conntrack::remember(case, flow);
+        conntrack::remember(case, flow, false);
         return case.pass(Counter::Forwarded);
     }
     let word = classify::verdict(
@@ -166,17 +167,20 @@ fn judge<P: Packet, T: Tables, const EGRESS: bool>(
         case.class,
         flow.service(),
     );
+    let word = bans::apply(case, flow, word);
     if word.is_allow() {
-        conntrack::remember(case, flow);
+        conntrack::remember(case, flow, word.is_banned());
         return case.allowed(word, flow);
     }
-    if conntrack::is_reply(case, flow) {
-        return case.pass(Counter::Reply);
-    }
-    if let Some(quoted) = quoted
-        && conntrack::is_related(case, quoted)
-    {
-        return case.pass(Counter::Related);
+    if !word.is_banned() {
+        if conntrack::is_reply(case, flow) {
+            return case.pass(Counter::Reply);
+        }
+        if let Some(quoted) = quoted
+            && conntrack::is_related(case, quoted)
+        {
+            return case.pass(Counter::Related);
+        }
     }
     // In audit mode the packet passes. Its replies must be known as such, else
     // they would look like connections that their sender began; and like an

@@ -3,8 +3,8 @@
 
 use super::flows::Bucket;
 use crate::wire::{
-    Address, Counter, Direction, Event, FlowSeeds, FragmentKey, FragmentProgress, FragmentState,
-    Generation, VerdictWord,
+    ActiveWord, Address, Counter, Direction, Event, FlowSeeds, FragmentKey, FragmentProgress,
+    FragmentState, Generation, VerdictWord,
 };
 
 /// The plan in force: which generation, and what it says of itself.
@@ -14,8 +14,8 @@ pub struct View<'a> {
     pub index: u32,
     /// Never with number 0.
     pub plan: &'a Generation,
-    /// Whether the node has networks of its own beside its single addresses.
-    pub local_prefixes: bool,
+    /// Which tables beside it must be asked.
+    pub word: ActiveWord,
 }
 
 /// A table of service classes by a small number.
@@ -38,8 +38,10 @@ pub trait Tables {
     fn active(&self) -> Option<View<'_>>;
     /// Whether the node takes packets for this address as its own.
     fn is_local(&self, view: View<'_>, address: &Address) -> bool;
-    /// Class of a peer, by longest prefix.
-    fn peer_class(&self, generation: u32, family: u8, address: &Address) -> Option<u32>;
+    /// Class of a peer: its own, else that of the longest prefix.
+    fn peer_class(&self, view: View<'_>, family: u8, address: &Address) -> Option<u32>;
+    /// Whether the operator has banned a peer, and the ban has not run out.
+    fn is_banned(&self, view: View<'_>, address: &Address) -> bool;
     /// Service class of a port; `table` is a [`crate::wire::port_index`].
     fn port_class(&self, table: u32, port: u16) -> Option<u32>;
     /// Service class by number; `table` is a [`crate::wire::direction_index`].

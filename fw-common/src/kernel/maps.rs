@@ -2,13 +2,14 @@
 
 use aya_ebpf::btf_maps;
 use aya_ebpf::macros::{btf_map, map};
-use aya_ebpf::maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 
 use crate::wire::{
-    ActiveWord, Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FlowBucket, FlowSeeds,
-    FlowTally, FragmentKey, FragmentState, GENERATIONS, Generation, LOCAL_BUCKETS, LocalBucket,
-    MATRIX_BLOCKS, MatrixBlock, NumberClasses, PEER_BLOCK_FLAGS, PEER_BLOCKS, PORT_PROTOCOLS,
-    PeerBlock, PeerRoot, PortClasses, RULES as RULE_ENTRIES, Tally,
+    ActiveWord, Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FILTER_WORDS, FlowBucket,
+    FlowSeeds, FlowTally, FragmentKey, FragmentState, GENERATIONS, Generation, LOCAL_BUCKETS,
+    LocalBucket, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PEER_BLOCK_FLAGS, PEER_BLOCKS,
+    PORT_PROTOCOLS, PeerBlock, PeerRoot, PortClasses, RULES as RULE_ENTRIES,
+    SINGLES as SINGLE_ENTRIES, Tally,
 };
 
 const _: () = assert!(size_of::<Event>().is_multiple_of(8));
@@ -49,6 +50,20 @@ pub static PEERS: btf_maps::ArrayOfMaps<
     btf_maps::Array<PeerBlock, 1, { PEER_BLOCK_FLAGS as usize }>,
     { (GENERATIONS * PEER_BLOCKS) as usize },
 > = btf_maps::ArrayOfMaps::new();
+/// Classes of single addresses, whatever their prefix says. Takes memory only for what
+/// is in it (`BPF_F_NO_PREALLOC` of linux/bpf.h).
+#[map]
+pub static SINGLES: HashMap<Address, u32> = HashMap::pinned(SINGLE_ENTRIES, 1);
+/// Which addresses may be in it, by [`Address::spot`].
+#[map]
+pub static SINGLE_FILTER: Array<u64> = Array::pinned(FILTER_WORDS, 0);
+/// Until when an address is banned, in nanoseconds of the monotonic clock; 0: for good.
+/// Memory as above.
+#[map]
+pub static BANS: HashMap<Address, u64> = HashMap::pinned(SINGLE_ENTRIES, 1);
+/// Which addresses may be in it.
+#[map]
+pub static BAN_FILTER: Array<u64> = Array::pinned(FILTER_WORDS, 0);
 /// Service classes by port.
 #[map]
 pub static PORTS: Array<PortClasses> = Array::pinned(GENERATIONS * 2 * PORT_PROTOCOLS, 0);

@@ -1,20 +1,22 @@
 //! [`Tables`] over the BPF maps.
 
 use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
-use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::maps::lpm_trie::Key;
+use aya_ebpf::maps::{Array, PerCpuArray};
 
 use super::maps::{
-    ACTIVE, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, COUNTERS, EVENT_BUDGET, EVENTS, FRAGMENTS,
-    GENERATION, LOCAL, LOCAL_PREFIXES, MATRIX, NUMBERS, OWN_PORTS, PEER_ROOTS, PEERS, PORTS, RULES,
+    ACTIVE, BAN_FILTER, BANS, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, COUNTERS, EVENT_BUDGET,
+    EVENTS, FRAGMENTS, GENERATION, LOCAL, LOCAL_PREFIXES, MATRIX, NUMBERS, OWN_PORTS, PEER_ROOTS,
+    PEERS, PORTS, RULES, SINGLE_FILTER, SINGLES,
 };
 use crate::datapath::flows::Bucket;
 use crate::datapath::tables::{Numbers, Tables, View};
 use crate::lookup::{self, PeerMemory};
 use crate::wire::{
-    Address, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowSeeds, FragmentKey,
-    FragmentProgress, FragmentState, MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, Node, PeerBlock, Tally,
-    VerdictWord, block_index, counter_index, matrix_index, root_index, rule_index,
+    ActiveWord, Address, BAN_FOR_GOOD, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowSeeds,
+    FragmentKey, FragmentProgress, FragmentState, MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, Node,
+    PeerBlock, Tally, VerdictWord, ban_holds, block_index, counter_index, matrix_index, root_index,
+    rule_index,
 };
 
 /// Bits of an address, mapped or not.
@@ -89,6 +91,31 @@ extern "C" fn fw_peer_v6(generation: u32, root: u32, high: u64, low: u64) -> u32
     lookup::search_v6(&KernelPeers { generation }, Node(root), high, low).unwrap_or(NO_CLASS)
 }
 
+/// The class of a single address; likewise.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn fw_own_class(high: u64, low: u64) -> u32 {
+    // SAFETY: a number, written whole; an entry that is recycled meanwhile reads as
+    // that of another single address, for one packet.
+    unsafe { SINGLES.get(Address::of_halves(high, low)) }
+        .copied()
+        .unwrap_or(NO_CLASS)
+}
+
+/// 1 if the address is banned, else 0; likewise.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn fw_is_banned(high: u64, low: u64) -> u32 {
+    // SAFETY: as above.
+    let Some(until) = unsafe { BANS.get(Address::of_halves(high, low)) }.copied() else {
+        return 0;
+    };
+    // The exact clock, which is dear, but nobody else's packets pay for it; user space
+    // cannot tell the tick.
+    // SAFETY: a helper without arguments.
+    u32::from(until == BAN_FOR_GOOD || ban_holds(until, unsafe { bpf_ktime_get_ns() }))
+}
+
 /// Two nodes where a word of the stack begins.
 #[repr(align(8))]
 struct Aligned([Node; 2]);
@@ -104,11 +131,7 @@ impl Tables for KernelTables {
         if plan.number == 0 {
             return None;
         }
-        Some(View {
-            index,
-            plan,
-            local_prefixes: word.has_local_prefixes(),
-        })
+        Some(View { index, plan, word })
     }
 
     #[inline(always)]
@@ -116,18 +139,37 @@ impl Tables for KernelTables {
         LOCAL
             .get(address.bucket())
             .is_some_and(|bucket| bucket.contains(address))
-            || view.local_prefixes && is_in_local_prefix(address)
+            || view.word.asks(ActiveWord::LOCAL_PREFIXES) && is_in_local_prefix(address)
     }
 
     #[inline(always)]
-    fn peer_class(&self, generation: u32, family: u8, address: &Address) -> Option<u32> {
-        let memory = KernelPeers { generation };
-        let class = if family == 4 {
+    fn peer_class(&self, view: View<'_>, family: u8, address: &Address) -> Option<u32> {
+        let memory = KernelPeers {
+            generation: view.index,
+        };
+        let own = if view.word.asks(ActiveWord::SINGLES)
+            && is_in_filter(&SINGLE_FILTER, address)
+            && (family == 4 || !address.is_mapped())
+        {
+            fw_own_class(address.high(), address.low())
+        } else {
+            NO_CLASS
+        };
+        let class = if own != NO_CLASS {
+            Some(own)
+        } else if family == 4 {
             lookup::v4(&memory, address)
         } else {
             lookup::v6(&memory, address)
         };
         Some(memory.join(Node(class.unwrap_or(0))).0)
+    }
+
+    #[inline(always)]
+    fn is_banned(&self, view: View<'_>, address: &Address) -> bool {
+        view.word.asks(ActiveWord::BANS)
+            && is_in_filter(&BAN_FILTER, address)
+            && fw_is_banned(address.high(), address.low()) != 0
     }
 
     #[inline(always)]
@@ -286,6 +328,15 @@ impl Tables for KernelTables {
             unsafe { seen.write_volatile(now) };
         }
     }
+}
+
+/// Whether the bit of the address is set.
+#[inline(always)]
+fn is_in_filter(filter: &Array<u64>, address: &Address) -> bool {
+    let spot = address.spot();
+    filter
+        .get(spot.word)
+        .is_some_and(|word| *word & spot.mask != 0)
 }
 
 /// By the longest prefix. A function of its own, to keep the key off the stack of

@@ -10,9 +10,9 @@ use crate::datapath::{Verdict, run};
 use crate::lookup;
 use crate::packet::Packet;
 use crate::wire::{
-    Address, Counter, Direction, Event, FlowBucket, FlowKey, FlowSeeds, FlowState, FlowTally,
-    FragmentKey, FragmentProgress, FragmentState, GENERATIONS, Generation, MATRIX_WORDS,
-    NumberClasses, Tally, VerdictWord, direction_index,
+    ActiveWord, Address, Counter, Direction, Event, FlowBucket, FlowKey, FlowSeeds, FlowState,
+    FlowTally, FragmentKey, FragmentProgress, FragmentState, GENERATIONS, Generation, MATRIX_WORDS,
+    NumberClasses, Tally, VerdictWord, ban_holds, direction_index,
 };
 
 /// Fragments that the model remembers: as many as fit, then it forgets like the
@@ -66,6 +66,10 @@ pub struct Model {
     /// Networks of the node by (prefix length, network), both mapped: whether the
     /// longest that fits makes an address the node's.
     pub local_prefixes: BTreeMap<(u8, Address), bool>,
+    /// Classes of single addresses, beside the generation in force.
+    pub singles: BTreeMap<Address, u32>,
+    /// Banned addresses: until when, in nanoseconds of the clock; 0: for good.
+    pub bans: BTreeMap<Address, u64>,
     /// The clock, in seconds.
     pub clock: Cell<u32>,
     flows: OnceCell<Vec<UnsafeCell<FlowBucket>>>,
@@ -134,7 +138,10 @@ impl Tables for Model {
         (plan.number != 0).then_some(View {
             index: self.active,
             plan,
-            local_prefixes: !self.local_prefixes.is_empty(),
+            word: ActiveWord::new(self.active)
+                .with(ActiveWord::LOCAL_PREFIXES, !self.local_prefixes.is_empty())
+                .with(ActiveWord::SINGLES, !self.singles.is_empty())
+                .with(ActiveWord::BANS, !self.bans.is_empty()),
         })
     }
 
@@ -145,16 +152,29 @@ impl Tables for Model {
                 self.local_prefixes.get(&(length, network)).copied()
             })
         };
-        self.local.contains(address) || view.local_prefixes && longest() == Some(true)
+        self.local.contains(address)
+            || view.word.asks(ActiveWord::LOCAL_PREFIXES) && longest() == Some(true)
     }
 
-    fn peer_class(&self, generation: u32, family: u8, address: &Address) -> Option<u32> {
-        let peers = &self.table(generation)?.peers;
+    fn peer_class(&self, view: View<'_>, family: u8, address: &Address) -> Option<u32> {
+        if let Some(class) = self.singles.get(address)
+            && (family == 4 || !address.is_mapped())
+        {
+            return Some(*class);
+        }
+        let peers = &self.table(view.index)?.peers;
         if family == 4 {
             lookup::v4(peers, address)
         } else {
             lookup::v6(peers, address)
         }
+    }
+
+    fn is_banned(&self, _view: View<'_>, address: &Address) -> bool {
+        let now = u64::from(self.clock.get()) * 1_000_000_000;
+        self.bans
+            .get(address)
+            .is_some_and(|until| ban_holds(*until, now))
     }
 
     fn port_class(&self, table: u32, port: u16) -> Option<u32> {

@@ -82,11 +82,49 @@ impl Address {
     #[inline(always)]
     #[must_use]
     pub const fn bucket(&self) -> u32 {
+        self.mixed() >> (32 - LOCAL_BUCKETS.trailing_zeros())
+    }
+
+    /// Whether it is one of IPv4, or of IPv6 and looks like one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_mapped(&self) -> bool {
+        self.0[0] == 0 && self.0[1] == 0 && self.0[2] == 0xffff_u32.to_be()
+    }
+
+    /// Its first eight bytes, in two words as they lie in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn high(&self) -> u64 {
+        (self.0[0] as u64) << 32 | self.0[1] as u64
+    }
+
+    /// Its last eight bytes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn low(&self) -> u64 {
+        (self.0[2] as u64) << 32 | self.0[3] as u64
+    }
+
+    /// From [`Self::high`] and [`Self::low`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_halves(high: u64, low: u64) -> Self {
+        Self([
+            (high >> 32) as u32,
+            high as u32,
+            (low >> 32) as u32,
+            low as u32,
+        ])
+    }
+
+    /// A number whose upper bits depend on all of the address: multiplicative hashing
+    /// (Knuth, TAOCP 6.4). The upper half of an IPv6 address seldom differs among
+    /// those of one node.
+    #[inline(always)]
+    pub(super) const fn mixed(&self) -> u32 {
         let [a, b, c, d] = self.0;
-        // Multiplicative hashing (Knuth, TAOCP 6.4); the upper half of an IPv6
-        // address seldom differs among those of one node.
-        let mixed = (a ^ b ^ c.rotate_left(16) ^ d).wrapping_mul(0x9e37_79b1);
-        mixed >> (32 - LOCAL_BUCKETS.trailing_zeros())
+        (a ^ b ^ c.rotate_left(16) ^ d).wrapping_mul(0x9e37_79b1)
     }
 
     /// The last word differs most, so it is compared first.
@@ -210,7 +248,9 @@ mod tests {
     fn addresses_survive_the_way_there_and_back() {
         for text in ["10.1.2.3", "0.0.0.0", "2001:db8::1", "::1", "fe80::1"] {
             let address: std::net::IpAddr = text.parse().unwrap();
-            assert_eq!(std::net::IpAddr::from(Address::from(address)), address);
+            let there = Address::from(address);
+            assert_eq!(std::net::IpAddr::from(there), address);
+            assert_eq!(Address::of_halves(there.high(), there.low()), there);
         }
     }
 

@@ -13,6 +13,7 @@ mod fragment;
 mod peer;
 mod plan;
 mod reason;
+mod single;
 
 pub use connection::{
     FLOW_SLOTS, FlowBucket, FlowPlace, FlowSeeds, FlowState, FlowTally, Origin, Phase,
@@ -28,10 +29,11 @@ pub use peer::{
 };
 pub use plan::{
     ActiveWord, BUILTINS, Builtin, GENERATIONS, Generation, GenerationFlags, MATRIX_BLOCK_WORDS,
-    MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses,
+    MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses, RULE_BAN,
     RULE_NO_POLICY, RULES, VerdictWord, direction_index, matrix_index, port_index, rule_index,
 };
 pub use reason::{DROP_REASONS, DropReason};
+pub use single::{BAN_FOR_GOOD, FILTER_WORDS, SINGLES, Spot, ban_holds};
 
 /// Version of everything in this module, and the `v<N>` of the pin directory.
 pub const SCHEMA_VERSION: u32 = 4;

@@ -19,38 +19,60 @@ pub const MATRIX_WORDS: u32 = MATRIX_BLOCKS * MATRIX_BLOCK_WORDS;
 pub const PORT_PROTOCOLS: u32 = 3;
 /// The rule id of "no policy of this direction selects the node".
 pub const RULE_NO_POLICY: u16 = 0;
+/// The rule id of "the peer is banned".
+pub const RULE_BAN: u16 = 1;
 
 /// The word in `ACTIVE`, the one that every packet reads first: which generation
-/// judges, and whether `LOCAL_PREFIXES` must be asked for addresses that are not in
-/// `LOCAL`. The bit is here and not in a table of its own because nearly every node
-/// has no such prefix, and then it costs no lookup to know it.
+/// judges, and which tables beside it have anything in them. The bits are here and not
+/// in tables of their own because on nearly every node these are empty, and then it
+/// costs no lookup to know it.
+///
+/// The bits are not the topmost ones: a test of those may be compiled to one of the
+/// sign, from which the verifier learns about the whole word, and follows both ways to
+/// the end (two and a half times the instructions).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct ActiveWord(pub u32);
 
 impl ActiveWord {
-    const LOCAL_PREFIXES: u32 = 1 << 31;
+    /// `LOCAL_PREFIXES` must be asked for addresses that are not in `LOCAL`.
+    pub const LOCAL_PREFIXES: u32 = 1 << 8;
+    /// `BANS` must be asked.
+    pub const BANS: u32 = 1 << 9;
+    /// `SINGLES` must be asked before the peer tables of this generation.
+    pub const SINGLES: u32 = 1 << 10;
+    const TABLES: u32 = Self::LOCAL_PREFIXES | Self::BANS | Self::SINGLES;
 
-    /// The generation `index`, on a node with or without local prefixes.
+    /// The generation `index`, and nothing beside it.
     #[must_use]
-    pub const fn new(index: u32, local_prefixes: bool) -> Self {
-        Self(if local_prefixes {
-            index | Self::LOCAL_PREFIXES
-        } else {
-            index
-        })
+    pub const fn new(index: u32) -> Self {
+        Self(index)
     }
     /// The generation that judges.
     #[inline(always)]
     #[must_use]
     pub const fn index(self) -> u32 {
-        self.0 & !Self::LOCAL_PREFIXES
+        self.0 & !Self::TABLES
     }
-    /// Whether there are local prefixes.
+    /// Whether the table of this bit must be asked.
     #[inline(always)]
     #[must_use]
-    pub const fn has_local_prefixes(self) -> bool {
-        self.0 & Self::LOCAL_PREFIXES != 0
+    pub const fn asks(self, table: u32) -> bool {
+        self.0 & table != 0
+    }
+    /// The same with another answer to [`Self::asks`].
+    #[must_use]
+    pub const fn with(self, table: u32, asks: bool) -> Self {
+        if asks {
+            Self(self.0 | table)
+        } else {
+            Self(self.0 & !table)
+        }
+    }
+    /// The same with another generation, to which no single addresses belong yet.
+    #[must_use]
+    pub const fn at(self, index: u32) -> Self {
+        Self(self.0 & Self::TABLES & !Self::SINGLES | index)
     }
 }
 
@@ -132,7 +154,7 @@ impl GenerationFlags {
 /// The answer of the matrix: who decides, and what.
 ///
 /// Bits 0–15 rule id, 16 allow, 17 explicit deny (a deny rule, not default
-/// deny), 18 failsafe.
+/// deny), 18 failsafe; 19 is set for banned peers by the datapath.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct VerdictWord(pub u32);
@@ -141,6 +163,7 @@ impl VerdictWord {
     const ALLOW: u32 = 1 << 16;
     const EXPLICIT: u32 = 1 << 17;
     const FAILSAFE: u32 = 1 << 18;
+    const BANNED: u32 = 1 << 19;
 
     /// Allowed by `rule`.
     #[must_use]
@@ -179,6 +202,19 @@ impl VerdictWord {
     #[must_use]
     pub const fn is_explicit_deny(self) -> bool {
         self.0 & Self::EXPLICIT != 0
+    }
+    /// The same for a banned peer; never in a table. Allowed: what answers it would be
+    /// denied. Denied: even if it is a reply.
+    #[inline(always)]
+    #[must_use]
+    pub const fn banned(self) -> Self {
+        Self(self.0 | Self::BANNED)
+    }
+    /// Whether it was made by [`Self::banned`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_banned(self) -> bool {
+        self.0 & Self::BANNED != 0
     }
     /// Whether a failsafe entry decided.
     #[inline(always)]
@@ -283,5 +319,23 @@ impl Builtin {
     #[must_use]
     pub const fn bit(self) -> u32 {
         1 << self as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_generation_keeps_what_is_not_of_the_old_one() {
+        let word = ActiveWord::new(1)
+            .with(ActiveWord::BANS, true)
+            .with(ActiveWord::SINGLES, true);
+        assert_eq!(word.index(), 1);
+        assert!(word.asks(ActiveWord::BANS) && word.asks(ActiveWord::SINGLES));
+        assert!(!word.asks(ActiveWord::LOCAL_PREFIXES));
+        let next = word.at(0);
+        assert_eq!(next, ActiveWord::new(0).with(ActiveWord::BANS, true));
+        assert_eq!(next.with(ActiveWord::BANS, false), ActiveWord::new(0));
     }
 }

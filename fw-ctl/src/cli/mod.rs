@@ -2,6 +2,7 @@
 //! pages are made too.
 
 pub(crate) mod args;
+mod ban;
 mod completions;
 mod daemon;
 mod detach;
@@ -16,6 +17,7 @@ mod policy_list;
 mod policy_test;
 mod reload;
 mod rules;
+mod ssh;
 mod status;
 mod table;
 mod trace;
@@ -65,6 +67,9 @@ enum Command {
     Monitor(monitor::Args),
     /// List the rules in force with what they decided
     Rules(rules::Args),
+    /// Keep single addresses out at once, for a while or for good
+    #[command(subcommand)]
+    Ban(ban::Command),
     /// Look at policies without a daemon
     #[command(subcommand)]
     Policy(policy::Command),
@@ -109,6 +114,7 @@ fn run(command: Command) -> Outcome {
         Command::Mode(args) => mode::run(&args),
         Command::Monitor(args) => monitor::run(&args),
         Command::Rules(args) => rules::run(&args),
+        Command::Ban(command) => ban::run(&command),
         Command::Policy(command) => policy::run(&command),
         Command::Trace(args) => trace::run(&args),
         Command::Completions(args) => completions::run(&args),

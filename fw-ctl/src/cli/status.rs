@@ -80,6 +80,9 @@ fn text(status: &Status, verbose: bool) -> String {
     );
     line("Built-ins", status.builtins.join(", "));
     line("Connections", connections(status.connections));
+    if status.bans > 0 {
+        line("Bans", format!("{}; see fw-ctl ban list", status.bans));
+    }
     if status.lost_events > 0 {
         line("Unreported", format!("{} verdicts", status.lost_events));
     }
@@ -196,6 +199,7 @@ mod tests {
                 begun: 40,
                 displaced: 0,
             },
+            bans: 0,
             counters: vec![],
             lost_events: 0,
         }

@@ -148,7 +148,7 @@ pub(super) fn merge_rows(matrices: &mut [Matrix]) -> MergedRows {
     let classes = matrices.first().map_or(0, |matrix| matrix.row_of.len());
     let mut numbers: HashMap<Vec<u32>, u32> = HashMap::new();
     let mut representatives = Vec::new();
-    let class_of = (0..classes)
+    let class_of: Vec<u32> = (0..classes)
         .map(|class| {
             let rows = matrices.iter().map(|matrix| matrix.row_of[class]).collect();
             *numbers.entry(rows).or_insert_with(|| {
@@ -157,6 +157,7 @@ pub(super) fn merge_rows(matrices: &mut [Matrix]) -> MergedRows {
             })
         })
         .collect();
+    let class_of = in_order_of_content(matrices, &mut representatives, class_of);
     for matrix in matrices {
         matrix.row_of = representatives
             .iter()
@@ -167,4 +168,30 @@ pub(super) fn merge_rows(matrices: &mut [Matrix]) -> MergedRows {
         class_of,
         count: representatives.len(),
     }
+}
+
+/// Numbers merged classes by what is in their rows, not by the addresses that are in
+/// them: then another address of a class that is there already leaves every number as
+/// it was. Returns the numbers, class by class.
+fn in_order_of_content(
+    matrices: &[Matrix],
+    representatives: &mut Vec<usize>,
+    class_of: Vec<u32>,
+) -> Vec<u32> {
+    let rows = |class: usize| {
+        matrices
+            .iter()
+            .map(move |matrix| &matrix.rows[matrix.row_of[class] as usize])
+    };
+    let mut order: Vec<usize> = (0..representatives.len()).collect();
+    order.sort_by(|a, b| rows(representatives[*a]).cmp(rows(representatives[*b])));
+    let mut number_of = vec![0; order.len()];
+    for (number, old) in (0..).zip(&order) {
+        number_of[*old] = number;
+    }
+    *representatives = order.iter().map(|old| representatives[*old]).collect();
+    class_of
+        .into_iter()
+        .map(|old| number_of[old as usize])
+        .collect()
 }

@@ -29,7 +29,7 @@ pub struct Plan {
     pub rows: u32,
     /// Ingress, egress: indexed by [`Direction`].
     pub directions: [DirectionPlan; 2],
-    /// By rule id. `[0]` is `RULE_NO_POLICY`.
+    /// By rule id. `[0]` is `RULE_NO_POLICY`, `[1]` is `RULE_BAN`.
     pub rules: Vec<PlanRule>,
 }
 
@@ -53,11 +53,11 @@ pub struct DirectionPlan {
 pub struct PlanRule {
     /// Name of the policy; of the one that switched default deny on, for a default deny.
     pub policy: String,
-    /// `ingress[0]`, `specs[1].egressDeny[2]`, `default-deny`, `failsafe[0]`, `no-policy`.
+    /// `ingress[0]`, `specs[1].egressDeny[2]`, `default-deny`, `failsafe[0]`, `no-policy`, `banned-peer`.
     pub rule: String,
     /// `path:line`, empty where nothing was written.
     pub origin: String,
-    /// Direction that it belongs to; `None` for `RULE_NO_POLICY`.
+    /// Direction that it belongs to; `None` for `RULE_NO_POLICY` and `RULE_BAN`.
     pub direction: Option<Direction>,
     /// `allow`, `deny`.
     pub allow: bool,

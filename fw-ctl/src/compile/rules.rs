@@ -60,10 +60,10 @@ pub(super) struct Numbered {
 }
 
 impl Numbered {
-    /// Gives ids: 0 for "no policy", then for each direction failsafe entries,
+    /// Gives ids: 0 for "no policy", 1 for bans, then for each direction failsafe entries,
     /// the default, and the rules in document order.
     pub(super) fn new(rules: &RuleSet, options: &Options) -> Self {
-        let mut list = vec![no_policy()];
+        let mut list = vec![no_policy(), ban()];
         let mut peer_sets = Interner::new();
         let empty = DirectionRules::default();
         let directions = [Direction::Ingress, Direction::Egress].map(|direction| {
@@ -215,6 +215,18 @@ fn no_policy() -> PlanRule {
         direction: None,
         allow: true,
         match_type: "all",
+    }
+}
+
+/// What decides about banned peers, beside the matrix ([`fw_common::wire::RULE_BAN`]).
+fn ban() -> PlanRule {
+    PlanRule {
+        policy: "ban".to_owned(),
+        rule: "banned-peer".to_owned(),
+        origin: String::new(),
+        direction: None,
+        allow: false,
+        match_type: "L3-Only",
     }
 }
 

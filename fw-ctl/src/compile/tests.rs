@@ -9,11 +9,12 @@ use super::plan::{Mode, Plan};
 use super::{Enforcement, Failsafe, Options, compile};
 use crate::diagnostic::{Source, Span};
 use crate::inventory::Identities;
-use crate::policy::label::{Label, LabelSet};
+use crate::policy::label::{Label, LabelKey, LabelSet};
 use crate::policy::rules::{
     CidrBlock, CidrMatchMode, Origin, PeerSelector, Peers, Rule, RuleSet, Service, ServiceRange,
     Services,
 };
+use crate::policy::schema::{LabelSelector, Operator, Requirement};
 
 fn options() -> Options {
     Options {
@@ -248,4 +249,39 @@ fn a_plan_that_does_not_fit_names_the_largest_policies() {
     let rules = ingress((0..17_000).map(|_| many(1)).collect());
     let error = compile(&rules, &Identities::default(), &options()).unwrap_err();
     assert_eq!((error.what.as_str(), error.limit), ("rule ids", 16_384));
+}
+
+#[test]
+fn another_address_of_a_known_kind_changes_the_peers_only() {
+    let labelled = |key: &str| Arc::new(LabelSet::from_iter([Label::reserved(key)]));
+    let selected = |key: &str| {
+        Peers::Only(vec![PeerSelector::Labels(LabelSelector {
+            span: Span::default(),
+            requirements: vec![Requirement {
+                key: LabelKey::parse(&format!("reserved:{key}")),
+                operator: Operator::Exists,
+                span: Span::default(),
+            }],
+        })])
+    };
+    let rules = ingress(vec![
+        rule("a", false, selected("ingress"), tcp(22, 22)),
+        rule("b", false, selected("health"), tcp(80, 80)),
+    ]);
+    let with = |entries: &[(&str, &str)]| {
+        let entries = entries
+            .iter()
+            .map(|(address, key)| (address.parse().unwrap(), labelled(key)));
+        compile(&rules, &Identities::new(entries), &options()).unwrap()
+    };
+    let before = with(&[("10.0.0.5/32", "ingress"), ("10.0.0.6/32", "health")]);
+    // In front of the others, so that its class is met first.
+    let after = with(&[
+        ("10.0.0.1/32", "health"),
+        ("10.0.0.5/32", "ingress"),
+        ("10.0.0.6/32", "health"),
+    ]);
+    assert_ne!(before.peers, after.peers);
+    let peers = after.peers.clone();
+    assert_eq!(Plan { peers, ..before }, after);
 }

@@ -19,8 +19,8 @@ pub const MAX_LINE: usize = 16 * 1024 * 1024;
 pub const MAX_REQUEST: usize = 64 * 1024;
 
 /// Every [`Request::verb`].
-const VERBS: [&str; 7] = [
-    "status", "reload", "mode", "monitor", "rules", "detach", "trace",
+const VERBS: [&str; 10] = [
+    "status", "reload", "mode", "monitor", "rules", "detach", "trace", "ban", "unban", "bans",
 ];
 
 /// What a client wants.
@@ -44,6 +44,15 @@ pub enum Request {
     Detach,
     /// What would happen to a packet.
     Trace(Flow),
+    /// Ban addresses.
+    Ban(BanRequest),
+    /// Lift bans.
+    Unban {
+        /// Of these addresses; absent: of all.
+        addresses: Option<Vec<IpAddr>>,
+    },
+    /// Every ban.
+    Bans,
 }
 
 impl Request {
@@ -58,6 +67,9 @@ impl Request {
             Self::Rules => "rules",
             Self::Detach => "detach",
             Self::Trace(_) => "trace",
+            Self::Ban(_) => "ban",
+            Self::Unban { .. } => "unban",
+            Self::Bans => "bans",
         }
     }
 
@@ -96,11 +108,16 @@ impl Request {
     #[must_use]
     pub fn changes(&self) -> bool {
         match self {
-            Self::Reload | Self::Detach | Self::Mode { set: Some(_) } => true,
+            Self::Reload
+            | Self::Detach
+            | Self::Mode { set: Some(_) }
+            | Self::Ban(_)
+            | Self::Unban { .. } => true,
             Self::Status
             | Self::Monitor
             | Self::Rules
             | Self::Trace(_)
+            | Self::Bans
             | Self::Mode { set: None } => false,
         }
     }
@@ -152,6 +169,21 @@ pub struct Flow {
     pub source_port: u16,
     /// Destination port; the type for ICMP.
     pub destination_port: u16,
+}
+
+/// Whom to ban.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanRequest {
+    /// The addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Until when: seconds since 1970; absent: for good.
+    pub until: Option<u64>,
+    /// Why, for whoever reads the list.
+    pub reason: String,
+    /// Also addresses that the node or its operator depend on.
+    pub force: bool,
+    /// Where the operator is connected from by SSH, if so.
+    pub asker: Option<IpAddr>,
 }
 
 /// What the daemon answers.
@@ -260,6 +292,25 @@ mod tests {
                 }),
                 false,
             ),
+            (
+                r#"{"verb":"ban","addresses":["192.0.2.1"],"until":null,"reason":"","force":false,"asker":"2001:db8::1"}"#,
+                Request::Ban(BanRequest {
+                    addresses: vec!["192.0.2.1".parse().unwrap()],
+                    until: None,
+                    reason: String::new(),
+                    force: false,
+                    asker: Some("2001:db8::1".parse().unwrap()),
+                }),
+                true,
+            ),
+            (
+                r#"{"verb":"unban","addresses":["192.0.2.1"]}"#,
+                Request::Unban {
+                    addresses: Some(vec!["192.0.2.1".parse().unwrap()]),
+                },
+                true,
+            ),
+            (r#"{"verb":"bans"}"#, Request::Bans, false),
         ] {
             let request: Request = serde_json::from_str(text).unwrap();
             assert_eq!(request, expected);

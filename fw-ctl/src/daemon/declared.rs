@@ -39,7 +39,8 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// What a trace needs, on a node that has the addresses `local`.
+    /// What a trace needs, on a node that has the addresses `local` and has banned
+    /// nobody.
     #[must_use]
     pub fn context<'a>(&'a self, local: &'a LocalAddresses) -> Context<'a> {
         Context {
@@ -48,6 +49,7 @@ impl Compiled {
             cidr_match_mode: self.cidr_match_mode,
             local,
             identities: &self.identities,
+            ban: &|_| None,
         }
     }
 }

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use super::report::UNREADABLE;
 use super::status::{Reloaded, SCHEMA, hex};
 use super::{
-    AttachedLink, Compiled, ConfirmedStore, InForce, Inputs, Kernel, ListLook, Look, ModeStore,
-    Names, Refusal, RefusedLists, Seen, Sources, Wrong, links,
+    AttachedLink, BanStore, Compiled, ConfirmedStore, InForce, Inputs, Kernel, ListLook, Look,
+    ModeStore, Names, Refusal, RefusedLists, Seen, Sources, Wrong, links,
 };
 use crate::cli::output::plain;
 use crate::compile::plan::Mode;
@@ -36,6 +36,8 @@ pub(super) enum Trouble {
     Kernel,
     /// What must outlast a reboot cannot be kept or read.
     State,
+    /// Bans are not in force or not kept.
+    Bans,
 }
 
 /// Why there is no change.
@@ -61,6 +63,9 @@ pub struct Firewall<K, S> {
     pub(super) config: Config,
     pub(super) mode: ModeStore,
     pub(super) confirmed: ConfirmedStore,
+    pub(super) bans: BanStore,
+    /// Why the kernel does not hold all bans.
+    pub(super) bans_refused: Option<String>,
     /// What was installed last, and the plan with the mode that it has.
     pub(super) installed: Option<(InForce, Compiled)>,
     names: watch::Sender<Arc<Names>>,
@@ -87,6 +92,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             sources,
             mode: ModeStore::open(state),
             confirmed: ConfirmedStore::new(state),
+            bans: BanStore::open(state),
+            bans_refused: None,
             config,
             installed: None,
             names,
@@ -107,6 +114,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         self.network = network;
         self.tell_links();
         self.recover_mode();
+        self.restore_bans();
         if matches!(self.kernel.active(), Ok(None)) {
             self.restore();
             if self.installed.is_some() {
@@ -216,7 +224,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             return Err(Refused::Kernel(failure));
         }
         compiled.plan.mode = self.effective_mode(&config);
-        let in_force = self.install(&compiled).map_err(|failure| {
+        let in_force = self.amend_or_install(&compiled).map_err(|failure| {
             let unfit = (compiled.plan.mode, self.kernel.hash(&compiled.plan));
             if let Some(looked) = &mut self.looked {
                 looked.unfit = Some(unfit);
@@ -436,6 +444,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             self.settle(false);
         }
         self.guard();
+        self.sweep_bans();
         let lost = self.installed.is_some() && !self.confirmed.exists();
         if lost || self.troubles.contains_key(&Trouble::State) {
             self.keep();

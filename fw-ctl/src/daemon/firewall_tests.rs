@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use fw_common::wire::{Counter, Direction, Tally, VerdictWord};
@@ -33,10 +34,13 @@ struct Pins {
     /// What was done, in order.
     log: Vec<String>,
     full: bool,
+    /// So many of the next plans differ by few addresses from those before them.
+    amendable: u32,
     /// Links that somebody has detached, by index.
     lost: BTreeSet<u32>,
     /// Somebody has removed the pins of the tables.
     unpinned: bool,
+    bans: BTreeMap<IpAddr, u64>,
     foreign: Option<&'static str>,
     no_native: bool,
     pressure: Pressure,
@@ -83,6 +87,26 @@ impl Kernel for Fake {
         pins.tables = in_force.hash;
         pins.log.push(format!("install {number}"));
         Ok(in_force)
+    }
+    fn amend(&mut self, old: &Plan, plan: &Plan, number: u64) -> Result<Option<InForce>, Failure> {
+        let mut pins = self.0.borrow_mut();
+        let Some(left) = pins.amendable.checked_sub(1) else {
+            return Ok(None);
+        };
+        pins.amendable = left;
+        assert_eq!(pins.active.map(|active| active.hash), Some(fake_hash(old)));
+        if pins.full {
+            return Err(Failure::new(exit::REFUSED, "the table is full"));
+        }
+        let in_force = InForce {
+            number,
+            hash: fake_hash(plan),
+            mode: plan.mode,
+        };
+        pins.active = Some(in_force);
+        pins.tables = in_force.hash;
+        pins.log.push(format!("amend {number}"));
+        Ok(Some(in_force))
     }
     fn set_mode(&mut self, mode: Mode) -> Result<InForce, Failure> {
         let mut pins = self.0.borrow_mut();
@@ -162,6 +186,21 @@ impl Kernel for Fake {
         pins.links.retain(|link| link.index != index);
         pins.log.push(format!("detach {index}"));
         Ok(())
+    }
+    fn ban(&mut self, address: IpAddr, until: u64) -> Result<(), Failure> {
+        let mut pins = self.0.borrow_mut();
+        if pins.full {
+            return Err(Failure::new(exit::REFUSED, "the table is full"));
+        }
+        pins.bans.insert(address, until);
+        Ok(())
+    }
+    fn unban(&mut self, address: IpAddr) -> Result<(), Failure> {
+        self.0.borrow_mut().bans.remove(&address);
+        Ok(())
+    }
+    fn bans(&self) -> BTreeMap<IpAddr, u64> {
+        self.0.borrow().bans.clone()
     }
     fn counters(&self) -> Result<Vec<(Direction, Counter, Tally)>, Failure> {
         let tally = Tally {
@@ -344,6 +383,8 @@ fn network(names: &[&str]) -> Network {
     }
 }
 
+#[path = "firewall_tests/bans.rs"]
+mod bans;
 #[path = "firewall_tests/guard.rs"]
 mod guard;
 #[path = "firewall_tests/interfaces.rs"]

@@ -1,5 +1,8 @@
 //! What the daemon needs of the kernel.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use fw_common::wire::{Counter, Direction, Tally};
 
 use crate::compile::plan::{Mode, Plan};
@@ -57,6 +60,13 @@ pub trait Kernel {
     /// # Errors
     /// When it does not fit or cannot be written.
     fn install(&mut self, plan: &Plan, number: u64) -> Result<InForce, Failure>;
+    /// Puts `plan` in force in the place of `old`, which is in force, without writing it
+    /// whole; `None` if they differ by more than the classes of a few addresses: then
+    /// nothing has changed.
+    ///
+    /// # Errors
+    /// When it cannot be written: then a plan should be installed.
+    fn amend(&mut self, old: &Plan, plan: &Plan, number: u64) -> Result<Option<InForce>, Failure>;
     /// Changes the mode of the plan in force, whoever installed it, without
     /// needing the plan; its number stays.
     ///
@@ -96,6 +106,19 @@ pub trait Kernel {
     /// # Errors
     /// When the kernel refuses.
     fn detach(&mut self, index: u32) -> Result<(), Failure>;
+    /// Bans an address until `until`: nanoseconds of the monotonic clock, or
+    /// [`fw_common::wire::BAN_FOR_GOOD`]. Takes effect before this returns.
+    ///
+    /// # Errors
+    /// When there is no room, or the kernel refuses: then nothing has changed.
+    fn ban(&mut self, address: IpAddr, until: u64) -> Result<(), Failure>;
+    /// Bans an address no longer; one that is not banned is fine.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn unban(&mut self, address: IpAddr) -> Result<(), Failure>;
+    /// Every ban of the kernel with its `until`, also those that have run out.
+    fn bans(&self) -> BTreeMap<IpAddr, u64>;
     /// What became of packets.
     ///
     /// # Errors

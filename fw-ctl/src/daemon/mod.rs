@@ -5,7 +5,11 @@
 //! reaches the kernel through [`Kernel`], so that its decisions are tested
 //! without one.
 
+mod amend;
 mod atomic;
+mod ban_harm;
+mod ban_store;
+mod bans;
 mod command;
 mod confirmed;
 mod declared;
@@ -31,6 +35,7 @@ pub mod status;
 mod watch;
 
 pub use crate::datapath::Ingress;
+pub use ban_store::{Ban, BanStore};
 pub use confirmed::{Confirmed, ConfirmedStore, Kept};
 pub use declared::{Compiled, Sources, Wrong};
 pub use firewall::Firewall;

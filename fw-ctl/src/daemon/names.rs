@@ -40,6 +40,7 @@ impl Names {
 
     /// Remembers the rules of plan `number`, and forgets those of the oldest.
     pub fn add_plan(&mut self, number: u64, rules: Vec<PlanRule>) {
+        self.plans.retain(|plan| plan.0 != number);
         self.plans.insert(0, (number, Arc::new(rules)));
         self.plans.truncate(PLANS);
     }

@@ -1,6 +1,7 @@
 //! The [`Kernel`] of a real node: what is pinned on its BPF file system.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use fw_common::wire::{Counter, Direction, Tally};
 
@@ -58,6 +59,10 @@ impl Kernel for Pinned {
 
     fn install(&mut self, plan: &Plan, number: u64) -> Result<InForce, Failure> {
         Ok(self.datapath.install(plan, number)?.into())
+    }
+
+    fn amend(&mut self, old: &Plan, plan: &Plan, number: u64) -> Result<Option<InForce>, Failure> {
+        Ok(self.datapath.amend(old, plan, number)?.map(InForce::from))
     }
 
     fn set_mode(&mut self, mode: Mode) -> Result<InForce, Failure> {
@@ -121,6 +126,18 @@ impl Kernel for Pinned {
     fn detach(&mut self, index: u32) -> Result<(), Failure> {
         self.reasons.remove(&index);
         Ok(self.datapath.detach_link(index)?)
+    }
+
+    fn ban(&mut self, address: IpAddr, until: u64) -> Result<(), Failure> {
+        Ok(self.datapath.ban(address, until)?)
+    }
+
+    fn unban(&mut self, address: IpAddr) -> Result<(), Failure> {
+        Ok(self.datapath.unban(address)?)
+    }
+
+    fn bans(&self) -> BTreeMap<IpAddr, u64> {
+        self.datapath.bans()
     }
 
     fn counters(&self) -> Result<Vec<(Direction, Counter, Tally)>, Failure> {

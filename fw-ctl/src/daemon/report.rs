@@ -204,6 +204,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 .map_or(0, |(_, c)| c.plan.rules.len()),
             builtins: self.builtins(),
             connections,
+            bans: self.bans().bans.len(),
             counters: self.counters()?,
             lost_events: self.kernel.lost_events()?,
         })

@@ -12,7 +12,7 @@ use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::reloads::{Asker, Reloads, Scope, Taken};
-use super::status::{Detached, ModeStatus, Reloaded, Rules, Status};
+use super::status::{Banned, Bans, Detached, ModeStatus, Reloaded, Rules, Status, Unbanned};
 use super::watch::ListWatch;
 use super::{Firewall, Kernel, ListLook, Look, Sources};
 use crate::control::protocol::{Failure, Request};
@@ -20,7 +20,7 @@ use crate::control::server::Call;
 use crate::exit;
 use crate::lists::moment;
 use crate::netlink::Watcher;
-use crate::trace::{Trace, trace};
+use crate::trace::{Context, Trace, trace};
 use crate::why::why;
 
 /// Between two checks where no watchdog asks for more.
@@ -208,6 +208,9 @@ enum Answer {
     Rules(Rules),
     Detached(Detached),
     Trace(Trace),
+    Banned(Banned),
+    Unbanned(Unbanned),
+    Bans(Bans),
 }
 
 impl Answer {
@@ -219,6 +222,9 @@ impl Answer {
             Self::Rules(value) => serde_json::to_value(value),
             Self::Detached(value) => serde_json::to_value(value),
             Self::Trace(value) => serde_json::to_value(value),
+            Self::Banned(value) => serde_json::to_value(value),
+            Self::Unbanned(value) => serde_json::to_value(value),
+            Self::Bans(value) => serde_json::to_value(value),
         }
         .map_err(|error| Failure::new(exit::UNREACHABLE, format!("cannot write JSON: {error}")))
     }
@@ -243,8 +249,15 @@ fn answer<K: Kernel, S: Sources>(
                 .help("fw-ctl status names the errors")
             })?;
             let local = network.local_addresses();
-            Answer::Trace(trace(compiled.context(&local), *flow))
+            let context = Context {
+                ban: &|peer| firewall.ban_of(peer),
+                ..compiled.context(&local)
+            };
+            Answer::Trace(trace(context, *flow))
         }
+        Request::Ban(request) => Answer::Banned(firewall.ban(request)?),
+        Request::Unban { addresses } => Answer::Unbanned(firewall.unban(addresses.as_deref())?),
+        Request::Bans => Answer::Bans(firewall.bans()),
         Request::Monitor | Request::Reload => {
             return Err(Failure::new(
                 exit::USAGE,

@@ -1,5 +1,7 @@
 //! What `fw-ctl status` and `fw-ctl rules` tell, as the daemon sends it.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::Ingress;
@@ -42,6 +44,9 @@ pub struct Status {
     /// Connections that are remembered because their replies would be denied otherwise.
     #[serde(default)]
     pub connections: Pressure,
+    /// Addresses that are banned.
+    #[serde(default)]
+    pub bans: usize,
     /// What became of packets; counters that never moved are left out.
     pub counters: Vec<CounterStatus>,
     /// Verdicts that were not reported: too many at once.
@@ -173,6 +178,52 @@ pub struct ModeStatus {
     pub source: String,
     /// What the one who asked should know beside.
     #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// Answer to `bans`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bans {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// By address.
+    pub bans: Vec<BanStatus>,
+}
+
+/// An address that is banned. Moments are in RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanStatus {
+    /// The address.
+    pub address: IpAddr,
+    /// When it was banned.
+    pub since: String,
+    /// When that ends; `None`: never.
+    pub until: Option<String>,
+    /// What the operator said about it.
+    pub reason: String,
+}
+
+/// Answer to `ban`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Banned {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Addresses that are banned now.
+    pub addresses: Vec<IpAddr>,
+    /// What the one who asked should know beside.
+    pub warnings: Vec<String>,
+}
+
+/// Answer to `unban`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unbanned {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Addresses whose bans were lifted.
+    pub addresses: Vec<IpAddr>,
+    /// Addresses that were not banned.
+    pub missing: Vec<IpAddr>,
+    /// What the one who asked should know beside.
     pub warnings: Vec<String>,
 }
 

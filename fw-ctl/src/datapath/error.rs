@@ -153,6 +153,16 @@ pub enum DatapathError {
         /// Entries that the table has.
         room: u32,
     },
+    /// A table of single addresses has no room for another one.
+    #[error(
+        "the table of {what} is full: it has room for {room}\ntry: fw-ctl ban list, and deny what is many by CIDR lists and a policy"
+    )]
+    Full {
+        /// What it is a table of.
+        what: &'static str,
+        /// Addresses that it has room for.
+        room: u32,
+    },
     /// The plan contradicts itself.
     #[error(
         "the compiled plan is inconsistent: {0}\ntry: report this as a bug; nothing was changed"
@@ -187,6 +197,7 @@ impl DatapathError {
             Self::ForeignXdp { .. }
             | Self::OtherInstance { .. }
             | Self::Capacity { .. }
+            | Self::Full { .. }
             | Self::Plan(_)
             | Self::NoPlan => 4,
             _ => 5,

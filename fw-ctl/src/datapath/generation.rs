@@ -102,6 +102,11 @@ impl Tables {
         let peers = lookup::read(&tables).map_err(|why| DatapathError::Differs {
             what: format!("the peer tables are broken: {why}"),
         })?;
+        let peers = if index == self.active()? {
+            peers.with(&self.singles()?)
+        } else {
+            peers
+        };
         let ingress = self.read_direction(index, &header, 0)?;
         let egress = self.read_direction(index, &header, 1)?;
         let image = Image {

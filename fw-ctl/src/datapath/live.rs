@@ -45,7 +45,7 @@ pub struct Installed {
 }
 
 impl Installed {
-    fn new(index: u32, generation: &Generation) -> Self {
+    pub(super) fn new(index: u32, generation: &Generation) -> Self {
         Self {
             number: generation.number,
             hash: generation.hash,
@@ -71,12 +71,12 @@ pub struct Report {
 pub struct Datapath {
     pins: Pins,
     programs: Programs,
-    tables: Tables,
+    pub(super) tables: Tables,
     attached: Vec<Attached>,
     tc: TcKind,
     event_limit: u32,
     /// Whether no packet can still see the generation that is not in force.
-    settled: bool,
+    pub(super) settled: bool,
     patience: Duration,
 }
 

@@ -5,6 +5,8 @@
 //! - [`tables`]: the maps, typed; `generation`: writing and reading a plan.
 //! - [`peer_store`]: the largest of them, sized by the plan.
 //! - [`flows`]: the connections, mapped.
+//! - `single`: single addresses beside a plan: bans, and what it was amended by
+//!   (`amend`).
 //! - [`pins`]: the directory on the BPF file system through which state
 //!   outlives the daemon.
 //! - [`attach`]: programs on interfaces, through links that stay.
@@ -13,6 +15,7 @@
 //! - [`modelrun`]: the same without a kernel.
 //! - [`frame`]: real frames from flows, for tests and `policy test`.
 
+mod amend;
 pub mod attach;
 mod brake;
 mod clock;
@@ -31,9 +34,11 @@ pub mod objects;
 pub mod peer_store;
 pub mod pins;
 pub mod programs;
+mod single;
 pub mod tables;
 pub mod testrun;
 
+pub use amend::{AMENDED, amendment};
 pub use attach::{Attached, Ingress, LinkRef, XdpWish};
 pub use brake::brake;
 pub use error::DatapathError;

@@ -2,10 +2,13 @@
 //! kernel. The lines that decide are those of the programs; only the tables are
 //! collections.
 
+use std::net::IpAddr;
+
 use fw_common::datapath;
 use fw_common::model::{Model, ModelTables, PeerTables, SliceFrame};
 use fw_common::wire::NumberClasses;
 
+use super::amend::amendment;
 use super::image::Image;
 use super::testrun::{Hook, Outcome, Verdict};
 use crate::compile::plan::{DirectionPlan, Plan};
@@ -33,6 +36,19 @@ impl ModelRun {
         };
         self.model.generations[next as usize] = tables;
         self.model.active = next;
+        self.model.singles.clear();
+    }
+
+    /// Judges by `plan` from now on, which differs from `old`, by which it judged, by few
+    /// addresses. Returns whether it does.
+    pub fn amend(&mut self, old: &Plan, plan: &Plan) -> bool {
+        let Some(changes) = amendment(old, plan) else {
+            return false;
+        };
+        let changes = changes.into_iter();
+        let classes = changes.map(|(address, class)| (address.into(), u32::from(class)));
+        self.model.singles.extend(classes);
+        true
     }
 
     /// Makes `addresses` those of the node.
@@ -40,6 +56,22 @@ impl ModelRun {
         let single = addresses.single().iter();
         self.model.local = single.map(|&address| address.into()).collect();
         self.model.local_prefixes = addresses.trie();
+    }
+
+    /// Bans an address until `until`, in nanoseconds of a clock that stands at
+    /// [`Self::set_clock`]; 0: for good.
+    pub fn ban(&mut self, address: IpAddr, until: u64) {
+        self.model.bans.insert(address.into(), until);
+    }
+
+    /// Lifts every ban.
+    pub fn unban_all(&mut self) {
+        self.model.bans.clear();
+    }
+
+    /// Sets the clock, in seconds.
+    pub fn set_clock(&mut self, seconds: u32) {
+        self.model.clock.set(seconds);
     }
 
     /// Judges a frame, with the connections that former frames left.

@@ -17,16 +17,21 @@ use super::flows::{CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, Flows};
 use super::image::DIRECTIONS;
 use super::local::Local;
 use super::peer_store::{PEER_ROOTS, PEERS, PeerStore};
+use super::single::SingleTable;
 use crate::netlink::LocalAddresses;
 
 /// The names of all maps: those of the pins. The blocks of [`PEERS`] are beside them.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 21] = [
     "ACTIVE",
     "GENERATION",
     "LOCAL",
     "LOCAL_PREFIXES",
     PEER_ROOTS,
     PEERS,
+    "SINGLES",
+    "SINGLE_FILTER",
+    "BANS",
+    "BAN_FILTER",
     "PORTS",
     "NUMBERS",
     "MATRIX",
@@ -49,6 +54,8 @@ pub struct Tables {
     pub(super) generations: Array<MapData, Generation>,
     local: Local,
     pub(super) peers: PeerStore,
+    pub(super) singles: SingleTable<u32>,
+    pub(super) bans: SingleTable<u64>,
     pub(super) ports: Array<MapData, PortClasses>,
     pub(super) numbers: Array<MapData, NumberClasses>,
     pub(super) matrix: Array<MapData, MatrixBlock>,
@@ -73,6 +80,8 @@ impl Tables {
             generations: open_array(directory, "GENERATION", GENERATIONS)?,
             local: Local::open(directory)?,
             peers: PeerStore::open(directory)?,
+            singles: SingleTable::classes(directory)?,
+            bans: SingleTable::bans(directory)?,
             ports: open_array(directory, "PORTS", sides * PORT_PROTOCOLS)?,
             numbers: open_array(directory, "NUMBERS", sides)?,
             matrix: open_array(directory, "MATRIX", sides * MATRIX_BLOCKS)?,
@@ -93,7 +102,7 @@ impl Tables {
         Ok(self.active_word()?.index())
     }
 
-    fn active_word(&self) -> Result<ActiveWord, DatapathError> {
+    pub(super) fn active_word(&self) -> Result<ActiveWord, DatapathError> {
         self.active.get(&0, 0).map_err(reading("ACTIVE"))
     }
 
@@ -101,13 +110,27 @@ impl Tables {
         self.active.set(0, word, 0).map_err(writing("ACTIVE"))
     }
 
+    /// Makes packets ask a table beside the plan, or not; `table` is a bit of
+    /// [`ActiveWord`].
+    ///
+    /// # Errors
+    /// The kernel cannot be asked, or refuses.
+    pub(super) fn ask(&mut self, table: u32, asks: bool) -> Result<(), DatapathError> {
+        let old = self.active_word()?;
+        let new = old.with(table, asks);
+        if new == old {
+            return Ok(());
+        }
+        self.set_active(new)
+    }
+
     /// Lets packets see the generation `index`, from one to the next.
     ///
     /// # Errors
     /// The kernel refuses; the old one stays in force.
     pub fn flip(&mut self, index: u32) -> Result<(), DatapathError> {
-        let local_prefixes = self.active_word()?.has_local_prefixes();
-        self.set_active(ActiveWord::new(index, local_prefixes))
+        let word = self.active_word()?.at(index);
+        self.set_active(word)
     }
 
     /// What the datapath knows of the generation `index`.
@@ -131,10 +154,10 @@ impl Tables {
     /// # Errors
     /// The kernel refuses, or there are more addresses than the tables hold.
     pub fn set_local_addresses(&mut self, addresses: &LocalAddresses) -> Result<(), DatapathError> {
-        let index = self.active()?;
+        let word = self.active_word()?;
         let active = &mut self.active;
         self.local.set(addresses, |prefixes| {
-            let word = ActiveWord::new(index, prefixes);
+            let word = word.with(ActiveWord::LOCAL_PREFIXES, prefixes);
             active.set(0, word, 0).map_err(writing("ACTIVE"))
         })
     }
@@ -287,10 +310,28 @@ pub(super) fn present(result: Result<(), MapError>) -> Result<(), MapError> {
     }
 }
 
-fn is_missing(error: &MapError) -> bool {
+pub(super) fn is_missing(error: &MapError) -> bool {
     matches!(error, MapError::KeyNotFound | MapError::ElementNotFound)
         || super::error::io_cause(error)
             .is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// The entries of a table that the datapath changes meanwhile: what disappears
+/// under the reader is left out, and a walk that starts over ends all the same.
+pub(super) fn entries<K: aya::Pod, V: aya::Pod>(
+    map: &HashMap<MapData, K, V>,
+    room: u32,
+    name: &'static str,
+) -> Result<Vec<(K, V)>, DatapathError> {
+    let mut entries = Vec::new();
+    for entry in map.iter().take(room as usize) {
+        match entry {
+            Ok(entry) => entries.push(entry),
+            Err(error) if is_missing(&error) => {}
+            Err(error) => return Err(reading(name)(error)),
+        }
+    }
+    Ok(entries)
 }
 
 fn flush<K: aya::Pod, V: aya::Pod>(

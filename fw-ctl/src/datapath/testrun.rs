@@ -4,6 +4,7 @@
 //! with a running firewall, nothing stays. The kernel's `BPF_PROG_TEST_RUN` runs
 //! the very instructions that packets meet.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -13,11 +14,13 @@ use fw_common::wire::{Counter, Direction, DropReason, Event, RULE_NO_POLICY, Tal
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
+use super::amend::amendment;
 use super::error::{DatapathError, words};
 use super::events::EventReader;
 use super::flows::{CONNTRACK, Flows};
 use super::frame::Packet;
 use super::host::{self, BPF_FILE_SYSTEM};
+use super::image::plan_hash;
 use super::live::write_and_flip;
 use super::programs::Programs;
 use super::tables::Tables;
@@ -155,6 +158,21 @@ impl TestRun {
         Ok(())
     }
 
+    /// Judges by `plan` from now on, which differs from `old`, by which it judged, by few
+    /// addresses. Returns whether it does.
+    ///
+    /// # Errors
+    /// As [`super::Datapath::amend`].
+    pub fn amend(&mut self, old: &Plan, plan: &Plan) -> Result<bool, DatapathError> {
+        let Some(changes) = amendment(old, plan) else {
+            return Ok(false);
+        };
+        self.installed += 1;
+        let hash = plan_hash(plan);
+        let header = self.tables.amend(&changes, hash, self.installed)?;
+        Ok(header.is_some())
+    }
+
     /// Judges by `plan` from now on, and reports nothing: for [`Self::measure`].
     ///
     /// # Errors
@@ -193,6 +211,33 @@ impl TestRun {
     /// The kernel refuses.
     pub fn set_local(&mut self, addresses: &LocalAddresses) -> Result<(), DatapathError> {
         self.tables.set_local_addresses(addresses)
+    }
+
+    /// Bans an address until `until`, in nanoseconds of the monotonic clock; 0: for good.
+    ///
+    /// # Errors
+    /// The table is full, or the kernel refuses.
+    pub fn ban(&mut self, address: IpAddr, until: u64) -> Result<(), DatapathError> {
+        self.tables.ban(address, until)
+    }
+
+    /// Bans an address no longer.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn unban(&mut self, address: IpAddr) -> Result<(), DatapathError> {
+        self.tables.unban(address)
+    }
+
+    /// Lifts every ban.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn unban_all(&mut self) -> Result<(), DatapathError> {
+        for address in self.tables.bans().into_keys() {
+            self.tables.unban(address)?;
+        }
+        Ok(())
     }
 
     /// Judges `packet` as the first of a connection: whatever former packets left

@@ -6,6 +6,7 @@
 //! are compared by what they mean, however they are laid out.
 
 mod build;
+mod differ;
 mod read;
 mod runs;
 

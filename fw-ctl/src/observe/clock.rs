@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::moment::civil;
+
 /// The distance between the monotonic and the real-time clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -29,6 +31,14 @@ impl Clock {
     pub fn real(&self, monotonic: u64) -> u64 {
         u64::try_from(self.offset + i128::from(monotonic)).unwrap_or(0)
     }
+
+    /// The monotonic time, in nanoseconds, of so many nanoseconds since 1970; what was
+    /// before the machine started is 0, what never comes is the end of the clock.
+    #[must_use]
+    pub fn monotonic(&self, real: u128) -> u64 {
+        let monotonic = i128::try_from(real).unwrap_or(i128::MAX) - self.offset;
+        u64::try_from(monotonic.max(0)).unwrap_or(u64::MAX)
+    }
 }
 
 /// Nanoseconds since 1970 as RFC 3339 in UTC, with nine digits as protojson writes them.
@@ -39,24 +49,6 @@ pub fn rfc3339(nanoseconds: u64) -> String {
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:09}Z")
-}
-
-/// Year, month and day of a day counted from 1970-01-01 (Gregorian calendar).
-fn civil(days: u64) -> (u64, u64, u64) {
-    // Years begin in March, so that the leap day is the last day of a year.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -88,5 +80,9 @@ mod tests {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let difference = now.as_nanos().abs_diff(u128::from(real));
         assert!(difference < 5_000_000_000, "{difference}");
+        let stamp = 7_000_000_000_000;
+        assert_eq!(clock.monotonic(u128::from(clock.real(stamp))), stamp);
+        assert_eq!(clock.monotonic(1), 0, "long ago");
+        assert_eq!(clock.monotonic(u128::MAX), u64::MAX);
     }
 }

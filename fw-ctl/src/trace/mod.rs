@@ -1,6 +1,6 @@
 //! Why a new connection passes or not: the path of a packet, step by step.
 //!
-//! The order is that of the datapath: is it for this node, built-ins, failsafe,
+//! The order is that of the datapath: is it for this node, built-ins, failsafe, bans,
 //! peer, service, verdict. The verdict is looked up in the plan, as the kernel
 //! does; the rules that were candidates come from the rules behind it.
 
@@ -8,7 +8,7 @@ mod flow;
 
 use std::net::IpAddr;
 
-use fw_common::wire::{BUILTINS, Direction, VerdictWord};
+use fw_common::wire::{BUILTINS, Direction, RULE_BAN, VerdictWord};
 use serde::{Deserialize, Serialize};
 
 use crate::compile::plan::{Mode, Plan, PlanRule};
@@ -41,6 +41,8 @@ pub struct Context<'a> {
     pub local: &'a LocalAddresses,
     /// Who addresses are.
     pub identities: &'a Numbered,
+    /// Whether a peer is banned: what to say of it.
+    pub ban: &'a dyn Fn(IpAddr) -> Option<String>,
 }
 
 /// The answer.
@@ -65,7 +67,7 @@ pub struct Trace {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// `local`, `built-in`, `failsafe`, `identity`, `group`, `rules`, `verdict`.
+    /// `local`, `built-in`, `failsafe`, `ban`, `identity`, `group`, `service`, `rules`, `verdict`.
     pub name: String,
     /// What was found.
     pub found: String,
@@ -148,22 +150,39 @@ impl Tracer<'_> {
         let (peer, service) = (judged.peer(), judged.service());
         let word = plan.lookup(direction, peer, service);
         let rule = plan.rule(word);
-        self.rule = Some(DecidingRule {
-            policy: rule.policy.clone(),
-            rule: rule.rule.clone(),
-            origin: rule.origin.clone(),
-        });
+        self.decide(word);
         if word.is_failsafe() {
             self.step("failsafe", describe(rule));
             self.step("verdict", "allowed by a failsafe entry, before any policy");
             return true;
         }
         self.step("failsafe", "none fits");
+        if let Some(ban) = (self.context.ban)(peer) {
+            self.step("ban", ban);
+            return self.banned();
+        }
         self.identity(peer);
         self.groups(direction, peer);
         self.candidates(direction, peer, service);
         self.step("verdict", verdict(word, rule, plan.mode));
         word.is_allow()
+    }
+
+    fn banned(&mut self) -> bool {
+        let plan = self.context.plan;
+        let word = VerdictWord::deny(RULE_BAN);
+        self.decide(word);
+        self.step("verdict", verdict(word, plan.rule(word), plan.mode));
+        false
+    }
+
+    fn decide(&mut self, word: VerdictWord) {
+        let rule = self.context.plan.rule(word);
+        self.rule = Some(DecidingRule {
+            policy: rule.policy.clone(),
+            rule: rule.rule.clone(),
+            origin: rule.origin.clone(),
+        });
     }
 
     fn local(&mut self) -> Option<Direction> {

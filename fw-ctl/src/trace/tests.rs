@@ -104,6 +104,7 @@ impl Node {
             cidr_match_mode: CidrMatchMode::World,
             local: &self.local,
             identities: &self.identities,
+            ban: &|peer| (peer == banned()).then(|| format!("{peer} is banned for good")),
         };
         let flow = Flow {
             source: source.parse().unwrap(),
@@ -114,6 +115,11 @@ impl Node {
         };
         trace(context, flow)
     }
+}
+
+/// The one who is.
+fn banned() -> IpAddr {
+    [203, 0, 113, 66].into()
 }
 
 fn enforcing() -> Node {
@@ -280,4 +286,30 @@ fn audit_says_that_it_passes() {
         last.ends_with("the mode is audit: it is reported, and passes"),
         "{last}"
     );
+}
+
+#[test]
+fn a_banned_peer_is_denied_by_the_ban_but_not_from_failsafe() {
+    for (mode, audit) in [
+        (Mode::Enforce, ""),
+        (
+            Mode::Audit,
+            "; the mode is audit: it is reported, and passes",
+        ),
+    ] {
+        let node = Node::new(mode, 0);
+        for (from, to) in [("203.0.113.66", "10.0.0.1"), ("10.0.0.1", "203.0.113.66")] {
+            let trace = node.ask(from, to, 6, (40000, 80));
+            assert_eq!(trace.verdict, "deny");
+            let names = trace.steps.iter().map(|step| step.name.as_str());
+            let names: Vec<_> = names.collect();
+            assert_eq!(names, ["local", "built-in", "failsafe", "ban", "verdict"]);
+            assert_eq!(trace.steps[3].found, "203.0.113.66 is banned for good");
+            let verdict = format!("denied by a deny rule: banned-peer of ban{audit}");
+            assert_eq!(trace.steps[4].found, verdict);
+            assert_eq!(trace.rule.unwrap().policy, "ban");
+        }
+        let trace = node.ask("203.0.113.66", "10.0.0.1", 6, (40000, 22));
+        assert_eq!(trace.verdict, "allow");
+    }
 }

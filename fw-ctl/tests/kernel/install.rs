@@ -194,7 +194,8 @@ fn local_addresses_are_replaced() {
         let tables = Tables::open(Path::new(&format!("{}/maps", version_dir()))).unwrap();
         let has_prefixes = || {
             let word: Array<_, ActiveWord> = pinned("ACTIVE").try_into().unwrap();
-            word.get(&0, 0).unwrap().has_local_prefixes()
+            let word = word.get(&0, 0).unwrap();
+            word.asks(ActiveWord::LOCAL_PREFIXES)
         };
         let installed = datapath.install(&plan(&[], &[]), 1).unwrap();
         let rounds: [(&[&str], usize); 4] = [
@@ -283,7 +284,7 @@ fn detaching_removes_everything_and_may_be_repeated() {
         let busy = Datapath::detach_all(Path::new(PIN_DIR)).unwrap_err();
         assert!(matches!(busy, DatapathError::Busy { .. }), "{busy}");
         let report = datapath.close().unwrap();
-        assert_eq!((report.links, report.maps), (0, 19));
+        assert_eq!((report.links, report.maps), (0, 23));
         assert!(!Path::new(PIN_DIR).exists());
         let report = Datapath::detach_all(Path::new(PIN_DIR)).unwrap();
         assert_eq!(report.maps, 0);

@@ -7,7 +7,9 @@
 )]
 
 mod agreement;
+mod amend;
 mod attach;
+mod bans;
 mod blocklist;
 mod budget;
 mod conntrack;

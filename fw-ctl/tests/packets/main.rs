@@ -40,15 +40,28 @@ fn every_scenario_on_every_target() {
 
 fn play(scenario: &Scenario, target: &mut dyn Target) -> Result<(), String> {
     target.begin(&plan::plan(scenario.mode), &plan::local());
+    let mut present = plan::plan(scenario.mode);
     for (index, step) in scenario.steps.iter().enumerate() {
         if let Way::Reload(mode) = step.way {
-            target.reload(&plan::plan(mode));
+            present = plan::plan(mode);
+            target.reload(&present);
+            continue;
+        }
+        if let Way::Amend(singles) = step.way {
+            let old = std::mem::replace(&mut present, plan::amended(scenario.mode, singles));
+            target.amend(&old, &present);
+            continue;
+        }
+        if let Way::Ban(address, until) = &step.way {
+            target.ban(address.parse().expect("an address"), until);
             continue;
         }
         let hook = match step.way {
             Way::In => target.ingress(),
             Way::Out => Hook::TcEgress,
-            Way::Forwarded | Way::Reload(_) => Hook::TcEgressForwarded,
+            Way::Forwarded | Way::Reload(_) | Way::Amend(_) | Way::Ban(..) => {
+                Hook::TcEgressForwarded
+            }
         };
         let Some(outcome) = target.run(hook, &step.frame) else {
             continue;

@@ -1,6 +1,8 @@
 //! The plan of the table, written by hand: what the compiler makes of policies is
 //! tested elsewhere, here only what the datapath makes of a plan.
 
+use std::net::IpAddr;
+
 use fw_common::wire::{Builtin, Direction, VerdictWord};
 use fw_ctl::compile::plan::{DirectionPlan, Mode, Plan, PlanRule};
 use fw_ctl::lookup::Runs;
@@ -8,18 +10,18 @@ use fw_ctl::netlink::LocalAddresses;
 use ipnet::IpNet;
 
 /// Default deny of ingress, and of egress.
-pub const DENY_IN: u16 = 1;
-pub const DENY_OUT: u16 = 2;
+pub const DENY_IN: u16 = 2;
+pub const DENY_OUT: u16 = 3;
 /// TCP 22 and UDP 9000 from 10.0.1.0/24 and `fd00:1::/64`.
-pub const SSH: u16 = 3;
+pub const SSH: u16 = 4;
 /// TCP 80, ICMP echo requests of both families and VRRP from anybody.
-pub const PUBLIC: u16 = 4;
+pub const PUBLIC: u16 = 5;
 /// A deny rule for TCP 23.
-pub const TELNET: u16 = 5;
+pub const TELNET: u16 = 6;
 /// Failsafe: TCP 2222.
-pub const FAILSAFE: u16 = 6;
+pub const FAILSAFE: u16 = 7;
 /// Egress to TCP 443, UDP 53 and echo requests to anybody.
-pub const OUT: u16 = 7;
+pub const OUT: u16 = 8;
 
 /// 10.0.0.1, `fd00::1` and a link-local address; 198.51.100.0/24 and
 /// `2001:db8:a::/48` as a whole.
@@ -57,6 +59,7 @@ pub fn plan(mode: Mode) -> Plan {
         directions: [inbound(), outbound()],
         rules: vec![
             rule("no-policy", None, true),
+            rule("banned-peer", None, false),
             rule("default-deny", ingress, false),
             rule("default-deny", egress, false),
             rule("ingress[0]", ingress, true),
@@ -66,6 +69,17 @@ pub fn plan(mode: Mode) -> Plan {
             rule("egress[0]", egress, true),
         ],
     }
+}
+
+/// The plan with other classes for single addresses.
+pub fn amended(mode: Mode, singles: &[(&str, u16)]) -> Plan {
+    let mut plan = plan(mode);
+    let singles = singles.iter().map(|(address, class)| {
+        let address: IpAddr = address.parse().expect("an address");
+        (address, *class)
+    });
+    plan.peers = plan.peers.with(&singles.collect());
+    plan
 }
 
 /// Columns: 0 the rest, 1 SSH, 2 public, 3 telnet, 4 failsafe.

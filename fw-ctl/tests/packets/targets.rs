@@ -1,8 +1,24 @@
 //! What the table is played on.
 
+use std::net::IpAddr;
+
+use fw_common::wire::BAN_FOR_GOOD;
 use fw_ctl::compile::plan::Plan;
 use fw_ctl::datapath::{Hook, ModelRun, Outcome, TestRun};
 use fw_ctl::netlink::LocalAddresses;
+
+use crate::scenarios::Until;
+
+/// The model's clock, in seconds; the kernel's is later than its first nanosecond, too.
+const NOW: u32 = 1_000;
+
+fn deadline(until: &Until) -> u64 {
+    match until {
+        Until::Never => BAN_FOR_GOOD,
+        Until::Passed => 1,
+        Until::Later => u64::MAX,
+    }
+}
 
 /// A datapath.
 pub trait Target {
@@ -14,6 +30,10 @@ pub trait Target {
     fn begin(&mut self, plan: &Plan, local: &LocalAddresses);
     /// Installs another plan; connections stay.
     fn reload(&mut self, plan: &Plan);
+    /// Replaces the plan by one that differs by the classes of few addresses.
+    fn amend(&mut self, old: &Plan, plan: &Plan);
+    /// Bans an address.
+    fn ban(&mut self, address: IpAddr, until: &Until);
     /// Judges; `None` if the target cannot be given such a frame.
     fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome>;
 }
@@ -29,6 +49,14 @@ impl Target for ModelRun {
         self.set_local(local);
         self.install(plan);
         self.forget();
+        self.unban_all();
+        self.set_clock(NOW);
+    }
+    fn amend(&mut self, old: &Plan, plan: &Plan) {
+        assert!(Self::amend(self, old, plan));
+    }
+    fn ban(&mut self, address: IpAddr, until: &Until) {
+        Self::ban(self, address, deadline(until));
     }
     fn reload(&mut self, plan: &Plan) {
         self.install(plan);
@@ -55,6 +83,13 @@ impl Target for Kernel {
         self.run.set_local(local).expect("local addresses");
         self.run.install(plan).expect("install");
         self.run.forget().expect("forget");
+        self.run.unban_all().expect("unban");
+    }
+    fn amend(&mut self, old: &Plan, plan: &Plan) {
+        assert!(self.run.amend(old, plan).expect("amend"));
+    }
+    fn ban(&mut self, address: IpAddr, until: &Until) {
+        self.run.ban(address, deadline(until)).expect("ban");
     }
     fn reload(&mut self, plan: &Plan) {
         self.run.install(plan).expect("install");

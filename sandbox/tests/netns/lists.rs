@@ -20,7 +20,7 @@ on_xdp_and_tc!(
 /// Entries of the list that mean none of the machines.
 const OTHERS: u32 = 100_000;
 /// A change must be in force by then, in a debug build on a busy machine, too.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Everybody may use port 80 but those on the list.
 const POLICY: &str = "

@@ -11,6 +11,7 @@
 
 mod addresses;
 mod audit;
+mod bans;
 mod brake;
 mod builtins;
 mod fixture;
@@ -20,6 +21,7 @@ mod interfaces;
 mod lifecycle;
 mod lists;
 mod masquerade;
+mod pods;
 mod reload;
 mod removed;
 mod replies;

@@ -182,3 +182,49 @@ fn status_compiles_nothing_and_what_was_refused_is_compiled_once() {
     let generation = daemon.status().unwrap().generation;
     assert_eq!(generation.declared, generation.kernel);
 }
+
+#[test]
+fn a_few_addresses_are_written_without_the_rest_and_kept_like_a_plan() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    let change = |policy: &str, amendable: u32| {
+        fixture.files.0.borrow_mut().policy = policy.into();
+        fixture.kernel.0.borrow_mut().amendable = amendable;
+        fixture.log();
+    };
+    let writes = || {
+        let log = fixture.log().into_iter();
+        log.filter(|line| line.starts_with("install") || line.starts_with("amend"))
+            .collect::<Vec<_>>()
+    };
+    change("one more", 1);
+    assert_eq!(daemon.reload().unwrap().generation, 2);
+    assert_eq!(writes(), ["amend 2"]);
+    assert_eq!(daemon.rules().unwrap().rules[0].policy, "one more");
+    let status = daemon.status().unwrap();
+    assert_eq!(status.degraded, [""; 0]);
+    assert_eq!(status.generation.declared, status.generation.read_back);
+    assert_eq!(daemon.confirmed.load().confirmed.unwrap().number, 2);
+
+    change("much more", 0);
+    assert_eq!(daemon.reload().unwrap().generation, 3);
+    assert_eq!(writes(), ["install 3"]);
+    change("much more", 1);
+    daemon.reload().unwrap();
+    assert_eq!(
+        writes(),
+        ["install 4"],
+        "nothing has changed: all is restated"
+    );
+    change("again another", 1);
+    fixture.kernel.0.borrow_mut().tables = [0xff; 16];
+    assert!(!daemon.check());
+    daemon.reload().unwrap();
+    assert_eq!(
+        writes(),
+        ["install 5"],
+        "what is not as it should be is written whole"
+    );
+    assert!(daemon.check());
+}

@@ -1,6 +1,8 @@
 //! The table.
 
+mod amendments;
 mod audit;
+mod bans;
 mod connections;
 mod fragments;
 mod headers;
@@ -18,6 +20,18 @@ pub enum Way {
     Forwarded,
     /// No packet: the plan is replaced by the same in this mode.
     Reload(Mode),
+    /// No packet: the plan is amended by classes of single addresses.
+    Amend(&'static [(&'static str, u16)]),
+    /// No packet: an address is banned.
+    Ban(&'static str, Until),
+}
+
+/// When a ban ends.
+pub enum Until {
+    Never,
+    /// It has.
+    Passed,
+    Later,
 }
 
 /// One packet.
@@ -64,6 +78,15 @@ fn reload(mode: Mode) -> Step {
     step("reload", Way::Reload(mode), Vec::new(), Counter::NoPlan, 0)
 }
 
+fn ban(address: &'static str, until: Until) -> Step {
+    let way = Way::Ban(address, until);
+    step("ban", way, Vec::new(), Counter::NoPlan, 0)
+}
+
+fn amend(singles: &'static [(&'static str, u16)]) -> Step {
+    step("amend", Way::Amend(singles), Vec::new(), Counter::NoPlan, 0)
+}
+
 impl Step {
     /// Inside a connection: allowed, but not reported again.
     fn quiet(mut self) -> Self {
@@ -93,5 +116,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(headers::scenarios());
     all.extend(surroundings::scenarios());
     all.extend(audit::scenarios());
+    all.extend(bans::scenarios());
+    all.extend(amendments::scenarios());
     all
 }

@@ -1,0 +1,216 @@
+//! `fw-ctl ban`: addresses that are kept out at once, without a plan.
+
+use std::net::IpAddr;
+
+use clap::{Args as ClapArgs, Subcommand};
+use ipnet::IpNet;
+
+use super::args::{ClientArgs, OutputArgs};
+use super::output::{Format, Outcome, print, print_json, say, warn};
+use super::ssh;
+use super::table::table;
+use crate::control::client::ask;
+use crate::control::protocol::{BanRequest, Request};
+use crate::daemon::status::{Banned, Bans, Unbanned};
+use crate::{exit, moment};
+
+/// Addresses in one command: what fits a request.
+const AT_ONCE: usize = 1_000;
+
+/// Commands of `ban`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Ban addresses: nothing to or from them passes, except what failsafe entries allow
+    Add(AddArgs),
+    /// List the bans that hold
+    List(ListArgs),
+    /// Lift bans; exit 1 if an address was not banned
+    Remove(RemoveArgs),
+}
+
+/// Arguments of `ban add`.
+#[derive(Debug, ClapArgs)]
+pub struct AddArgs {
+    /// Addresses, IPv4 or IPv6; a ban that is there already is replaced
+    #[arg(required = true, value_name = "ADDRESS", value_parser = address, num_args = 1..=AT_ONCE)]
+    addresses: Vec<IpAddr>,
+    /// How long: 90s, 15m, 1h30m, 7d [default: for good]
+    #[arg(long = "for", value_name = "SPAN", value_parser = moment::parse_span)]
+    span: Option<u64>,
+    /// Until when: 2026-11-21T04:06:23Z
+    #[arg(long, value_name = "MOMENT", value_parser = moment::parse, conflicts_with = "span")]
+    until: Option<u64>,
+    /// Why, for whoever reads the list
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    reason: String,
+    /// Also ban addresses of the node and its cluster, your own, and those of failsafe entries
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Arguments of `ban list`.
+#[derive(Debug, ClapArgs)]
+pub struct ListArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Arguments of `ban remove`.
+#[derive(Debug, ClapArgs)]
+#[group(skip)]
+pub struct RemoveArgs {
+    /// Addresses
+    #[arg(value_name = "ADDRESS", value_parser = address, num_args = 1..=AT_ONCE)]
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    addresses: Vec<IpAddr>,
+    /// Lift every ban
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Asks and prints.
+///
+/// # Errors
+/// When the daemon does not answer, or refuses.
+pub fn run(command: &Command) -> Outcome {
+    match command {
+        Command::Add(args) => add(args),
+        Command::List(args) => list(args),
+        Command::Remove(args) => remove(args),
+    }
+}
+
+fn add(args: &AddArgs) -> Outcome {
+    // At least as long as was asked for: the present second counts as past.
+    let until = args.span.map(|span| moment::now() + 1 + span);
+    let until = until.or(args.until);
+    let request = Request::Ban(BanRequest {
+        addresses: args.addresses.clone(),
+        until,
+        reason: args.reason.clone(),
+        force: args.force,
+        asker: ssh::peer(),
+    });
+    let banned: Banned = ask(&args.client.socket(), &request)?;
+    for warning in &banned.warnings {
+        warn(warning);
+    }
+    let end = until.map_or_else(
+        || "for good".into(),
+        |until| format!("until {}", moment::rfc3339(until)),
+    );
+    match args.output.format {
+        Format::Json => print_json(&banned)?,
+        Format::Table => print(&lines(&banned.addresses, &format!("banned {end}")))?,
+    }
+    Ok(exit::OK)
+}
+
+fn list(args: &ListArgs) -> Outcome {
+    let bans: Bans = ask(&args.client.socket(), &Request::Bans)?;
+    match args.output.format {
+        Format::Json => print_json(&bans)?,
+        Format::Table if bans.bans.is_empty() => say("nobody is banned"),
+        Format::Table => {
+            let rows = bans.bans.into_iter().map(|ban| {
+                [
+                    ban.address.to_string(),
+                    ban.since,
+                    ban.until.unwrap_or_else(|| "-".into()),
+                    ban.reason,
+                ]
+            });
+            print(&table(["ADDRESS", "SINCE", "UNTIL", "REASON"], rows))?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn remove(args: &RemoveArgs) -> Outcome {
+    let addresses = (!args.all).then(|| args.addresses.clone());
+    let unbanned: Unbanned = ask(&args.client.socket(), &Request::Unban { addresses })?;
+    for warning in &unbanned.warnings {
+        warn(warning);
+    }
+    for address in &unbanned.missing {
+        warn(&format!("{address} was not banned"));
+    }
+    match args.output.format {
+        Format::Json => print_json(&unbanned)?,
+        Format::Table if unbanned.addresses.is_empty() => say("nothing was lifted"),
+        Format::Table => print(&lines(&unbanned.addresses, "banned no longer"))?,
+    }
+    Ok(if unbanned.missing.is_empty() {
+        exit::OK
+    } else {
+        exit::NEGATIVE
+    })
+}
+
+fn lines(addresses: &[IpAddr], what: &str) -> String {
+    let lines: Vec<String> = addresses
+        .iter()
+        .map(|address| format!("{address} {what}"))
+        .collect();
+    lines.join("\n")
+}
+
+/// One address. A network is what CIDR lists are for.
+fn address(text: &str) -> Result<IpAddr, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.to_canonical());
+    }
+    match text.parse::<IpNet>() {
+        Ok(net) if net.prefix_len() == net.max_prefix_len() => Ok(net.addr().to_canonical()),
+        Ok(net) => Err(format!(
+            "{net} is a network, and a ban is for one address; put it into a CIDR list that a \
+             policy denies, and run fw-ctl reload"
+        )),
+        Err(_) => Err("this is no address; write 192.0.2.1 or 2001:db8::1".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_what_is_none() {
+        for (text, expected) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("192.0.2.1/32", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("2001:db8::1/128", "2001:db8::1"),
+        ] {
+            assert_eq!(address(text), Ok(expected.parse().unwrap()), "{text}");
+        }
+        for (text, says) in [
+            ("192.0.2.0/24", "192.0.2.0/24 is a network"),
+            ("2001:db8::/32", "CIDR list"),
+            ("example.org", "no address"),
+            ("192.0.2", "no address"),
+            ("192.0.2.1:22", "no address"),
+            ("fe80::1%eth0", "no address"),
+            ("", "no address"),
+        ] {
+            let error = address(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}
