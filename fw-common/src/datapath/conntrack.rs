@@ -195,7 +195,8 @@ fn quotes_answerable<P: Packet, T: Tables, const EGRESS: bool>(
     classify::verdict(case.tables, case.view, case.direction(), class, reply).is_allow()
 }
 
-/// Whether policy would deny the reply to this packet.
+/// Whether policy would deny the reply to this packet, or let it pass only up to a
+/// limit, which is not for replies.
 #[inline(never)]
 fn denies_reply<P: Packet, T: Tables, const EGRESS: bool>(
     case: &Case<'_, P, T, EGRESS>,
@@ -205,7 +206,9 @@ fn denies_reply<P: Packet, T: Tables, const EGRESS: bool>(
         return false;
     };
     let back = case.direction().reverse();
-    !classify::verdict(case.tables, case.view, back, case.class, reply).is_allow()
+    let word = classify::verdict(case.tables, case.view, back, case.class, reply);
+    // A reply of TCP is no pure SYN: no limit counts it.
+    !word.is_allow() || word.is_limited() && reply.protocol != TCP
 }
 
 /// What the reply to a packet looks like to policy; `None` if it has no reply.

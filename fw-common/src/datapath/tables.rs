@@ -2,8 +2,10 @@
 //! model's collections.
 
 use super::flows::Bucket;
+use super::rate::Peers;
 use crate::wire::{
-    Address, Counter, Direction, Event, FlowSeeds, FragmentKey, Generation, L4, VerdictWord,
+    Address, Counter, Direction, Event, FlowSeeds, FragmentKey, Generation, L4, RateLimit,
+    VerdictWord,
 };
 
 /// The plan in force: which generation, and what it says of itself.
@@ -56,6 +58,10 @@ pub trait Tables {
     fn port_seen(&self, port: u16) -> u32;
     /// Notes that one was seen at `now`.
     fn set_port_seen(&self, port: u16, now: u32);
+    /// The limit of a rule.
+    fn rate_limit(&self, generation: u32, rule: u16) -> Option<&RateLimit>;
+    /// A bucket of peers that are limited.
+    fn rate_bucket(&self, number: u32) -> Option<Peers<'_>>;
     /// The transport header of the first fragment.
     fn fragment(&self, key: &FragmentKey) -> Option<L4>;
     /// Remembers a first fragment.
@@ -70,6 +76,11 @@ pub trait Tables {
     fn may_report(&self, kind: u32, limit: u32) -> bool;
     /// Reports what `fill` writes, where it will be read; `time` is filled in here.
     fn report(&self, fill: impl FnOnce(&mut Event));
-    /// Seconds of a monotonic clock that ticks as the plan says.
-    fn now(&self, view: View<'_>) -> u32;
+    /// A monotonic clock that ticks as the plan says, in [`crate::wire::CLOCK_UNITS`].
+    fn clock(&self, view: View<'_>) -> u64;
+    /// Seconds of that clock.
+    #[inline(always)]
+    fn now(&self, view: View<'_>) -> u32 {
+        (self.clock(view) >> 32) as u32
+    }
 }

@@ -8,7 +8,7 @@ use crate::wire::{
     ActiveWord, Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FlowBucket, FlowSeeds,
     FlowTally, FragmentKey, GENERATIONS, Generation, L4, LOCAL_BUCKETS, LocalBucket, MATRIX_BLOCKS,
     MatrixBlock, NumberClasses, PEER_BLOCK_FLAGS, PEER_BLOCKS, PORT_PROTOCOLS, PeerBlock, PeerRoot,
-    PortClasses, RULES as RULE_ENTRIES, Tally,
+    PortClasses, RULES as RULE_ENTRIES, RateBucket, RateLimit, Tally,
 };
 
 const _: () = assert!(size_of::<Event>().is_multiple_of(8));
@@ -18,6 +18,8 @@ const _: () = assert!(size_of::<Event>().is_multiple_of(8));
 const LOCAL_NETWORKS: u32 = 65_536;
 /// Buckets of connections; user space sizes them by the memory of the machine.
 const FLOW_BUCKETS: u32 = 8_192;
+/// Buckets of peers with a rate limit; user space sizes them, too.
+const RATE_BUCKETS: u32 = 1_024;
 /// `BPF_F_MMAPABLE`: user space reads and writes it in place.
 const MAPPABLE: u32 = 1 << 10;
 /// Fragmented packets under way.
@@ -77,6 +79,12 @@ pub static CONNTRACK_TALLY: PerCpuArray<FlowTally> = PerCpuArray::pinned(1, 0);
 /// other port is no reply, whatever it says.
 #[map]
 pub static OWN_PORTS: Array<u32> = Array::pinned(1 << 16, 0);
+/// Rate limits, by rule; read only where the matrix says that there is one.
+#[map]
+pub static RATE_LIMITS: Array<RateLimit> = Array::pinned(GENERATIONS * RULE_ENTRIES, 0);
+/// When the peers that they limit are due.
+#[map]
+pub static RATES: Array<RateBucket> = Array::pinned(RATE_BUCKETS, 0);
 /// First fragments.
 #[map]
 pub static FRAGMENTS: LruHashMap<FragmentKey, L4> = LruHashMap::pinned(FRAGMENTED, 0);

@@ -6,14 +6,16 @@ use aya_ebpf::maps::lpm_trie::Key;
 
 use super::maps::{
     ACTIVE, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, COUNTERS, EVENT_BUDGET, EVENTS, FRAGMENTS,
-    GENERATION, LOCAL, LOCAL_PREFIXES, MATRIX, NUMBERS, OWN_PORTS, PEER_ROOTS, PEERS, PORTS, RULES,
+    GENERATION, LOCAL, LOCAL_PREFIXES, MATRIX, NUMBERS, OWN_PORTS, PEER_ROOTS, PEERS, PORTS,
+    RATE_LIMITS, RATES, RULES,
 };
 use crate::datapath::flows::Bucket;
+use crate::datapath::rate::Peers;
 use crate::datapath::tables::{Numbers, Tables, View};
 use crate::lookup::{self, PeerMemory};
 use crate::wire::{
     Address, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowSeeds, FragmentKey, L4,
-    MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, Node, PeerBlock, Tally, VerdictWord, block_index,
+    MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, Node, PeerBlock, RateLimit, Tally, VerdictWord, block_index,
     counter_index, matrix_index, root_index, rule_index,
 };
 
@@ -190,6 +192,19 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
+    fn rate_limit(&self, generation: u32, rule: u16) -> Option<&RateLimit> {
+        RATE_LIMITS.get(rule_index(generation, rule))
+    }
+
+    #[inline(always)]
+    fn rate_bucket(&self, number: u32) -> Option<Peers<'_>> {
+        let memory = RATES.get_ptr_mut(number)?;
+        // SAFETY: a value of an array map lives as long as the map, which the program
+        // holds; programs touch it through `Peers` only.
+        Some(unsafe { Peers::new(memory) })
+    }
+
+    #[inline(always)]
     fn fragment(&self, key: &FragmentKey) -> Option<L4> {
         // SAFETY: an entry that another CPU recycles meanwhile reads as some other
         // packet's header, eight bytes: at worst one fragment is judged by that, and
@@ -251,12 +266,12 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn now(&self, view: View<'_>) -> u32 {
+    fn clock(&self, view: View<'_>) -> u64 {
         // The tick, not bpf_ktime_get_ns, which costs as much as dropping a packet
         // does in all (19 ns); the JIT reads it without a call.
         // SAFETY: a helper without arguments.
         let ticks = unsafe { bpf_jiffies64() };
-        (ticks.wrapping_mul(u64::from(view.plan.seconds_per_tick)) >> 32) as u32
+        ticks.wrapping_mul(u64::from(view.plan.seconds_per_tick))
     }
 
     #[inline(always)]

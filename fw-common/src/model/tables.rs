@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::PeerTables;
 use crate::datapath::flows::Bucket;
+use crate::datapath::rate::Peers;
 use crate::datapath::tables::{Numbers, Tables, View};
 use crate::datapath::{Verdict, run};
 use crate::lookup;
 use crate::packet::Packet;
 use crate::wire::{
-    Address, Counter, Direction, Event, FlowBucket, FlowKey, FlowSeeds, FlowState, FlowTally,
-    FragmentKey, GENERATIONS, Generation, L4, MATRIX_WORDS, NumberClasses, Tally, VerdictWord,
-    direction_index,
+    Address, CLOCK_UNITS, Counter, Direction, Event, FlowBucket, FlowKey, FlowSeeds, FlowState,
+    FlowTally, FragmentKey, GENERATIONS, Generation, L4, MATRIX_WORDS, NumberClasses, RateBucket,
+    RateLimit, Tally, VerdictWord, direction_index,
 };
 
 /// Fragments that the model remembers: as many as fit, then it forgets like the
@@ -20,6 +21,8 @@ use crate::wire::{
 const CAPACITY: usize = 65_536;
 /// Buckets of connections.
 const FLOW_BUCKETS: u32 = 1_024;
+/// Buckets of peers with a rate limit.
+const RATE_BUCKETS: u32 = 64;
 /// Any numbers: nobody attacks a model.
 const FLOW_SEEDS: FlowSeeds = FlowSeeds {
     random: [
@@ -36,7 +39,7 @@ const FLOW_SEEDS: FlowSeeds = FlowSeeds {
         0x8764_000b_3f1a_7d29,
     ],
     buckets: FLOW_BUCKETS,
-    pad: 0,
+    rate_buckets: RATE_BUCKETS,
 };
 
 /// One generation.
@@ -52,6 +55,8 @@ pub struct ModelTables {
     pub numbers: [Option<Box<NumberClasses>>; 2],
     /// By direction.
     pub cells: [Vec<VerdictWord>; 2],
+    /// By rule.
+    pub limits: BTreeMap<u16, RateLimit>,
 }
 
 /// A node without a kernel.
@@ -70,6 +75,7 @@ pub struct Model {
     pub clock: Cell<u32>,
     flows: OnceCell<Vec<UnsafeCell<FlowBucket>>>,
     flow_tally: Cell<FlowTally>,
+    rates: OnceCell<Vec<UnsafeCell<RateBucket>>>,
     ports_seen: RefCell<BTreeMap<u16, u32>>,
     fragments: RefCell<BTreeMap<FragmentKey, L4>>,
     counters: RefCell<BTreeMap<(Direction, Counter), Tally>>,
@@ -83,8 +89,9 @@ impl Model {
         run(frame, self, direction)
     }
 
-    /// Forgets connections and fragments.
-    pub fn forget(&self) {
+    /// Forgets connections, fragments, and who has passed how much.
+    pub fn forget(&mut self) {
+        self.rates = OnceCell::new();
         for bucket in self.buckets() {
             bucket.clear();
         }
@@ -202,6 +209,17 @@ impl Tables for Model {
         self.flow_tally.set(tally);
     }
 
+    fn rate_limit(&self, generation: u32, rule: u16) -> Option<&RateLimit> {
+        self.table(generation)?.limits.get(&rule)
+    }
+
+    fn rate_bucket(&self, number: u32) -> Option<Peers<'_>> {
+        let empty = || (0..RATE_BUCKETS).map(|_| UnsafeCell::default()).collect();
+        let memory = self.rates.get_or_init(empty).get(number as usize)?;
+        // SAFETY: as for the buckets of connections, below.
+        Some(unsafe { Peers::new(memory.get()) })
+    }
+
     fn fragment(&self, key: &FragmentKey) -> Option<L4> {
         self.fragments.borrow().get(key).copied()
     }
@@ -238,8 +256,8 @@ impl Tables for Model {
         self.ports_seen.borrow_mut().insert(port, now);
     }
 
-    fn now(&self, _view: View<'_>) -> u32 {
-        self.clock.get()
+    fn clock(&self, _view: View<'_>) -> u64 {
+        u64::from(self.clock.get()) * CLOCK_UNITS
     }
 }
 

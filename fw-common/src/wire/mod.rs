@@ -11,6 +11,7 @@ mod event;
 mod flow;
 mod peer;
 mod plan;
+mod rate;
 mod reason;
 
 pub use connection::{
@@ -29,6 +30,7 @@ pub use plan::{
     MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses,
     RULE_NO_POLICY, RULES, VerdictWord, direction_index, matrix_index, port_index, rule_index,
 };
+pub use rate::{CLOCK_UNITS, RATE_SLOTS, RateBucket, RateLimit};
 pub use reason::{DROP_REASONS, DropReason};
 
 /// Version of everything in this module, and the `v<N>` of the pin directory.

@@ -17,10 +17,12 @@ pub enum DropReason {
     FragmentWithoutFirst = 4,
     /// More VLAN tags than are parsed.
     VlanTags = 5,
+    /// A rule allows it, and its peer is over the rate limit of the rule.
+    RateLimited = 6,
 }
 
 /// Every reason: itself, Cilium's number, Cilium's text, and the metric-style name.
-pub const DROP_REASONS: [(DropReason, u8, &str, &str); 6] = [
+pub const DROP_REASONS: [(DropReason, u8, &str, &str); 7] = [
     (
         DropReason::DefaultDeny,
         133,
@@ -52,6 +54,7 @@ pub const DROP_REASONS: [(DropReason, u8, &str, &str); 6] = [
         "Unsupported L2 protocol",
         "vlan-tags",
     ),
+    (DropReason::RateLimited, 198, "Rate limited", "rate-limited"),
 ];
 
 #[cfg(not(target_arch = "bpf"))]
@@ -70,6 +73,11 @@ impl DropReason {
     #[must_use]
     pub fn text(self) -> &'static str {
         DROP_REASONS[self as usize].2
+    }
+    /// Whether a rule or the lack of one decided, not the packet's form.
+    #[must_use]
+    pub fn is_policy(self) -> bool {
+        matches!(self, Self::DefaultDeny | Self::DenyRule | Self::RateLimited)
     }
     /// A short name for counters and JSON.
     #[must_use]

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::plan::{DirectionPlan, Mode, Plan, PlanRule};
 
 /// Raised when the bytes below change, so that old and new hashes never agree.
-const FORMAT: &[u8] = b"fw-ctl plan 1\0";
+const FORMAT: &[u8] = b"fw-ctl plan 2\0";
 
 impl Plan {
     /// SHA-256 over all of the plan. Numbers are little-endian, every list and
@@ -96,5 +96,6 @@ impl Canonical {
         self.byte(rule.direction.map_or(u8::MAX, |direction| direction as u8));
         self.byte(u8::from(rule.allow));
         self.text(rule.match_type);
+        self.text(&rule.rate.map(|rate| rate.to_string()).unwrap_or_default());
     }
 }

@@ -57,6 +57,7 @@ fn rule(name: &str, deny: bool, peers: Peers, services: Services) -> Rule {
         deny,
         peers,
         services,
+        rate: None,
         origin: origin(name),
     }
 }

@@ -95,6 +95,7 @@ mod tests {
             direction: None,
             allow: true,
             match_type: "all",
+            rate: None,
         }
     }
 

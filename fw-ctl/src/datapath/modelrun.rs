@@ -29,6 +29,7 @@ impl ModelRun {
         let tables = ModelTables {
             // As in a test run, every event is wanted.
             generation: image.generation(self.installed, u32::MAX, peers.blocks()),
+            limits: image.limits,
             ..tables(plan, peers)
         };
         self.model.generations[next as usize] = tables;
@@ -65,7 +66,7 @@ impl ModelRun {
         }
     }
 
-    /// Forgets connections and fragments.
+    /// Forgets connections, fragments, and who has passed how much.
     pub fn forget(&mut self) {
         self.model.forget();
     }

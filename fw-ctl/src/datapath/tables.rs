@@ -8,19 +8,20 @@ use std::path::Path;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use fw_common::wire::{
     ActiveWord, COUNTERS, Counter, Direction, EventBudget, FragmentKey, GENERATIONS, Generation,
-    L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses, RULES, Tally,
-    counter_index, rule_index,
+    L4, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses, RULES, RateBucket,
+    RateLimit, Tally, counter_index, rule_index,
 };
 
 use super::error::DatapathError;
 use super::flows::{CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, Flows};
 use super::image::DIRECTIONS;
+use super::limits::{RATE_LIMITS, RATES};
 use super::local::Local;
 use super::peer_store::{PEER_ROOTS, PEERS, PeerStore};
 use crate::netlink::LocalAddresses;
 
 /// The names of all maps: those of the pins. The blocks of [`PEERS`] are beside them.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 19] = [
     "ACTIVE",
     "GENERATION",
     "LOCAL",
@@ -36,6 +37,8 @@ pub const NAMES: [&str; 17] = [
     CONNTRACK_SEEDS,
     CONNTRACK_TALLY,
     "OWN_PORTS",
+    RATE_LIMITS,
+    RATES,
     "FRAGMENTS",
     "EVENT_BUDGET",
 ];
@@ -55,6 +58,8 @@ pub struct Tables {
     counters: PerCpuArray<MapData, Tally>,
     rules: PerCpuArray<MapData, Tally>,
     flows: Flows,
+    pub(super) limits: Array<MapData, RateLimit>,
+    rates: Array<MapData, RateBucket>,
     fragments: HashMap<MapData, FragmentKey, L4>,
     fragments_room: u32,
     budget: PerCpuArray<MapData, EventBudget>,
@@ -67,6 +72,7 @@ impl Tables {
     /// A pin is missing, or a map has other sizes than this version's.
     pub fn open(directory: &Path) -> Result<Self, DatapathError> {
         let (fragments, fragments_room) = open_map(directory, "FRAGMENTS")?;
+        let (rates, _): (Array<MapData, RateBucket>, _) = open_map(directory, RATES)?;
         let sides = GENERATIONS * 2;
         Ok(Self {
             active: open_array(directory, "ACTIVE", 1)?,
@@ -78,7 +84,9 @@ impl Tables {
             matrix: open_array(directory, "MATRIX", sides * MATRIX_BLOCKS)?,
             counters: open_array(directory, "COUNTERS", COUNTERS)?,
             rules: open_array(directory, "RULES", GENERATIONS * RULES)?,
-            flows: Flows::open(directory)?,
+            flows: Flows::open(directory, rates.len())?,
+            limits: open_array(directory, RATE_LIMITS, GENERATIONS * RULES)?,
+            rates,
             fragments,
             fragments_room,
             budget: open_array(directory, "EVENT_BUDGET", 2)?,
@@ -211,6 +219,19 @@ impl Tables {
     /// The connections, to change them.
     pub const fn flows_mut(&mut self) -> &mut Flows {
         &mut self.flows
+    }
+
+    /// Forgets who has passed how much.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn clear_rates(&mut self) -> Result<(), DatapathError> {
+        for bucket in 0..self.rates.len() {
+            self.rates
+                .set(bucket, RateBucket::default(), 0)
+                .map_err(writing(RATES))?;
+        }
+        Ok(())
     }
 
     /// Forgets the ports of first fragments; returns how many were there.

@@ -174,6 +174,7 @@ fn drop_reason_desc(reason: DropReason) -> &'static str {
         DropReason::ExtensionHeaders => "INVALID_IPV6_EXTENSION_HEADER",
         DropReason::FragmentWithoutFirst => "FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND",
         DropReason::VlanTags => "UNSUPPORTED_L2_PROTOCOL",
+        DropReason::RateLimited => "DROP_RATE_LIMITED",
     }
 }
 
@@ -297,6 +298,7 @@ mod tests {
                 (156, "INVALID_IPV6_EXTENSION_HEADER"),
                 (175, "FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND"),
                 (166, "UNSUPPORTED_L2_PROTOCOL"),
+                (198, "DROP_RATE_LIMITED"),
             ]
         );
     }

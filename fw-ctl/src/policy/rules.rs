@@ -14,6 +14,7 @@ use fw_common::wire::Direction;
 use ipnet::IpNet;
 
 use super::label::LabelSet;
+use super::rate::Rate;
 use super::schema::{CidrGroup, LabelSelector};
 use crate::diagnostic::{Diagnostic, Source, Span};
 pub(in crate::policy) use flatten::cidrs;
@@ -52,6 +53,8 @@ pub struct Rule {
     pub peers: Peers,
     /// What it means.
     pub services: Services,
+    /// How much it allows; `None`: without a limit. Never of a deny rule.
+    pub rate: Option<Rate>,
     /// Where it was written.
     pub origin: Origin,
 }

@@ -53,6 +53,7 @@ impl Node {
             deny,
             peers,
             services,
+            rate: None,
             origin: origin(name, line),
         };
         let office = Peers::Only(vec![PeerSelector::Cidr(CidrBlock {

@@ -130,5 +130,6 @@ fn rule(policy: &str, rule: &str, direction: Option<Direction>, allow: bool) -> 
         direction,
         allow,
         match_type: "all",
+        rate: None,
     }
 }

@@ -43,6 +43,7 @@ pub fn plan(mode: Mode) -> Plan {
         direction,
         allow,
         match_type: "all",
+        rate: None,
     };
     let (ingress, egress) = (Some(Direction::Ingress), Some(Direction::Egress));
     Plan {

@@ -1,0 +1,162 @@
+//! Rate limits of rules: who has passed too much of late.
+//!
+//! Asked only where the matrix says that a rule with a limit decides, so that other
+//! traffic does not pay for it.
+//!
+//! The table is an array of buckets without locks, like that of connections
+//! ([`super::flows`]). When a bucket is full, the peer that has least to wait until it
+//! would be forgotten gives way: many who come once displace each other, and not who
+//! is at its limit. CPUs that judge packets of one peer at the same moment may each
+//! let one pass before they see each other's; because they all count it, it is
+//! missing later.
+
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::case::Case;
+use super::flow::Flow;
+use super::flows::{all_ones_if_negative, through_memory};
+use super::tables::Tables;
+use crate::packet::Packet;
+use crate::packet::transport::TCP;
+use crate::wire::{L4, RATE_SLOTS, RateBucket, RateLimit};
+
+/// Whether limits count this packet: of TCP what would begin a connection, so that
+/// none is cut that was admitted; of other protocols every packet.
+#[inline(always)]
+pub(super) const fn counts(l4: &L4) -> bool {
+    l4.protocol != TCP || l4.is_pure_syn()
+}
+
+/// Whether the peer is over the limit of `rule`; if not, the packet is counted.
+#[inline(never)]
+pub(super) fn is_exceeded<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &Case<'_, P, T, EGRESS>,
+    flow: &Flow,
+    rule: u16,
+) -> bool {
+    let tables = case.tables;
+    let Some(limit) = tables.rate_limit(case.view.index, rule) else {
+        return true;
+    };
+    let Some(seeds) = tables.flow_seeds() else {
+        return true;
+    };
+    let [high, low] = limit.network(case.family, flow.peer());
+    let hash = seeds.rate_hash(&[limit.key.into(), high, low]);
+    let Some(bucket) = tables.rate_bucket(seeds.rate_bucket(hash)) else {
+        return true;
+    };
+    !bucket.admits(hash, limit, tables.clock(case.view))
+}
+
+/// A bucket that others change meanwhile.
+#[derive(Clone, Copy)]
+pub struct Peers<'a> {
+    memory: *mut RateBucket,
+    lives: PhantomData<&'a RateBucket>,
+}
+
+impl Peers<'_> {
+    /// The bucket at `memory`.
+    ///
+    /// # Safety
+    /// `memory` is a [`RateBucket`] for the lifetime, and whoever else touches it does
+    /// so word by word (through this type, or as the kernel copies).
+    #[inline(always)]
+    pub const unsafe fn new(memory: *mut RateBucket) -> Self {
+        Self {
+            memory,
+            lives: PhantomData,
+        }
+    }
+
+    /// Whether the peer may pass at `now`; if so, that is counted.
+    #[inline(always)]
+    #[must_use]
+    pub fn admits(self, hash: u64, limit: &RateLimit, now: u64) -> bool {
+        let slot = self.slot_of(hash);
+        if self.hash(slot) != hash {
+            self.begin(hash, now.wrapping_add(limit.interval), now);
+            return true;
+        }
+        let due = self.due(slot);
+        // Signed: it may be ahead or behind, by less than 68 years.
+        let ahead = due.wrapping_sub(now).cast_signed();
+        if ahead > limit.tolerance.cast_signed() {
+            return false;
+        }
+        if ahead <= 0 {
+            self.set_due(slot, now.wrapping_add(limit.interval));
+        } else {
+            self.postpone(slot, limit.interval);
+        }
+        true
+    }
+
+    /// Where the peer is, if it is here.
+    #[inline(always)]
+    fn slot_of(self, hash: u64) -> usize {
+        let mut slot = 0;
+        for other in 0..RATE_SLOTS {
+            let difference = self.hash(other) ^ hash;
+            let differs = all_ones_if_negative(difference | difference.wrapping_neg());
+            slot = slot & differs | other as u64 & !differs;
+        }
+        through_memory(slot as u32)
+    }
+
+    /// Remembers a peer that is not here in place of the one that is due first.
+    #[inline(always)]
+    fn begin(self, hash: u64, due: u64, now: u64) {
+        // Time left above the number of the slot, as in the table of connections. The
+        // units below a few nanoseconds give way to the number.
+        const NUMBER: u32 = RATE_SLOTS.trailing_zeros();
+        let mut least = u64::MAX >> 1;
+        for slot in 0..RATE_SLOTS {
+            let left = self.due(slot).wrapping_sub(now).cast_signed() >> (NUMBER + 1);
+            let positive = left.wrapping_add(1 << (62 - NUMBER)).cast_unsigned();
+            let rank = positive << NUMBER | slot as u64;
+            let less = rank.wrapping_sub(least);
+            least = least.wrapping_add(less & all_ones_if_negative(less));
+        }
+        let slot = through_memory(least as u32);
+        // The hash last, so that what is found under it is its own.
+        self.set_hash(slot, 0);
+        self.set_due(slot, due);
+        self.set_hash(slot, hash);
+    }
+
+    #[inline(always)]
+    fn hash(self, slot: usize) -> u64 {
+        // SAFETY: inside the bucket, which lives; see `new`.
+        unsafe { (&raw const (*self.memory).hashes[slot % RATE_SLOTS]).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn set_hash(self, slot: usize, hash: u64) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.memory).hashes[slot % RATE_SLOTS]).write_volatile(hash) }
+    }
+
+    #[inline(always)]
+    fn due(self, slot: usize) -> u64 {
+        // SAFETY: as above.
+        unsafe { (&raw const (*self.memory).due[slot % RATE_SLOTS]).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn set_due(self, slot: usize, due: u64) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.memory).due[slot % RATE_SLOTS]).write_volatile(due) }
+    }
+
+    /// Adds to when it is due, whatever other CPUs add meanwhile.
+    #[inline(always)]
+    fn postpone(self, slot: usize, interval: u64) {
+        // SAFETY: as above; aligned, being a field of an aligned structure.
+        let due = unsafe { AtomicU64::from_ptr(&raw mut (*self.memory).due[slot % RATE_SLOTS]) };
+        // Without a look at the result, which older kernels cannot give.
+        due.fetch_add(interval, Ordering::Relaxed);
+    }
+}
