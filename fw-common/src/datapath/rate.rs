@@ -11,7 +11,6 @@
 //! missing later.
 
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::case::Case;
 use super::flow::Flow;
@@ -154,9 +153,94 @@ impl Peers<'_> {
     /// Adds to when it is due, whatever other CPUs add meanwhile.
     #[inline(always)]
     fn postpone(self, slot: usize, interval: u64) {
+        // SAFETY: as above.
+        let due = unsafe { &raw mut (*self.memory).due[slot % RATE_SLOTS] };
         // SAFETY: as above; aligned, being a field of an aligned structure.
-        let due = unsafe { AtomicU64::from_ptr(&raw mut (*self.memory).due[slot % RATE_SLOTS]) };
-        // Without a look at the result, which older kernels cannot give.
-        due.fetch_add(interval, Ordering::Relaxed);
+        unsafe { add_atomically(due, interval) }
+    }
+}
+
+/// Adds as one step.
+///
+/// # Safety
+/// `place` is a word that lives, aligned.
+#[inline(always)]
+unsafe fn add_atomically(place: *mut u64, value: u64) {
+    // The compiler knows no such operation for this target, the kernel does: since
+    // ever, because nobody asks what the sum was.
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: one instruction on that word.
+    unsafe {
+        core::arch::asm!(
+            "lock *(u64 *)({place} + 0) += {value}",
+            place = in(reg) place,
+            value = in(reg) value,
+            options(nostack),
+        );
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        use core::sync::atomic::{AtomicU64, Ordering};
+        // SAFETY: the caller's promise.
+        let word = unsafe { AtomicU64::from_ptr(place) };
+        word.fetch_add(value, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::CLOCK_UNITS;
+
+    /// Two a second, of which three may come at once.
+    const LIMIT: RateLimit = RateLimit {
+        interval: CLOCK_UNITS / 2,
+        tolerance: CLOCK_UNITS,
+        key: 0,
+        prefix: [0; 2],
+        pad: 0,
+    };
+
+    /// How many of ten that come at once are admitted.
+    fn admitted(peers: Peers<'_>, hash: u64, now: u64) -> usize {
+        (0..10).filter(|_| peers.admits(hash, &LIMIT, now)).count()
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_what_the_rate_gives() {
+        let mut memory = RateBucket::default();
+        // SAFETY: a local variable that nobody else touches.
+        let peers = unsafe { Peers::new(&raw mut memory) };
+        let mut now = 1_000 * CLOCK_UNITS;
+        assert_eq!(admitted(peers, 7, now), 3);
+        assert_eq!(admitted(peers, 9, now), 3, "another peer");
+        now += CLOCK_UNITS / 2;
+        assert_eq!(admitted(peers, 7, now), 1);
+        now += CLOCK_UNITS;
+        assert_eq!(admitted(peers, 7, now), 2);
+        now += 1_000 * CLOCK_UNITS;
+        assert_eq!(admitted(peers, 7, now), 3, "no more than a burst");
+    }
+
+    #[test]
+    fn the_clock_may_wrap() {
+        let mut memory = RateBucket::default();
+        // SAFETY: as above.
+        let peers = unsafe { Peers::new(&raw mut memory) };
+        assert_eq!(admitted(peers, 7, u64::MAX - 5), 3);
+        assert_eq!(admitted(peers, 7, CLOCK_UNITS / 2 - 5), 1);
+    }
+
+    #[test]
+    fn who_is_furthest_ahead_stays_when_a_bucket_is_full() {
+        let mut memory = RateBucket::default();
+        // SAFETY: as above.
+        let peers = unsafe { Peers::new(&raw mut memory) };
+        let now = 1_000 * CLOCK_UNITS;
+        assert_eq!(admitted(peers, 1, now), 3);
+        for stranger in 2..1_000 {
+            assert!(peers.admits(2 * stranger + 1, &LIMIT, now));
+        }
+        assert_eq!(admitted(peers, 1, now), 0);
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions, TestRunResult};
-use fw_common::wire::{Counter, Direction, DropReason, Event, RULE_NO_POLICY, Tally};
+use fw_common::wire::{Counter, Direction, Event, RULE_NO_POLICY, Tally};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 

@@ -13,7 +13,7 @@ kind: CiliumClusterwideNetworkPolicy
 metadata:
   name: edge
   labels: {team: net}
-  annotations: {fw-ctl.io/note: why}
+  annotations: {example.com/note: why}
 spec:
   description: the edge
   nodeSelector:
@@ -42,7 +42,7 @@ specs:
         ("edge", PolicyKind::Clusterwide)
     );
     assert_eq!(policy.labels["team"], "net");
-    assert_eq!(policy.annotations["fw-ctl.io/note"].value, "why");
+    assert_eq!(policy.annotations["example.com/note"].value, "why");
     assert_eq!(policy.specs.len(), 2);
 
     let first = &policy.specs[0];
