@@ -206,9 +206,7 @@ fn denies_reply<P: Packet, T: Tables, const EGRESS: bool>(
         return false;
     };
     let back = case.direction().reverse();
-    let word = classify::verdict(case.tables, case.view, back, case.class, reply);
-    // A reply of TCP is no pure SYN: no limit counts it.
-    !word.is_allow() || word.is_limited() && reply.protocol != TCP
+    !classify::verdict(case.tables, case.view, back, case.class, reply).always_passes()
 }
 
 /// What the reply to a packet looks like to policy; `None` if it has no reply.

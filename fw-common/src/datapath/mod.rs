@@ -167,24 +167,22 @@ fn judge<P: Packet, T: Tables, const EGRESS: bool>(
         flow.service(),
     );
     // Limits are of ingress only.
-    let limited = !EGRESS && word.is_limited() && rate::counts(&flow.l4);
-    if !word.is_allow() || limited {
-        if conntrack::is_reply(case, flow) {
-            return case.pass(Counter::Reply);
-        }
-        if let Some(quoted) = quoted
-            && conntrack::is_related(case, quoted)
-        {
-            return case.pass(Counter::Related);
-        }
-        if !limited || rate::is_exceeded(case, flow, word.rule()) {
-            // In audit mode the packet passes. Its replies must be known as such, else
-            // they would look like connections that their sender began; and like an
-            // allowed connection it is reported once.
-            let report = case.enforces() || conntrack::touch(case, flow);
-            return case.denied(word, flow, report);
-        }
+    let exceeded = !EGRESS && word.is_limited() && rate::is_exceeded(case, flow, word.rule());
+    if word.is_allow() && !exceeded {
+        conntrack::remember(case, flow);
+        return case.allowed(word, flow);
     }
-    conntrack::remember(case, flow);
-    case.allowed(word, flow)
+    if conntrack::is_reply(case, flow) {
+        return case.pass(Counter::Reply);
+    }
+    if let Some(quoted) = quoted
+        && conntrack::is_related(case, quoted)
+    {
+        return case.pass(Counter::Related);
+    }
+    // In audit mode the packet passes. Its replies must be known as such, else
+    // they would look like connections that their sender began; and like an
+    // allowed connection it is reported once, unless it was allowed before.
+    let report = case.enforces() || conntrack::touch(case, flow) | exceeded;
+    case.denied(word, flow, report)
 }

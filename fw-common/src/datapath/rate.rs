@@ -18,35 +18,78 @@ use super::flows::{all_ones_if_negative, through_memory};
 use super::tables::Tables;
 use crate::packet::Packet;
 use crate::packet::transport::TCP;
-use crate::wire::{L4, RATE_SLOTS, RateBucket, RateLimit};
+use crate::wire::{L4, RATE_SLOTS, RateBucket, RateLimit, rule_index};
 
-/// Whether limits count this packet: of TCP what would begin a connection, so that
-/// none is cut that was admitted; of other protocols every packet.
+/// Whether the packet is one too many by the limit of `rule`; if not, it is counted.
 #[inline(always)]
-pub(super) const fn counts(l4: &L4) -> bool {
-    l4.protocol != TCP || l4.is_pure_syn()
-}
-
-/// Whether the peer is over the limit of `rule`; if not, the packet is counted.
-#[inline(never)]
 pub(super) fn is_exceeded<P: Packet, T: Tables, const EGRESS: bool>(
     case: &Case<'_, P, T, EGRESS>,
     flow: &Flow,
     rule: u16,
 ) -> bool {
-    let tables = case.tables;
-    let Some(limit) = tables.rate_limit(case.view.index, rule) else {
+    let [a, b, c, d] = flow.peer().0;
+    case.tables.is_rate_exceeded(Question {
+        rule: rule_index(case.view.index, rule),
+        generation: case.view.index,
+        family: case.family,
+        protocol: flow.l4.protocol,
+        tcp_flags: flow.l4.tcp_flags,
+        peer: [join(a, b), join(c, d)],
+    })
+}
+
+/// What a limit is asked.
+#[derive(Clone, Copy)]
+pub struct Question {
+    /// The [`rule_index`].
+    pub rule: u32,
+    /// Which generation.
+    pub generation: u32,
+    /// 4 or 6.
+    pub family: u8,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// TCP flags.
+    pub tcp_flags: u8,
+    /// Upper and lower half of the address of the peer, as numbers.
+    pub peer: [u64; 2],
+}
+
+/// Answers it. What cannot be found is exceeded.
+///
+/// Limits count of TCP what would begin a connection, so that none is cut that was
+/// admitted; of other protocols every packet.
+#[inline(always)]
+pub fn judge<T: Tables>(tables: &T, question: Question) -> bool {
+    let l4 = L4 {
+        protocol: question.protocol,
+        tcp_flags: question.tcp_flags,
+        ..L4::default()
+    };
+    if l4.protocol == TCP && !l4.is_pure_syn() {
+        return false;
+    }
+    let Some(limit) = tables.rate_limit(question.rule) else {
+        return true;
+    };
+    let Some(now) = tables.clock_of(question.generation) else {
         return true;
     };
     let Some(seeds) = tables.flow_seeds() else {
         return true;
     };
-    let [high, low] = limit.network(case.family, flow.peer());
+    let [high, low] = limit.network(question.family, question.peer);
     let hash = seeds.rate_hash(&[limit.key.into(), high, low]);
     let Some(bucket) = tables.rate_bucket(seeds.rate_bucket(hash)) else {
         return true;
     };
-    !bucket.admits(hash, limit, tables.clock(case.view))
+    !bucket.admits(hash, limit, now)
+}
+
+/// Two words of an address, as they lie in memory, as a number.
+#[inline(always)]
+const fn join(high: u32, low: u32) -> u64 {
+    (high.to_be() as u64) << 32 | low.to_be() as u64
 }
 
 /// A bucket that others change meanwhile.

@@ -2,7 +2,7 @@
 //! model's collections.
 
 use super::flows::Bucket;
-use super::rate::Peers;
+use super::rate::{Peers, Question};
 use crate::wire::{
     Address, Counter, Direction, Event, FlowSeeds, FragmentKey, Generation, L4, RateLimit,
     VerdictWord,
@@ -58,8 +58,11 @@ pub trait Tables {
     fn port_seen(&self, port: u16) -> u32;
     /// Notes that one was seen at `now`.
     fn set_port_seen(&self, port: u16, now: u32);
-    /// The limit of a rule.
-    fn rate_limit(&self, generation: u32, rule: u16) -> Option<&RateLimit>;
+    /// Whether a packet is one too many by the limit of a rule: [`super::rate::judge`], in a form in
+    /// which the kernel's verifier goes through it once.
+    fn is_rate_exceeded(&self, question: Question) -> bool;
+    /// The limit of a rule, by its [`crate::wire::rule_index`].
+    fn rate_limit(&self, rule: u32) -> Option<&RateLimit>;
     /// A bucket of peers that are limited.
     fn rate_bucket(&self, number: u32) -> Option<Peers<'_>>;
     /// The transport header of the first fragment.
@@ -77,10 +80,12 @@ pub trait Tables {
     /// Reports what `fill` writes, where it will be read; `time` is filled in here.
     fn report(&self, fill: impl FnOnce(&mut Event));
     /// A monotonic clock that ticks as the plan says, in [`crate::wire::CLOCK_UNITS`].
-    fn clock(&self, view: View<'_>) -> u64;
+    fn clock(&self, plan: &Generation) -> u64;
+    /// The clock of a generation.
+    fn clock_of(&self, generation: u32) -> Option<u64>;
     /// Seconds of that clock.
     #[inline(always)]
     fn now(&self, view: View<'_>) -> u32 {
-        (self.clock(view) >> 32) as u32
+        (self.clock(view.plan) >> 32) as u32
     }
 }

@@ -10,11 +10,11 @@ use super::maps::{
     RATE_LIMITS, RATES, RULES,
 };
 use crate::datapath::flows::Bucket;
-use crate::datapath::rate::Peers;
+use crate::datapath::rate::{self, Peers, Question};
 use crate::datapath::tables::{Numbers, Tables, View};
 use crate::lookup::{self, PeerMemory};
 use crate::wire::{
-    Address, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowSeeds, FragmentKey, L4,
+    Address, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowSeeds, FragmentKey, Generation, L4,
     MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, Node, PeerBlock, RateLimit, Tally, VerdictWord, block_index,
     counter_index, matrix_index, root_index, rule_index,
 };
@@ -89,6 +89,22 @@ extern "C" fn fw_peer_v4(generation: u32, root: u32, address: u32) -> u32 {
 #[inline(never)]
 extern "C" fn fw_peer_v6(generation: u32, root: u32, high: u64, low: u64) -> u32 {
     lookup::search_v6(&KernelPeers { generation }, Node(root), high, low).unwrap_or(NO_CLASS)
+}
+
+/// [`rate::judge`], likewise: 0 if the packet is within the limit.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn fw_rate(rule: u32, bytes: u32, high: u64, low: u64) -> u32 {
+    let [family, protocol, tcp_flags, generation] = bytes.to_ne_bytes();
+    let question = Question {
+        rule,
+        generation: generation.into(),
+        family,
+        protocol,
+        tcp_flags,
+        peer: [high, low],
+    };
+    rate::judge(&KernelTables, question).into()
 }
 
 /// Two nodes where a word of the stack begins.
@@ -192,8 +208,20 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn rate_limit(&self, generation: u32, rule: u16) -> Option<&RateLimit> {
-        RATE_LIMITS.get(rule_index(generation, rule))
+    fn is_rate_exceeded(&self, question: Question) -> bool {
+        let [high, low] = question.peer;
+        let bytes = [
+            question.family,
+            question.protocol,
+            question.tcp_flags,
+            question.generation as u8,
+        ];
+        fw_rate(question.rule, u32::from_ne_bytes(bytes), high, low) != 0
+    }
+
+    #[inline(always)]
+    fn rate_limit(&self, rule: u32) -> Option<&RateLimit> {
+        RATE_LIMITS.get(rule)
     }
 
     #[inline(always)]
@@ -266,12 +294,17 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn clock(&self, view: View<'_>) -> u64 {
+    fn clock(&self, plan: &Generation) -> u64 {
         // The tick, not bpf_ktime_get_ns, which costs as much as dropping a packet
         // does in all (19 ns); the JIT reads it without a call.
         // SAFETY: a helper without arguments.
         let ticks = unsafe { bpf_jiffies64() };
-        ticks.wrapping_mul(u64::from(view.plan.seconds_per_tick))
+        ticks.wrapping_mul(u64::from(plan.seconds_per_tick))
+    }
+
+    #[inline(always)]
+    fn clock_of(&self, generation: u32) -> Option<u64> {
+        GENERATION.get(generation).map(|plan| self.clock(plan))
     }
 
     #[inline(always)]

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::PeerTables;
 use crate::datapath::flows::Bucket;
-use crate::datapath::rate::Peers;
+use crate::datapath::rate::{self, Peers, Question};
 use crate::datapath::tables::{Numbers, Tables, View};
 use crate::datapath::{Verdict, run};
 use crate::lookup;
 use crate::packet::Packet;
 use crate::wire::{
     Address, CLOCK_UNITS, Counter, Direction, Event, FlowBucket, FlowKey, FlowSeeds, FlowState,
-    FlowTally, FragmentKey, GENERATIONS, Generation, L4, MATRIX_WORDS, NumberClasses, RateBucket,
-    RateLimit, Tally, VerdictWord, direction_index,
+    FlowTally, FragmentKey, GENERATIONS, Generation, L4, MATRIX_WORDS, NumberClasses, RULES,
+    RateBucket, RateLimit, Tally, VerdictWord, direction_index,
 };
 
 /// Fragments that the model remembers: as many as fit, then it forgets like the
@@ -209,7 +209,12 @@ impl Tables for Model {
         self.flow_tally.set(tally);
     }
 
-    fn rate_limit(&self, generation: u32, rule: u16) -> Option<&RateLimit> {
+    fn is_rate_exceeded(&self, question: Question) -> bool {
+        rate::judge(self, question)
+    }
+
+    fn rate_limit(&self, rule: u32) -> Option<&RateLimit> {
+        let (generation, rule) = (rule / RULES, (rule % RULES) as u16);
         self.table(generation)?.limits.get(&rule)
     }
 
@@ -256,8 +261,12 @@ impl Tables for Model {
         self.ports_seen.borrow_mut().insert(port, now);
     }
 
-    fn clock(&self, _view: View<'_>) -> u64 {
+    fn clock(&self, _plan: &Generation) -> u64 {
         u64::from(self.clock.get()) * CLOCK_UNITS
+    }
+
+    fn clock_of(&self, generation: u32) -> Option<u64> {
+        Some(self.clock(&self.table(generation)?.generation))
     }
 }
 

@@ -186,6 +186,12 @@ impl VerdictWord {
     pub const fn is_limited(self) -> bool {
         self.0 & Self::LIMITED != 0
     }
+    /// Whether it is allowed without a limit.
+    #[inline(always)]
+    #[must_use]
+    pub const fn always_passes(self) -> bool {
+        self.0 & (Self::ALLOW | Self::LIMITED) == Self::ALLOW
+    }
     /// Whether a deny rule (not default deny) decided.
     #[inline(always)]
     #[must_use]

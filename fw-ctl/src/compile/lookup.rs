@@ -40,9 +40,7 @@ impl Plan {
     #[must_use]
     pub fn filters(&self, direction: Direction) -> bool {
         let cells = &self.directions[direction as usize].cells;
-        cells
-            .iter()
-            .any(|word| !word.is_allow() || word.is_limited())
+        cells.iter().any(|word| !word.always_passes())
     }
 }
 

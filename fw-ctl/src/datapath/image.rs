@@ -89,7 +89,7 @@ impl<'a> Image<'a> {
         };
         for direction in DIRECTIONS {
             let cells = &self.directions[direction as usize].cells;
-            if cells.iter().any(|c| !c.is_allow() || c.is_limited()) {
+            if cells.iter().any(|cell| !cell.always_passes()) {
                 flags |= GenerationFlags::filters(direction);
             }
         }

@@ -66,6 +66,12 @@ impl ModelRun {
         }
     }
 
+    /// Lets seconds pass on the clock of the datapath, which stands still otherwise.
+    pub fn let_pass(&mut self, seconds: u32) {
+        let clock = &self.model.clock;
+        clock.set(clock.get().wrapping_add(seconds));
+    }
+
     /// Forgets connections, fragments, and who has passed how much.
     pub fn forget(&mut self) {
         self.model.forget();

@@ -44,10 +44,14 @@ fn play(scenario: &Scenario, target: &mut dyn Target) -> Result<(), String> {
             target.reload(&plan::plan(mode));
             continue;
         }
+        if let Way::Wait = step.way {
+            target.wait();
+            continue;
+        }
         let hook = match step.way {
             Way::In => target.ingress(),
             Way::Out => Hook::TcEgress,
-            Way::Forwarded | Way::Reload(_) => Hook::TcEgressForwarded,
+            Way::Forwarded | Way::Reload(_) | Way::Wait => Hook::TcEgressForwarded,
         };
         let Some(outcome) = target.run(hook, &step.frame) else {
             continue;

@@ -14,6 +14,8 @@ pub trait Target {
     fn begin(&mut self, plan: &Plan, local: &LocalAddresses);
     /// Installs another plan; connections stay.
     fn reload(&mut self, plan: &Plan);
+    /// Lets a second pass.
+    fn wait(&mut self);
     /// Judges; `None` if the target cannot be given such a frame.
     fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome>;
 }
@@ -32,6 +34,9 @@ impl Target for ModelRun {
     }
     fn reload(&mut self, plan: &Plan) {
         self.install(plan);
+    }
+    fn wait(&mut self) {
+        self.let_pass(1);
     }
     fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome> {
         Some(Self::run(self, hook, frame))
@@ -58,6 +63,10 @@ impl Target for Kernel {
     }
     fn reload(&mut self, plan: &Plan) {
         self.run.install(plan).expect("install");
+    }
+    fn wait(&mut self) {
+        // And a tick of its clock more.
+        std::thread::sleep(std::time::Duration::from_millis(1_010));
     }
     fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome> {
         // The kernel makes no test packet for TC whose IP header is cut short.

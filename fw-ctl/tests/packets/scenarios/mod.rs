@@ -6,6 +6,7 @@ mod fragments;
 mod headers;
 mod icmp_errors;
 mod policy;
+mod rates;
 mod surroundings;
 
 use fw_common::wire::Counter;
@@ -18,6 +19,8 @@ pub enum Way {
     Forwarded,
     /// No packet: the plan is replaced by the same in this mode.
     Reload(Mode),
+    /// No packet: a second passes.
+    Wait,
 }
 
 /// One packet.
@@ -93,5 +96,6 @@ pub fn all() -> Vec<Scenario> {
     all.extend(headers::scenarios());
     all.extend(surroundings::scenarios());
     all.extend(audit::scenarios());
+    all.extend(rates::scenarios());
     all
 }
