@@ -14,7 +14,9 @@ use crate::packet::Packet;
 use crate::packet::icmp::{self, Quoted};
 use crate::packet::ip::Addresses;
 use crate::packet::transport::{ACK, FIN, ICMP, ICMPV6, RST, SYN, TCP};
-use crate::wire::{Address, Direction, FlowKey, FlowState, GenerationFlags, L4, Origin, Phase};
+use crate::wire::{
+    Address, Direction, FlowKey, FlowState, GenerationFlags, L4, Origin, Phase, VerdictWord,
+};
 
 /// Remembers the connection of a packet that may pass, if policy would deny its reply.
 #[inline(always)]
@@ -66,6 +68,18 @@ pub(super) fn touch<P: Packet, T: Tables, const EGRESS: bool>(
         note_port(case.tables, flow, origin, now);
     }
     true
+}
+
+/// [`touch`] for a packet that passes only because the mode is audit: true if it should
+/// be reported. What was allowed up to a limit is no connection that was reported as
+/// denied before.
+#[inline(never)]
+pub(super) fn is_news<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &Case<'_, P, T, EGRESS>,
+    flow: &Flow,
+    word: VerdictWord,
+) -> bool {
+    touch(case, flow) | word.is_allow()
 }
 
 /// Whether a packet that policy denies belongs to a connection of the other

@@ -183,6 +183,6 @@ fn judge<P: Packet, T: Tables, const EGRESS: bool>(
     // In audit mode the packet passes. Its replies must be known as such, else
     // they would look like connections that their sender began; and like an
     // allowed connection it is reported once, unless it was allowed before.
-    let report = case.enforces() || conntrack::touch(case, flow) | exceeded;
+    let report = case.enforces() || conntrack::is_news(case, flow, word);
     case.denied(word, flow, report)
 }

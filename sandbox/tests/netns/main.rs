@@ -19,6 +19,7 @@ mod frames;
 mod interfaces;
 mod lifecycle;
 mod masquerade;
+mod rates;
 mod reload;
 mod removed;
 mod replies;
