@@ -50,6 +50,7 @@ pub fn allowing(list: impl IntoIterator<Item = (Peers, u16)>) -> RuleSet {
                 first: port,
                 last: port,
             }]),
+            rate: None,
             origin: Origin {
                 policy: "bench".into(),
                 rule: format!("ingress[{i}]"),

@@ -15,6 +15,20 @@ fn policy(body: &str) -> String {
     )
 }
 
+/// A policy with an annotation and `body` below `spec`.
+fn annotated(annotation: &str, body: &str) -> String {
+    let annotations = format!("metadata:\n  annotations:\n    {annotation}\n");
+    policy(body).replacen("metadata:\n", &annotations, 1)
+}
+
+/// The same with a rule for the website.
+fn web(annotation: &str) -> String {
+    annotated(
+        annotation,
+        "  ingress:\n  - toPorts:\n    - ports: [{port: \"80\", protocol: TCP}]\n",
+    )
+}
+
 /// Everything that is said about a text.
 fn said(text: &str) -> String {
     let source = Source {
@@ -52,6 +66,19 @@ messages! {
     cidr_too_long: policy("  ingress:\n  - fromCIDRSet:\n    - cidr: 10.0.0.0/33\n");
     cidr_host_bits: policy("  ingress:\n  - fromCIDR: [10.1.2.3/8]\n");
     except_outside: policy("  ingress:\n  - fromCIDRSet:\n    - cidr: 10.0.0.0/8\n      except: [11.0.0.0/16]\n");
+    rate_without_time: web("fw-ctl.io/rate: \"1000\"");
+    rate_by_the_day: web("fw-ctl.io/rate: 1000/d");
+    rate_of_nothing: web("fw-ctl.io/rate: 0/s");
+    rate_with_a_prefix_too_long: web("fw-ctl.io/rate: 1000/s per /33");
+    rate_with_a_word_too_many: web("fw-ctl.io/rate: 1000/s per host");
+    rate_and_more: web("fw-ctl.io/rate: 1000/s for each /32");
+    rate_as_a_number: web("fw-ctl.io/rate: 1000");
+    rate_with_an_endless_burst: web("fw-ctl.io/rate: 1/h burst 1000");
+    rate_without_ingress: annotated("fw-ctl.io/rate: 10/s", "  ingressDeny:\n  - fromEntities: [world]\n");
+    rate_with_egress: annotated("fw-ctl.io/rate: 10/s", "  ingress:\n  - fromEntities: [world]\n  egress:\n  - toEntities: [world]\n");
+    annotation_misspelt: web("fw-ctl.io/rates: 10/s");
+    annotation_in_another_case: web("FW-ctl.io/Rate: 10/s");
+    annotation_unknown: web("fw-ctl.io/owner: me");
     duplicate_key: policy("  ingress:\n  - fromEntities: [host]\n    toPorts: []\n    fromEntities: [world]\n");
     port_70000: policy("  ingress:\n  - toPorts:\n    - ports:\n      - port: \"70000\"\n        protocol: TCP\n");
     port_as_number: policy("  ingress:\n  - toPorts:\n    - ports:\n      - port: 22\n");

@@ -86,10 +86,12 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
         Verdict::Pass
     }
 
-    /// Policy denies it.
+    /// Policy denies it, or allows it up to a limit that is exceeded.
     #[inline(always)]
     pub fn denied(&self, word: VerdictWord, flow: &Flow, report: bool) -> Verdict {
-        let reason = if word.is_explicit_deny() {
+        let reason = if word.is_allow() {
+            DropReason::RateLimited
+        } else if word.is_explicit_deny() {
             DropReason::DenyRule
         } else {
             DropReason::DefaultDeny

@@ -14,7 +14,9 @@ use crate::packet::Packet;
 use crate::packet::icmp::{self, Quoted};
 use crate::packet::ip::Addresses;
 use crate::packet::transport::{ACK, FIN, ICMP, ICMPV6, RST, SYN, TCP};
-use crate::wire::{Address, Direction, FlowKey, FlowState, GenerationFlags, L4, Origin, Phase};
+use crate::wire::{
+    Address, Direction, FlowKey, FlowState, GenerationFlags, L4, Origin, Phase, VerdictWord,
+};
 
 /// Remembers the connection of a packet that may pass, if policy would deny its reply,
 /// or because its peer is banned: the ban would.
@@ -68,6 +70,18 @@ pub(super) fn touch<P: Packet, T: Tables, const EGRESS: bool>(
         note_port(case.tables, flow, origin, now);
     }
     true
+}
+
+/// [`touch`] for a packet that passes only because the mode is audit: true if it should
+/// be reported. What was allowed up to a limit is no connection that was reported as
+/// denied before.
+#[inline(never)]
+pub(super) fn is_news<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &Case<'_, P, T, EGRESS>,
+    flow: &Flow,
+    word: VerdictWord,
+) -> bool {
+    touch(case, flow) | word.is_allow()
 }
 
 /// Whether a packet that policy denies belongs to a connection of the other
@@ -197,7 +211,8 @@ fn quotes_answerable<P: Packet, T: Tables, const EGRESS: bool>(
     classify::verdict(case.tables, case.view, case.direction(), class, reply).is_allow()
 }
 
-/// Whether policy would deny the reply to this packet.
+/// Whether policy would deny the reply to this packet, or let it pass only up to a
+/// limit, which is not for replies.
 #[inline(never)]
 fn denies_reply<P: Packet, T: Tables, const EGRESS: bool>(
     case: &Case<'_, P, T, EGRESS>,
@@ -207,7 +222,7 @@ fn denies_reply<P: Packet, T: Tables, const EGRESS: bool>(
         return false;
     };
     let back = case.direction().reverse();
-    !classify::verdict(case.tables, case.view, back, case.class, reply).is_allow()
+    !classify::verdict(case.tables, case.view, back, case.class, reply).always_passes()
 }
 
 /// What the reply to a packet looks like to policy; `None` if it has no reply.

@@ -167,7 +167,7 @@ fn all_ones_if_zero(number: u32) -> u64 {
 /// it is written as the instruction that it is, because the compiler makes branches of
 /// what it understands, of which the verifier then follows both ways.
 #[inline(always)]
-fn all_ones_if_negative(number: u64) -> u64 {
+pub(super) fn all_ones_if_negative(number: u64) -> u64 {
     #[cfg(target_arch = "bpf")]
     {
         let mut number = number;
@@ -187,7 +187,7 @@ fn all_ones_if_negative(number: u64) -> u64 {
 /// else it would follow what comes next for each slot apart. It remembers what is stored
 /// where a word of the stack begins, so this is the upper half of one.
 #[inline(always)]
-fn through_memory(number: u32) -> usize {
+pub(super) fn through_memory(number: u32) -> usize {
     #[repr(align(8))]
     struct Word([u32; 2]);
     let mut word = Word([0; 2]);

@@ -11,6 +11,7 @@ mod conntrack;
 pub mod flow;
 pub mod flows;
 mod fragment;
+pub mod rate;
 pub mod tables;
 
 use crate::packet::Packet;
@@ -168,7 +169,9 @@ fn judge<P: Packet, T: Tables, const EGRESS: bool>(
         flow.service(),
     );
     let word = bans::apply(case, flow, word);
-    if word.is_allow() {
+    // Limits are of ingress only.
+    let exceeded = !EGRESS && word.is_limited() && rate::is_exceeded(case, flow, word.rule());
+    if word.is_allow() && !exceeded {
         conntrack::remember(case, flow, word.is_banned());
         return case.allowed(word, flow);
     }
@@ -184,7 +187,7 @@ fn judge<P: Packet, T: Tables, const EGRESS: bool>(
     }
     // In audit mode the packet passes. Its replies must be known as such, else
     // they would look like connections that their sender began; and like an
-    // allowed connection it is reported once.
-    let report = case.enforces() || conntrack::touch(case, flow);
+    // allowed connection it is reported once, unless it was allowed before.
+    let report = case.enforces() || conntrack::is_news(case, flow, word);
     case.denied(word, flow, report)
 }

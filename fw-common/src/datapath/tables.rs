@@ -2,9 +2,10 @@
 //! model's collections.
 
 use super::flows::Bucket;
+use super::rate::{Peers, Question};
 use crate::wire::{
     ActiveWord, Address, Counter, Direction, Event, FlowSeeds, FragmentKey, FragmentProgress,
-    FragmentState, Generation, VerdictWord,
+    FragmentState, Generation, RateLimit, VerdictWord,
 };
 
 /// The plan in force: which generation, and what it says of itself.
@@ -59,6 +60,13 @@ pub trait Tables {
     fn port_seen(&self, port: u16) -> u32;
     /// Notes that one was seen at `now`.
     fn set_port_seen(&self, port: u16, now: u32);
+    /// Whether a packet is one too many by the limit of a rule: [`super::rate::judge`], in a form in
+    /// which the kernel's verifier goes through it once.
+    fn is_rate_exceeded(&self, question: Question) -> bool;
+    /// The limit of a rule, by its [`crate::wire::rule_index`].
+    fn rate_limit(&self, rule: u32) -> Option<&RateLimit>;
+    /// A bucket of peers that are limited.
+    fn rate_bucket(&self, number: u32) -> Option<Peers<'_>>;
     /// What `step` makes of a fragmented packet that is remembered. The progress that
     /// it leaves is kept; two steps at once may be counted as one.
     fn fragment<R>(
@@ -78,6 +86,13 @@ pub trait Tables {
     fn may_report(&self, kind: u32, limit: u32) -> bool;
     /// Reports what `fill` writes, where it will be read; `time` is filled in here.
     fn report(&self, fill: impl FnOnce(&mut Event));
-    /// Seconds of a monotonic clock that ticks as the plan says.
-    fn now(&self, view: View<'_>) -> u32;
+    /// A monotonic clock that ticks as the plan says, in [`crate::wire::CLOCK_UNITS`].
+    fn clock(&self, plan: &Generation) -> u64;
+    /// The clock of a generation.
+    fn clock_of(&self, generation: u32) -> Option<u64>;
+    /// Seconds of that clock.
+    #[inline(always)]
+    fn now(&self, view: View<'_>) -> u32 {
+        (self.clock(view.plan) >> 32) as u32
+    }
 }

@@ -8,7 +8,7 @@ use crate::wire::{
     ActiveWord, Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FILTER_WORDS, FlowBucket,
     FlowSeeds, FlowTally, FragmentKey, FragmentState, GENERATIONS, Generation, LOCAL_BUCKETS,
     LocalBucket, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PEER_BLOCK_FLAGS, PEER_BLOCKS,
-    PORT_PROTOCOLS, PeerBlock, PeerRoot, PortClasses, RULES as RULE_ENTRIES,
+    PORT_PROTOCOLS, PeerBlock, PeerRoot, PortClasses, RULES as RULE_ENTRIES, RateBucket, RateLimit,
     SINGLES as SINGLE_ENTRIES, Tally,
 };
 
@@ -19,6 +19,8 @@ const _: () = assert!(size_of::<Event>().is_multiple_of(8));
 const LOCAL_NETWORKS: u32 = 65_536;
 /// Buckets of connections; user space sizes them by the memory of the machine.
 const FLOW_BUCKETS: u32 = 8_192;
+/// Buckets of peers with a rate limit; user space sizes them, too.
+const RATE_BUCKETS: u32 = 1_024;
 /// `BPF_F_MMAPABLE`: user space reads and writes it in place.
 const MAPPABLE: u32 = 1 << 10;
 /// Fragmented packets under way.
@@ -92,6 +94,12 @@ pub static CONNTRACK_TALLY: PerCpuArray<FlowTally> = PerCpuArray::pinned(1, 0);
 /// other port is no reply, whatever it says.
 #[map]
 pub static OWN_PORTS: Array<u32> = Array::pinned(1 << 16, 0);
+/// Rate limits, by rule; read only where the matrix says that there is one.
+#[map]
+pub static RATE_LIMITS: Array<RateLimit> = Array::pinned(GENERATIONS * RULE_ENTRIES, 0);
+/// When the peers that they limit are due.
+#[map]
+pub static RATES: Array<RateBucket> = Array::pinned(RATE_BUCKETS, 0);
 /// Fragmented packets under way.
 #[map]
 pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentState> = LruHashMap::pinned(FRAGMENTED, 0);

@@ -7,16 +7,17 @@ use aya_ebpf::maps::{Array, PerCpuArray};
 use super::maps::{
     ACTIVE, BAN_FILTER, BANS, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, COUNTERS, EVENT_BUDGET,
     EVENTS, FRAGMENTS, GENERATION, LOCAL, LOCAL_PREFIXES, MATRIX, NUMBERS, OWN_PORTS, PEER_ROOTS,
-    PEERS, PORTS, RULES, SINGLE_FILTER, SINGLES,
+    PEERS, PORTS, RATE_LIMITS, RATES, RULES, SINGLE_FILTER, SINGLES,
 };
 use crate::datapath::flows::Bucket;
+use crate::datapath::rate::{self, Peers, Question};
 use crate::datapath::tables::{Numbers, Tables, View};
 use crate::lookup::{self, PeerMemory};
 use crate::wire::{
     ActiveWord, Address, BAN_FOR_GOOD, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowSeeds,
-    FragmentKey, FragmentProgress, FragmentState, MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, Node,
-    PeerBlock, Tally, VerdictWord, ban_holds, block_index, counter_index, matrix_index, root_index,
-    rule_index,
+    FragmentKey, FragmentProgress, FragmentState, Generation, MATRIX_BLOCK_WORDS, MATRIX_BLOCKS,
+    Node, PeerBlock, RateLimit, Tally, VerdictWord, ban_holds, block_index, counter_index,
+    matrix_index, root_index, rule_index,
 };
 
 /// Bits of an address, mapped or not.
@@ -114,6 +115,22 @@ extern "C" fn fw_is_banned(high: u64, low: u64) -> u32 {
     // cannot tell the tick.
     // SAFETY: a helper without arguments.
     u32::from(until == BAN_FOR_GOOD || ban_holds(until, unsafe { bpf_ktime_get_ns() }))
+}
+
+/// [`rate::judge`], likewise: 0 if the packet is within the limit.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn fw_rate(rule: u32, bytes: u32, high: u64, low: u64) -> u32 {
+    let [family, protocol, tcp_flags, generation] = bytes.to_ne_bytes();
+    let question = Question {
+        rule,
+        generation: generation.into(),
+        family,
+        protocol,
+        tcp_flags,
+        peer: [high, low],
+    };
+    rate::judge(&KernelTables, question).into()
 }
 
 /// Two nodes where a word of the stack begins.
@@ -232,6 +249,31 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
+    fn is_rate_exceeded(&self, question: Question) -> bool {
+        let [high, low] = question.peer;
+        let bytes = [
+            question.family,
+            question.protocol,
+            question.tcp_flags,
+            question.generation as u8,
+        ];
+        fw_rate(question.rule, u32::from_ne_bytes(bytes), high, low) != 0
+    }
+
+    #[inline(always)]
+    fn rate_limit(&self, rule: u32) -> Option<&RateLimit> {
+        RATE_LIMITS.get(rule)
+    }
+
+    #[inline(always)]
+    fn rate_bucket(&self, number: u32) -> Option<Peers<'_>> {
+        let memory = RATES.get_ptr_mut(number)?;
+        // SAFETY: a value of an array map lives as long as the map, which the program
+        // holds; programs touch it through `Peers` only.
+        Some(unsafe { Peers::new(memory) })
+    }
+
+    #[inline(always)]
     fn fragment<R>(
         &self,
         key: &FragmentKey,
@@ -304,12 +346,17 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn now(&self, view: View<'_>) -> u32 {
+    fn clock(&self, plan: &Generation) -> u64 {
         // The tick, not bpf_ktime_get_ns, which costs as much as dropping a packet
         // does in all (19 ns); the JIT reads it without a call.
         // SAFETY: a helper without arguments.
         let ticks = unsafe { bpf_jiffies64() };
-        (ticks.wrapping_mul(u64::from(view.plan.seconds_per_tick)) >> 32) as u32
+        ticks.wrapping_mul(u64::from(plan.seconds_per_tick))
+    }
+
+    #[inline(always)]
+    fn clock_of(&self, generation: u32) -> Option<u64> {
+        GENERATION.get(generation).map(|plan| self.clock(plan))
     }
 
     #[inline(always)]

@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::PeerTables;
 use crate::datapath::flows::Bucket;
+use crate::datapath::rate::{self, Peers, Question};
 use crate::datapath::tables::{Numbers, Tables, View};
 use crate::datapath::{Verdict, run};
 use crate::lookup;
 use crate::packet::Packet;
 use crate::wire::{
-    ActiveWord, Address, Counter, Direction, Event, FlowBucket, FlowKey, FlowSeeds, FlowState,
-    FlowTally, FragmentKey, FragmentProgress, FragmentState, GENERATIONS, Generation, MATRIX_WORDS,
-    NumberClasses, Tally, VerdictWord, ban_holds, direction_index,
+    ActiveWord, Address, CLOCK_UNITS, Counter, Direction, Event, FlowBucket, FlowKey, FlowSeeds,
+    FlowState, FlowTally, FragmentKey, FragmentProgress, FragmentState, GENERATIONS, Generation,
+    MATRIX_WORDS, NumberClasses, RULES, RateBucket, RateLimit, Tally, VerdictWord, ban_holds,
+    direction_index,
 };
 
 /// Fragments that the model remembers: as many as fit, then it forgets like the
@@ -20,6 +22,8 @@ use crate::wire::{
 const CAPACITY: usize = 65_536;
 /// Buckets of connections.
 const FLOW_BUCKETS: u32 = 1_024;
+/// Buckets of peers with a rate limit.
+const RATE_BUCKETS: u32 = 64;
 /// Any numbers: nobody attacks a model.
 const FLOW_SEEDS: FlowSeeds = FlowSeeds {
     random: [
@@ -36,7 +40,7 @@ const FLOW_SEEDS: FlowSeeds = FlowSeeds {
         0x8764_000b_3f1a_7d29,
     ],
     buckets: FLOW_BUCKETS,
-    pad: 0,
+    rate_buckets: RATE_BUCKETS,
 };
 
 /// One generation.
@@ -52,6 +56,8 @@ pub struct ModelTables {
     pub numbers: [Option<Box<NumberClasses>>; 2],
     /// By direction.
     pub cells: [Vec<VerdictWord>; 2],
+    /// By rule.
+    pub limits: BTreeMap<u16, RateLimit>,
 }
 
 /// A node without a kernel.
@@ -74,6 +80,7 @@ pub struct Model {
     pub clock: Cell<u32>,
     flows: OnceCell<Vec<UnsafeCell<FlowBucket>>>,
     flow_tally: Cell<FlowTally>,
+    rates: OnceCell<Vec<UnsafeCell<RateBucket>>>,
     ports_seen: RefCell<BTreeMap<u16, u32>>,
     fragments: RefCell<BTreeMap<FragmentKey, FragmentState>>,
     counters: RefCell<BTreeMap<(Direction, Counter), Tally>>,
@@ -87,8 +94,9 @@ impl Model {
         run(frame, self, direction)
     }
 
-    /// Forgets connections and fragments.
-    pub fn forget(&self) {
+    /// Forgets connections, fragments, and who has passed how much.
+    pub fn forget(&mut self) {
+        self.rates = OnceCell::new();
         for bucket in self.buckets() {
             bucket.clear();
         }
@@ -222,6 +230,22 @@ impl Tables for Model {
         self.flow_tally.set(tally);
     }
 
+    fn is_rate_exceeded(&self, question: Question) -> bool {
+        rate::judge(self, question)
+    }
+
+    fn rate_limit(&self, rule: u32) -> Option<&RateLimit> {
+        let (generation, rule) = (rule / RULES, (rule % RULES) as u16);
+        self.table(generation)?.limits.get(&rule)
+    }
+
+    fn rate_bucket(&self, number: u32) -> Option<Peers<'_>> {
+        let empty = || (0..RATE_BUCKETS).map(|_| UnsafeCell::default()).collect();
+        let memory = self.rates.get_or_init(empty).get(number as usize)?;
+        // SAFETY: as for the buckets of connections, below.
+        Some(unsafe { Peers::new(memory.get()) })
+    }
+
     fn fragment<R>(
         &self,
         key: &FragmentKey,
@@ -267,8 +291,12 @@ impl Tables for Model {
         self.ports_seen.borrow_mut().insert(port, now);
     }
 
-    fn now(&self, _view: View<'_>) -> u32 {
-        self.clock.get()
+    fn clock(&self, _plan: &Generation) -> u64 {
+        u64::from(self.clock.get()) * CLOCK_UNITS
+    }
+
+    fn clock_of(&self, generation: u32) -> Option<u64> {
+        Some(self.clock(&self.table(generation)?.generation))
     }
 }
 

@@ -172,8 +172,8 @@ pub struct FlowSeeds {
     pub random: [u64; 2 * FlowKey::WORDS + 1],
     /// Buckets of the table.
     pub buckets: u32,
-    /// Zero.
-    pub pad: u32,
+    /// Buckets of the table of rate limits, which shares the random numbers.
+    pub rate_buckets: u32,
 }
 
 /// Where a connection is looked for.
@@ -195,10 +195,34 @@ impl FlowSeeds {
     #[inline(always)]
     #[must_use]
     pub const fn place(&self, words: &[u64; FlowKey::WORDS]) -> FlowPlace {
+        let hash = self.hash(words);
+        FlowPlace {
+            bucket: part(hash, self.buckets),
+            tag: hash as u32 | 1,
+        }
+    }
+
+    /// The hash of a peer of a rate limit, by the same rule; not 0.
+    #[inline(always)]
+    #[must_use]
+    pub const fn rate_hash(&self, words: &[u64; 3]) -> u64 {
+        self.hash(words) | 1
+    }
+
+    /// The bucket of such a hash.
+    #[inline(always)]
+    #[must_use]
+    pub const fn rate_bucket(&self, hash: u64) -> u32 {
+        part(hash, self.rate_buckets)
+    }
+
+    #[inline(always)]
+    const fn hash<const WORDS: usize>(&self, words: &[u64; WORDS]) -> u64 {
+        const { assert!(WORDS <= FlowKey::WORDS) };
         let random = &self.random;
         let mut hash = random[0];
         let mut at = 0;
-        while at < FlowKey::WORDS {
+        while at < WORDS {
             let low = words[at] & 0xffff_ffff;
             let high = words[at] >> 32;
             let product = random[2 * at + 1]
@@ -207,12 +231,14 @@ impl FlowSeeds {
             hash = hash.wrapping_add(product);
             at += 1;
         }
-        FlowPlace {
-            // The upper half as a fraction of the table: any number of buckets will do.
-            bucket: (((hash >> 32) * self.buckets as u64) >> 32) as u32,
-            tag: hash as u32 | 1,
-        }
+        hash
     }
+}
+
+/// The upper half of a hash as a fraction of a table: any number of buckets will do.
+#[inline(always)]
+const fn part(hash: u64, buckets: u32) -> u32 {
+    (((hash >> 32) * buckets as u64) >> 32) as u32
 }
 
 /// What became of connections that were remembered, on one CPU.

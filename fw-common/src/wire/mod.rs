@@ -12,6 +12,7 @@ mod flow;
 mod fragment;
 mod peer;
 mod plan;
+mod rate;
 mod reason;
 mod single;
 
@@ -32,6 +33,7 @@ pub use plan::{
     MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses, RULE_BAN,
     RULE_NO_POLICY, RULES, VerdictWord, direction_index, matrix_index, port_index, rule_index,
 };
+pub use rate::{CLOCK_UNITS, RATE_SLOTS, RateBucket, RateLimit};
 pub use reason::{DROP_REASONS, DropReason};
 pub use single::{BAN_FOR_GOOD, FILTER_WORDS, SINGLES, Spot, ban_holds};
 

@@ -154,7 +154,8 @@ impl GenerationFlags {
 /// The answer of the matrix: who decides, and what.
 ///
 /// Bits 0–15 rule id, 16 allow, 17 explicit deny (a deny rule, not default
-/// deny), 18 failsafe; 19 is set for banned peers by the datapath.
+/// deny), 18 failsafe; 19 is set for banned peers by the datapath; 20 allow up to the
+/// rule's [`super::RateLimit`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct VerdictWord(pub u32);
@@ -164,11 +165,17 @@ impl VerdictWord {
     const EXPLICIT: u32 = 1 << 17;
     const FAILSAFE: u32 = 1 << 18;
     const BANNED: u32 = 1 << 19;
+    const LIMITED: u32 = 1 << 20;
 
     /// Allowed by `rule`.
     #[must_use]
     pub const fn allow(rule: u16) -> Self {
         Self(rule as u32 | Self::ALLOW)
+    }
+    /// Allowed by `rule` as long as the peer keeps to its rate limit.
+    #[must_use]
+    pub const fn limited(rule: u16) -> Self {
+        Self(rule as u32 | Self::ALLOW | Self::LIMITED)
     }
     /// Allowed by a failsafe entry, before any policy.
     #[must_use]
@@ -196,6 +203,18 @@ impl VerdictWord {
     #[must_use]
     pub const fn is_allow(self) -> bool {
         self.0 & Self::ALLOW != 0
+    }
+    /// Whether it is allowed up to a rate limit.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_limited(self) -> bool {
+        self.0 & Self::LIMITED != 0
+    }
+    /// Whether it is allowed without a limit.
+    #[inline(always)]
+    #[must_use]
+    pub const fn always_passes(self) -> bool {
+        self.0 & (Self::ALLOW | Self::LIMITED) == Self::ALLOW
     }
     /// Whether a deny rule (not default deny) decided.
     #[inline(always)]

@@ -25,10 +25,12 @@ pub enum DropReason {
     FragmentOverlap = 7,
     /// More fragments of one packet than the limit.
     FragmentLimit = 8,
+    /// A rule allows it, and its peer is over the rate limit of the rule.
+    RateLimited = 9,
 }
 
 /// Every reason: itself, Cilium's number, Cilium's text, and the metric-style name.
-pub const DROP_REASONS: [(DropReason, u8, &str, &str); 9] = [
+pub const DROP_REASONS: [(DropReason, u8, &str, &str); 10] = [
     (
         DropReason::DefaultDeny,
         133,
@@ -78,6 +80,7 @@ pub const DROP_REASONS: [(DropReason, u8, &str, &str); 9] = [
         "IP fragmentation not supported: too many fragments",
         "fragment-limit",
     ),
+    (DropReason::RateLimited, 198, "Rate limited", "rate-limited"),
 ];
 
 #[cfg(not(target_arch = "bpf"))]
@@ -96,6 +99,11 @@ impl DropReason {
     #[must_use]
     pub fn text(self) -> &'static str {
         DROP_REASONS[self as usize].2
+    }
+    /// Whether a rule or the lack of one decided, not the packet's form.
+    #[must_use]
+    pub fn is_policy(self) -> bool {
+        matches!(self, Self::DefaultDeny | Self::DenyRule | Self::RateLimited)
     }
     /// A short name for counters and JSON.
     #[must_use]

@@ -129,6 +129,11 @@ impl Row<'_> {
         format!("{}:{}", self.document.source.name, self.spec.span.line)
     }
 
+    /// Up to which rate its ingress rules allow.
+    fn rate(&self) -> Option<String> {
+        Some(self.document.rate.as_ref()?.value.to_string())
+    }
+
     fn cells(&self) -> [String; 7] {
         let selected = match self.selected {
             Some(true) => "yes",
@@ -136,12 +141,16 @@ impl Row<'_> {
             None => "-",
         };
         let rules = |allow: usize, deny: usize| format!("{allow} allow, {deny} deny");
+        let ingress = rules(self.spec.ingress.len(), self.spec.ingress_deny.len());
         [
             self.name(),
             self.spec.path.clone(),
             self.subject(),
             selected.to_owned(),
-            rules(self.spec.ingress.len(), self.spec.ingress_deny.len()),
+            match self.rate() {
+                Some(rate) => format!("{ingress}, {rate}"),
+                None => ingress,
+            },
             rules(self.spec.egress.len(), self.spec.egress_deny.len()),
             self.origin(),
         ]
@@ -159,6 +168,7 @@ impl Row<'_> {
                 "egress": self.spec.egress.len(),
                 "egressDeny": self.spec.egress_deny.len(),
             },
+            "rate": self.rate(),
             "origin": self.origin(),
         })
     }

@@ -31,7 +31,10 @@ pub fn run(args: &Args) -> Outcome {
             let rows = rules.rules.into_iter().map(|rule| {
                 [
                     rule.direction,
-                    rule.verdict,
+                    match rule.rate {
+                        Some(rate) => format!("{} {rate}", rule.verdict),
+                        None => rule.verdict,
+                    },
                     rule.policy,
                     rule.rule,
                     rule.origin,

@@ -86,5 +86,6 @@ impl Canonical {
         self.byte(rule.direction.map_or(u8::MAX, |direction| direction as u8));
         self.byte(u8::from(rule.allow));
         self.text(rule.match_type);
+        self.text(&rule.rate.map(|rate| rate.to_string()).unwrap_or_default());
     }
 }

@@ -35,11 +35,11 @@ impl Plan {
         &self.rules[usize::from(word.rule())]
     }
 
-    /// Whether some packet of a direction is denied.
+    /// Whether some packet of a direction is denied, or may be for its number.
     #[must_use]
     pub fn filters(&self, direction: Direction) -> bool {
         let cells = &self.directions[direction as usize].cells;
-        cells.iter().any(|word| !word.is_allow())
+        cells.iter().any(|word| !word.always_passes())
     }
 }
 

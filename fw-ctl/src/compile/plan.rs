@@ -7,6 +7,8 @@ use fw_common::wire::{Direction, VerdictWord};
 
 use crate::lookup::Runs;
 
+use crate::policy::rate::Rate;
+
 /// Whether what is denied is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -63,4 +65,6 @@ pub struct PlanRule {
     pub allow: bool,
     /// Cilium's name of the match: `none`, `L3-Only`, `L3-L4`, `L4-Only`, `all`.
     pub match_type: &'static str,
+    /// How much it allows; `None`: without a limit.
+    pub rate: Option<Rate>,
 }

@@ -36,8 +36,11 @@ pub(super) enum Verdict {
     Failsafe(u16),
     /// deny, then
     Deny(u16),
-    /// allow; of equal kind the rule that comes first.
+    /// allow, then
     Allow(u16),
+    /// allow up to a limit: what one rule allows without, another does not take back.
+    /// Of equal kind the rule that comes first.
+    Limited(u16),
 }
 
 impl Verdict {
@@ -46,6 +49,7 @@ impl Verdict {
             Self::Failsafe(rule) => VerdictWord::failsafe(rule),
             Self::Deny(rule) => VerdictWord::deny(rule),
             Self::Allow(rule) => VerdictWord::allow(rule),
+            Self::Limited(rule) => VerdictWord::limited(rule),
         }
     }
 }
@@ -151,6 +155,7 @@ impl Numbering<'_> {
                 } else {
                     "L4-Only"
                 },
+                rate: None,
             });
         }
     }
@@ -165,6 +170,7 @@ impl Numbering<'_> {
             direction: Some(self.direction),
             allow: false,
             match_type: "none",
+            rate: None,
         };
         if let Some(origin) = &rules.default_deny {
             entry.policy = origin.policy.to_string();
@@ -192,6 +198,8 @@ impl Numbering<'_> {
         let id = self.next();
         let verdict = if rule.deny {
             Verdict::Deny(id)
+        } else if rule.rate.is_some() {
+            Verdict::Limited(id)
         } else {
             Verdict::Allow(id)
         };
@@ -203,6 +211,7 @@ impl Numbering<'_> {
             direction: Some(self.direction),
             allow: !rule.deny,
             match_type: match_type(rule),
+            rate: rule.rate,
         });
     }
 }
@@ -215,6 +224,7 @@ fn no_policy() -> PlanRule {
         direction: None,
         allow: true,
         match_type: "all",
+        rate: None,
     }
 }
 
@@ -227,6 +237,7 @@ fn ban() -> PlanRule {
         direction: None,
         allow: false,
         match_type: "L3-Only",
+        rate: None,
     }
 }
 

@@ -58,6 +58,7 @@ fn rule(name: &str, deny: bool, peers: Peers, services: Services) -> Rule {
         deny,
         peers,
         services,
+        rate: None,
         origin: origin(name),
     }
 }
@@ -111,6 +112,51 @@ fn deny_wins_over_allow_and_the_first_rule_of_a_kind_decides() {
     assert_eq!(decides("192.0.2.1", 201), (false, "ingress[0]"));
     assert!(!look(&plan, "192.0.2.1", 201).is_explicit_deny());
     assert!(plan.filters(Direction::Ingress) && !plan.filters(Direction::Egress));
+}
+
+/// A rule that allows up to a rate.
+fn limited(name: &str, rate: &str, peers: Peers, services: Services) -> Rule {
+    Rule {
+        rate: Some(rate.parse().unwrap()),
+        ..rule(name, false, peers, services)
+    }
+}
+
+#[test]
+fn what_one_rule_allows_without_a_limit_another_does_not_take_back() {
+    let rules = ingress(vec![
+        limited("ingress[0]", "1/s", Peers::Any, tcp(1, 100)),
+        limited("ingress[1]", "9/s", Peers::Any, tcp(50, 150)),
+        rule("ingress[2]", false, cidr("192.0.2.0/24"), tcp(60, 120)),
+        rule("ingressDeny[0]", true, Peers::Any, tcp(70, 70)),
+    ]);
+    let plan = plan(&rules, &options());
+    let decides = |peer, port| {
+        let word = look(&plan, peer, port);
+        let rule = plan.rule(word);
+        let rate = rule.rate.filter(|_| word.is_limited());
+        (rule.rule.as_str(), rate.map(|rate| rate.count))
+    };
+    assert_eq!(decides("198.51.100.1", 60), ("ingress[0]", Some(1)));
+    assert_eq!(decides("198.51.100.1", 120), ("ingress[1]", Some(9)));
+    assert_eq!(decides("192.0.2.1", 60), ("ingress[2]", None));
+    assert_eq!(decides("192.0.2.1", 120), ("ingress[2]", None));
+    assert_eq!(decides("192.0.2.1", 50), ("ingress[0]", Some(1)));
+    assert!(look(&plan, "192.0.2.1", 70).is_explicit_deny());
+}
+
+#[test]
+fn a_limit_filters_and_is_part_of_the_hash() {
+    let with = |rate| {
+        let mut rules = ingress(vec![limited("ingress[0]", rate, Peers::Any, Services::All)]);
+        // Without default deny: what is not limited passes.
+        rules.directions[0].default_deny = None;
+        plan(&rules, &options())
+    };
+    let plan = with("1/s");
+    assert!(plan.filters(Direction::Ingress));
+    assert_eq!(plan.hash(), with("1/s burst 1").hash());
+    assert_ne!(plan.hash(), with("1/s burst 2").hash());
 }
 
 #[test]

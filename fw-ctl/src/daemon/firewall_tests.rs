@@ -314,6 +314,7 @@ impl Sources for FakeSources {
                     direction: None,
                     allow: true,
                     match_type: "all",
+                    rate: None,
                 }],
             },
             policies: 1,

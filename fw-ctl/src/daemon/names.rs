@@ -96,6 +96,7 @@ mod tests {
             direction: None,
             allow: true,
             match_type: "all",
+            rate: None,
         }
     }
 

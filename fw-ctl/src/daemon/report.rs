@@ -44,6 +44,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             }
             .into(),
             verdict: if rule.allow { "allow" } else { "deny" }.into(),
+            rate: rule.rate.map(|rate| rate.to_string()),
             policy: rule.policy.clone(),
             rule: rule.rule.clone(),
             origin: rule.origin.clone(),

@@ -128,6 +128,9 @@ pub struct RuleStatus {
     pub direction: String,
     /// `allow` or `deny`.
     pub verdict: String,
+    /// Up to which rate it allows: `1000/s per /32 /64 burst 1000`; `None`: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
     /// Name of the policy.
     pub policy: String,
     /// `ingress[0]`, `default-deny`, …

@@ -67,11 +67,12 @@ unsafe impl Send for Flows {}
 unsafe impl Sync for Flows {}
 
 impl Flows {
-    /// Opens the tables pinned in `directory`. A table that is new gets its seeds.
+    /// Opens the tables pinned in `directory`. A table that is new gets its seeds, which
+    /// it shares with that of rate limits of `rate_buckets`.
     ///
     /// # Errors
     /// A pin is missing or has another layout, or the kernel refuses.
-    pub fn open(directory: &Path) -> Result<Self, DatapathError> {
+    pub fn open(directory: &Path, rate_buckets: u32) -> Result<Self, DatapathError> {
         let table = open_data(directory, CONNTRACK)?;
         let info = table.info().map_err(reading(CONNTRACK))?;
         let buckets = info.max_entries();
@@ -82,7 +83,7 @@ impl Flows {
                 why: format!("{CONNTRACK} has other entries"),
             })?;
         let mut seeds: Array<MapData, FlowSeeds> = open_array(directory, CONNTRACK_SEEDS, 1)?;
-        let seeds = seeded(&mut seeds, buckets)?;
+        let seeds = seeded(&mut seeds, buckets, rate_buckets)?;
         let tally = open_array(directory, CONNTRACK_TALLY, 1)?;
         let own_ports = open_array(directory, "OWN_PORTS", OWN_PORTS)?;
         // SAFETY: a new mapping at a place of the kernel's choice.
@@ -196,16 +197,20 @@ pub fn memory() -> u64 {
 }
 
 /// The seeds of the table: those that are there, else new ones.
-fn seeded(table: &mut Array<MapData, FlowSeeds>, buckets: u32) -> Result<FlowSeeds, DatapathError> {
+fn seeded(
+    table: &mut Array<MapData, FlowSeeds>,
+    buckets: u32,
+    rate_buckets: u32,
+) -> Result<FlowSeeds, DatapathError> {
     let seeds = table.get(&0, 0).map_err(reading(CONNTRACK_SEEDS))?;
-    if seeds.buckets == buckets {
+    if (seeds.buckets, seeds.rate_buckets) == (buckets, rate_buckets) {
         return Ok(seeds);
     }
     let random = random().map_err(|error| DatapathError::io("reading /dev/urandom", &error))?;
     let seeds = FlowSeeds {
         random,
         buckets,
-        pad: 0,
+        rate_buckets,
     };
     table.set(0, seeds, 0).map_err(writing(CONNTRACK_SEEDS))?;
     Ok(seeds)

@@ -1,16 +1,18 @@
 //! Writing a plan into one generation of the tables, and reading it back.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fw_common::model::PeerTables;
 use fw_common::wire::{
     Generation, GenerationFlags, MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses,
-    PORT_PROTOCOLS, VerdictWord, direction_index, matrix_index, port_index,
+    PORT_PROTOCOLS, RateLimit, VerdictWord, direction_index, matrix_index, port_index, rule_index,
 };
 
 use super::command;
 use super::error::DatapathError;
 use super::image::{DIRECTIONS, Image, block_words, blocks};
+use super::limits::RATE_LIMITS;
 use super::tables::{Tables, reading, writing};
 use crate::compile::plan::{DirectionPlan, Mode};
 use crate::lookup;
@@ -50,6 +52,12 @@ impl Tables {
                     .set(at, MatrixBlock(block_words(&plan.cells, block)), 0)
                     .map_err(writing("MATRIX"))?;
             }
+        }
+        // Those of rules without a limit are never read.
+        for (rule, limit) in &image.limits {
+            self.limits
+                .set(rule_index(index, *rule), limit, 0)
+                .map_err(writing(RATE_LIMITS))?;
         }
         self.generations
             .set(index, header, 0)
@@ -114,6 +122,7 @@ impl Tables {
             builtins: header.builtins,
             rows: header.rows,
             peers: Cow::Owned(peers),
+            limits: self.read_limits(index, &ingress)?,
             directions: Cow::Owned([ingress, egress]),
         };
         Ok((header, image))
@@ -147,7 +156,27 @@ impl Tables {
                 return differs(format!("the service classes of {name}"));
             }
         }
+        if self.read_limits(index, &image.directions[0])? != image.limits {
+            return differs("the rate limits".into());
+        }
         Ok(())
+    }
+
+    /// The limits of the rules that have one in the verdicts of `ingress`.
+    fn read_limits(
+        &self,
+        index: u32,
+        ingress: &DirectionPlan,
+    ) -> Result<BTreeMap<u16, RateLimit>, DatapathError> {
+        let limited = ingress.cells.iter().filter(|cell| cell.is_limited());
+        let rules: BTreeSet<u16> = limited.map(|cell| cell.rule()).collect();
+        rules
+            .into_iter()
+            .map(|rule| {
+                let limit = self.limits.get(&rule_index(index, rule), 0);
+                Ok((rule, limit.map_err(reading(RATE_LIMITS))?))
+            })
+            .collect()
     }
 
     fn read_direction(

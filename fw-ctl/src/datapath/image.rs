@@ -4,14 +4,17 @@
 //! back from the kernel are equal exactly if packets are judged by that plan.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use fw_common::wire::{
-    Direction, Generation, GenerationFlags, MATRIX_BLOCK_WORDS, MATRIX_WORDS, RULES, VerdictWord,
+    Direction, Generation, GenerationFlags, MATRIX_BLOCK_WORDS, MATRIX_WORDS, RULES, RateLimit,
+    VerdictWord,
 };
 use sha2::{Digest, Sha256};
 
 use super::clock::seconds_per_tick;
 use super::error::DatapathError;
+use super::limits;
 use crate::compile::plan::{DirectionPlan, Mode, Plan};
 use crate::lookup::Runs;
 use crate::ranges::Number;
@@ -37,6 +40,8 @@ pub struct Image<'a> {
     pub peers: Cow<'a, Runs>,
     /// Ingress, egress.
     pub directions: Cow<'a, [DirectionPlan; 2]>,
+    /// Rate limits by rule.
+    pub limits: BTreeMap<u16, RateLimit>,
 }
 
 /// The first 16 bytes of the plan's SHA-256, as [`Generation::hash`] and `status` show it.
@@ -55,6 +60,7 @@ impl<'a> Image<'a> {
             rows: plan.rows,
             peers: Cow::Borrowed(&plan.peers),
             directions: Cow::Borrowed(&plan.directions),
+            limits: limits::limits(plan),
         }
     }
 
@@ -75,7 +81,8 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// [`GenerationFlags`]: the mode, and which directions deny anything.
+    /// [`GenerationFlags`]: the mode, and which directions deny anything, be it for its
+    /// number.
     fn flags(&self) -> u32 {
         let mut flags = match self.mode {
             Mode::Enforce => GenerationFlags::ENFORCE,
@@ -83,7 +90,7 @@ impl<'a> Image<'a> {
         };
         for direction in DIRECTIONS {
             let cells = &self.directions[direction as usize].cells;
-            if cells.iter().any(|cell| !cell.is_allow()) {
+            if cells.iter().any(|cell| !cell.always_passes()) {
                 flags |= GenerationFlags::filters(direction);
             }
         }
@@ -129,6 +136,16 @@ impl<'a> Image<'a> {
                 word(cell.0);
             }
         }
+        words.push(len(self.limits.len()));
+        for (rule, limit) in &self.limits {
+            words.push(u32::from(*rule));
+            for part in [limit.interval, limit.tolerance] {
+                words.push((part >> 32) as u32);
+                words.push(part as u32);
+            }
+            words.push(limit.key);
+            words.push(u32::from(u16::from_le_bytes(limit.prefix)));
+        }
         let digest = words.finish();
         let mut hash = [0; 16];
         hash.copy_from_slice(&digest[..16]);
@@ -169,6 +186,13 @@ impl<'a> Image<'a> {
                     .iter()
                     .all(|c| usize::from(c.rule()) < rules),
                 || format!("{name} names a rule that there is not"),
+            )?;
+            check(
+                direction.cells.iter().all(|cell| {
+                    let rule = &plan.rules[usize::from(cell.rule())];
+                    !cell.is_limited() || name == "ingress" && rule.rate.is_some()
+                }),
+                || format!("{name} limits a rule that has no rate"),
             )?;
             let tables = direction
                 .ports
@@ -285,6 +309,7 @@ mod tests {
             direction: Some(Direction::Ingress),
             allow,
             match_type: "all",
+            rate: None,
         };
         let mut tcp = vec![0; PORTS];
         tcp[22] = 1;

@@ -17,6 +17,7 @@ use super::flows::{self, CONNTRACK, Pressure};
 use super::generation::mode_of;
 use super::host::{self, TcKind};
 use super::image::Image;
+use super::limits::{self, RATES};
 use super::pins::{self, Pins, failed};
 use super::programs::Programs;
 use super::tables::Tables;
@@ -102,7 +103,11 @@ impl Datapath {
             let tables = Tables::open(&pins.maps())?;
             (Programs::load(&pins.maps(), &[])?, tables)
         } else {
-            let sizes = [(CONNTRACK, flows::buckets_for(flows::memory()))];
+            let memory = flows::memory();
+            let sizes = [
+                (CONNTRACK, flows::buckets_for(memory)),
+                (RATES, limits::buckets_for(memory)),
+            ];
             pins.publish(|maps| Ok((Programs::load(maps, &sizes)?, Tables::open(maps)?)))?
         };
         pins.ensure_links()?;

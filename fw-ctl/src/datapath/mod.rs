@@ -27,6 +27,7 @@ pub mod frame;
 mod generation;
 pub mod host;
 pub mod image;
+pub mod limits;
 pub mod live;
 pub mod local;
 pub mod modelrun;

@@ -32,6 +32,7 @@ impl ModelRun {
         let tables = ModelTables {
             // As in a test run, every event is wanted.
             generation: image.generation(self.installed, u32::MAX, peers.blocks()),
+            limits: image.limits,
             ..tables(plan, peers)
         };
         self.model.generations[next as usize] = tables;
@@ -97,7 +98,13 @@ impl ModelRun {
         }
     }
 
-    /// Forgets connections and fragments.
+    /// Lets seconds pass on the clock of the datapath, which stands still otherwise.
+    pub fn let_pass(&mut self, seconds: u32) {
+        let clock = &self.model.clock;
+        clock.set(clock.get().wrapping_add(seconds));
+    }
+
+    /// Forgets connections, fragments, and who has passed how much.
     pub fn forget(&mut self) {
         self.model.forget();
     }

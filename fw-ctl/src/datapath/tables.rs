@@ -9,19 +9,20 @@ use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValue
 use fw_common::wire::{
     ActiveWord, COUNTERS, Counter, Direction, EventBudget, FragmentKey, FragmentState, GENERATIONS,
     Generation, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses, RULES,
-    Tally, counter_index, rule_index,
+    RateBucket, RateLimit, Tally, counter_index, rule_index,
 };
 
 use super::error::DatapathError;
 use super::flows::{CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, Flows};
 use super::image::DIRECTIONS;
+use super::limits::{RATE_LIMITS, RATES};
 use super::local::Local;
 use super::peer_store::{PEER_ROOTS, PEERS, PeerStore};
 use super::single::SingleTable;
 use crate::netlink::LocalAddresses;
 
 /// The names of all maps: those of the pins. The blocks of [`PEERS`] are beside them.
-pub const NAMES: [&str; 21] = [
+pub const NAMES: [&str; 23] = [
     "ACTIVE",
     "GENERATION",
     "LOCAL",
@@ -41,6 +42,8 @@ pub const NAMES: [&str; 21] = [
     CONNTRACK_SEEDS,
     CONNTRACK_TALLY,
     "OWN_PORTS",
+    RATE_LIMITS,
+    RATES,
     "FRAGMENTS",
     "EVENT_BUDGET",
 ];
@@ -62,6 +65,8 @@ pub struct Tables {
     counters: PerCpuArray<MapData, Tally>,
     rules: PerCpuArray<MapData, Tally>,
     flows: Flows,
+    pub(super) limits: Array<MapData, RateLimit>,
+    rates: Array<MapData, RateBucket>,
     fragments: HashMap<MapData, FragmentKey, FragmentState>,
     fragments_room: u32,
     budget: PerCpuArray<MapData, EventBudget>,
@@ -74,6 +79,7 @@ impl Tables {
     /// A pin is missing, or a map has other sizes than this version's.
     pub fn open(directory: &Path) -> Result<Self, DatapathError> {
         let (fragments, fragments_room) = open_map(directory, "FRAGMENTS")?;
+        let (rates, _): (Array<MapData, RateBucket>, _) = open_map(directory, RATES)?;
         let sides = GENERATIONS * 2;
         Ok(Self {
             active: open_array(directory, "ACTIVE", 1)?,
@@ -87,7 +93,9 @@ impl Tables {
             matrix: open_array(directory, "MATRIX", sides * MATRIX_BLOCKS)?,
             counters: open_array(directory, "COUNTERS", COUNTERS)?,
             rules: open_array(directory, "RULES", GENERATIONS * RULES)?,
-            flows: Flows::open(directory)?,
+            flows: Flows::open(directory, rates.len())?,
+            limits: open_array(directory, RATE_LIMITS, GENERATIONS * RULES)?,
+            rates,
             fragments,
             fragments_room,
             budget: open_array(directory, "EVENT_BUDGET", 2)?,
@@ -234,6 +242,19 @@ impl Tables {
     /// The connections, to change them.
     pub const fn flows_mut(&mut self) -> &mut Flows {
         &mut self.flows
+    }
+
+    /// Forgets who has passed how much.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn clear_rates(&mut self) -> Result<(), DatapathError> {
+        for bucket in 0..self.rates.len() {
+            self.rates
+                .set(bucket, RateBucket::default(), 0)
+                .map_err(writing(RATES))?;
+        }
+        Ok(())
     }
 
     /// Forgets fragmented packets under way; returns how many were there.

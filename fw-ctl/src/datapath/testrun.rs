@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions, TestRunResult};
-use fw_common::wire::{Counter, Direction, DropReason, Event, RULE_NO_POLICY, Tally};
+use fw_common::wire::{Counter, Direction, Event, RULE_NO_POLICY, Tally};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
@@ -21,6 +21,7 @@ use super::flows::{CONNTRACK, Flows};
 use super::frame::Packet;
 use super::host::{self, BPF_FILE_SYSTEM};
 use super::image::plan_hash;
+use super::limits::RATES;
 use super::live::write_and_flip;
 use super::programs::Programs;
 use super::tables::Tables;
@@ -28,7 +29,7 @@ use crate::compile::plan::Plan;
 use crate::netlink::LocalAddresses;
 
 /// Small, because it is emptied after every flow.
-const SIZES: [(&str, u32); 2] = [(CONNTRACK, 128), ("FRAGMENTS", 1_024)];
+const SIZES: [(&str, u32); 3] = [(CONNTRACK, 128), ("FRAGMENTS", 1_024), (RATES, 8)];
 
 /// `TC_ACT_SHOT` of `linux/pkt_cls.h`.
 const TC_ACT_SHOT: u32 = 2;
@@ -92,7 +93,7 @@ impl Outcome {
             (Counter::Allowed | Counter::Failsafe, None) => Some(RULE_NO_POLICY),
             (Counter::Allowed | Counter::Failsafe, Some(event)) => Some(event.rule),
             (Counter::Dropped(reason) | Counter::Audited(reason), Some(event))
-                if matches!(reason, DropReason::DefaultDeny | DropReason::DenyRule) =>
+                if reason.is_policy() =>
             {
                 Some(event.rule)
             }
@@ -286,14 +287,14 @@ impl TestRun {
         })
     }
 
-    /// Forgets connections and fragments.
+    /// Forgets connections, fragments, and who has passed how much.
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn forget(&mut self) -> Result<(), DatapathError> {
         self.tables.flows_mut().clear();
         self.tables.flush_fragments()?;
-        Ok(())
+        self.tables.clear_rates()
     }
 
     /// The connections.

@@ -177,6 +177,7 @@ fn drop_reason_desc(reason: DropReason) -> &'static str {
         DropReason::FragmentWithoutFirst => "FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND",
         DropReason::VlanTags => "UNSUPPORTED_L2_PROTOCOL",
         DropReason::FragmentLimit => "IP_FRAGMENTATION_NOT_SUPPORTED",
+        DropReason::RateLimited => "DROP_RATE_LIMITED",
     }
 }
 
@@ -303,6 +304,7 @@ mod tests {
                 (134, "INVALID_PACKET_DROPPED"),
                 (134, "INVALID_PACKET_DROPPED"),
                 (157, "IP_FRAGMENTATION_NOT_SUPPORTED"),
+                (198, "DROP_RATE_LIMITED"),
             ]
         );
     }

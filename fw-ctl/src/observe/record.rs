@@ -106,10 +106,7 @@ impl Record {
     /// Whether a policy decided, rather than a malformed packet.
     #[must_use]
     pub fn by_policy(&self) -> bool {
-        matches!(
-            self.drop_reason(),
-            None | Some(DropReason::DefaultDeny | DropReason::DenyRule)
-        )
+        self.drop_reason().is_none_or(DropReason::is_policy)
     }
 
     /// Cilium's name of the match.

@@ -15,6 +15,7 @@
 //!   warning in those for pods.
 //! - `apiVersion` in another case is a warning: one of Cilium's examples has it.
 
+mod annotations;
 mod cidr;
 mod cursor;
 mod hints;
@@ -309,6 +310,7 @@ fn policy_document(
         cx.error(at, "the policy has neither `spec` nor `specs`")
             .help("add `spec:` with a `nodeSelector` and the rules");
     }
+    let rate = annotations::annotations(cx, &object, &specs);
     let metadata = metadata?;
     Some(PolicyDocument {
         source: Arc::clone(source),
@@ -318,6 +320,7 @@ fn policy_document(
         namespace: metadata.namespace,
         labels: metadata.labels,
         annotations: metadata.annotations,
+        rate,
         span: at.span(),
         specs,
     })

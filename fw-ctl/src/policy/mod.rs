@@ -4,6 +4,7 @@ pub mod decode;
 pub mod label;
 pub mod lint;
 pub mod load;
+pub mod rate;
 pub mod rules;
 pub mod schema;
 pub mod selector;

@@ -15,6 +15,7 @@ use fw_common::wire::Direction;
 use ipnet::IpNet;
 
 use super::label::LabelSet;
+use super::rate::Rate;
 use super::schema::{CidrGroup, LabelSelector};
 use crate::diagnostic::{Diagnostic, Source, Span};
 pub use flatten::flatten;
@@ -53,6 +54,8 @@ pub struct Rule {
     pub peers: Peers,
     /// What it means.
     pub services: Services,
+    /// How much it allows; `None`: without a limit. Never of a deny rule.
+    pub rate: Option<Rate>,
     /// Where it was written.
     pub origin: Origin,
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::label::LabelKey;
+use super::rate::Rate;
 use crate::diagnostic::{Source, Span, Spanned};
 use crate::lists::Prefixes;
 use crate::lists::moment::Moment;
@@ -44,6 +45,8 @@ pub struct PolicyDocument {
     pub labels: BTreeMap<String, String>,
     /// `metadata.annotations`.
     pub annotations: BTreeMap<String, Spanned<String>>,
+    /// The annotation `fw-ctl.io/rate`: limits what `ingress` allows.
+    pub rate: Option<Spanned<Rate>>,
     /// Where the document begins.
     pub span: Span,
     /// `spec` first, then `specs` in order.

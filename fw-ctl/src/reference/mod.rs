@@ -54,9 +54,15 @@ impl Reference {
             return no_policy(flow.direction);
         }
         let (mut allows, mut denies, mut switch) = (None, None, None);
+        // What one rule allows without a limit, another does not take back.
+        let mut limited = None;
         for (document, spec) in &specs {
             let (allow, deny, default_deny) = lists(spec, flow.direction);
-            for (list, decides) in [(allow, &mut allows), (deny, &mut denies)] {
+            let allows = match document.rate {
+                Some(_) => &mut limited,
+                None => &mut allows,
+            };
+            for (list, decides) in [(allow, allows), (deny, &mut denies)] {
                 for item in list {
                     let place = Place { document, item };
                     if default_deny != Some(false) && switch.is_none() {
@@ -73,7 +79,7 @@ impl Reference {
             let item = allow.first().or_else(|| deny.first())?;
             Some(Place { document, item })
         });
-        match (denies, allows, switch, first) {
+        match (denies, allows.or(limited), switch, first) {
             (Some(place), ..) => judgement(flow, Reason::DenyRule, place),
             (None, Some(place), ..) => judgement(flow, Reason::AllowRule, place),
             (None, None, Some(place), _) => judgement(flow, Reason::DefaultDeny, place),

@@ -316,9 +316,13 @@ fn described(builtin: &str) -> String {
 }
 
 fn verdict(word: VerdictWord, rule: &PlanRule, mode: Mode) -> String {
+    let limit = rule.rate;
     let rule = describe(rule);
     let verdict = match (word.is_allow(), word.is_explicit_deny()) {
-        (true, _) => format!("allowed: {rule}"),
+        (true, _) => match word.is_limited().then_some(limit).flatten() {
+            Some(rate) => format!("allowed up to {rate}, beyond that dropped: {rule}"),
+            None => format!("allowed: {rule}"),
+        },
         (false, true) => format!("denied by a deny rule: {rule}"),
         (false, false) => {
             format!("denied: nothing allows it, and {rule} switches default deny on")
@@ -354,7 +358,8 @@ fn named<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<String> {
             let verdict = if rule.deny { "deny" } else { "allow" };
             let origin = &rule.origin;
             let place = place(&origin.rule, &origin.policy, &origin.place());
-            format!("{verdict} {place}")
+            let rate = rule.rate.map(|rate| format!(" up to {rate}"));
+            format!("{verdict} {place}{}", rate.unwrap_or_default())
         })
         .collect();
     let more = names.len().saturating_sub(NAMED);

@@ -52,6 +52,7 @@ impl Node {
             deny,
             peers,
             services,
+            rate: None,
             origin: origin(name, line),
         };
         let office = Peers::Only(vec![PeerSelector::Cidr(CidrBlock {
@@ -312,4 +313,33 @@ fn a_banned_peer_is_denied_by_the_ban_but_not_from_failsafe() {
         let trace = node.ask("203.0.113.66", "10.0.0.1", 6, (40000, 22));
         assert_eq!(trace.verdict, "allow");
     }
+}
+
+#[test]
+fn a_rate_is_named_where_it_limits() {
+    let mut node = enforcing();
+    let rate = "10/m per /32".parse().unwrap();
+    let rules = &mut node.plan.rules;
+    let limits = |rule: &PlanRule| rule.rule == "ingress[0]" && rule.allow;
+    let id = rules.iter().position(limits).unwrap();
+    rules[id].rate = Some(rate);
+    node.rules.directions[0].rules[0].rate = Some(rate);
+    let id = u16::try_from(id).unwrap();
+    for cell in &mut node.plan.directions[0].cells {
+        if cell.is_allow() && cell.rule() == id {
+            *cell = VerdictWord::limited(id);
+        }
+    }
+    let trace = node.ask("198.51.100.1", "10.0.0.1", 6, (0, 80));
+    assert_eq!(trace.verdict, "allow");
+    let found = |name| trace.steps.iter().find(|step| step.name == name).unwrap();
+    assert_eq!(
+        found("verdict").found,
+        "allowed up to 10/m per /32 /64 burst 10, beyond that dropped: \
+         ingress[0] of host (host.yaml:8)"
+    );
+    assert_eq!(
+        found("rules").found,
+        "allow ingress[0] of host (host.yaml:8) up to 10/m per /32 /64 burst 10"
+    );
 }

@@ -13,7 +13,7 @@ kind: CiliumClusterwideNetworkPolicy
 metadata:
   name: edge
   labels: {team: net}
-  annotations: {fw-ctl.io/note: why}
+  annotations: {example.com/note: why}
 spec:
   description: the edge
   nodeSelector:
@@ -42,7 +42,7 @@ specs:
         ("edge", PolicyKind::Clusterwide)
     );
     assert_eq!(policy.labels["team"], "net");
-    assert_eq!(policy.annotations["fw-ctl.io/note"].value, "why");
+    assert_eq!(policy.annotations["example.com/note"].value, "why");
     assert_eq!(policy.specs.len(), 2);
 
     let first = &policy.specs[0];
@@ -305,4 +305,49 @@ fn cidr_groups() {
         "unknown field",
     );
     rejects(&group("v2", "{}"), "spec.externalCIDRs", "missing");
+}
+
+#[test]
+fn a_rate_is_read_and_other_annotations_are_left_alone() {
+    let annotated = |annotations: &str| {
+        let text = host("ingress: [{}]");
+        text.replace(
+            "{name: t}",
+            &format!("{{name: t, annotations: {annotations}}}"),
+        )
+    };
+    let rate = policy(&annotated(
+        "{fw-ctl.io/rate: 1000/s per /32, a.example/rate: 1/d}",
+    ))
+    .rate;
+    assert_eq!(
+        rate.unwrap().value.to_string(),
+        "1000/s per /32 /64 burst 1000"
+    );
+    assert!(policy(&annotated("{xfw-ctl.io/rates: 1/d}")).rate.is_none());
+    assert!(policy(&annotated("{rate: 1/d}")).rate.is_none());
+    rejects(
+        &annotated("{fw-ctl.io/rat: 1/s}"),
+        "metadata.annotations[\"fw-ctl.io/rat\"]",
+        "fw-ctl has no annotation",
+    );
+}
+
+#[test]
+fn a_rate_holds_for_all_specs_of_a_policy() {
+    let text = "\
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: t, annotations: {fw-ctl.io/rate: 5/s}}
+specs:
+- {nodeSelector: {}, ingressDeny: [{fromEntities: [world]}]}
+- {nodeSelector: {}, ingress: [{fromEntities: [world]}]}
+";
+    assert!(policy(text).rate.is_some());
+    let egress = text.replace("ingressDeny: [{from", "egress: [{to");
+    rejects(
+        &egress,
+        "metadata.annotations[\"fw-ctl.io/rate\"]",
+        "a rate limits ingress only",
+    );
 }

@@ -107,6 +107,7 @@ fn rule(id: u16) -> PlanRule {
         direction: None,
         allow: true,
         match_type: "all",
+        rate: None,
     }
 }
 

@@ -134,5 +134,6 @@ fn rule(policy: &str, rule: &str, direction: Option<Direction>, allow: bool) -> 
         direction,
         allow,
         match_type: "all",
+        rate: None,
     }
 }

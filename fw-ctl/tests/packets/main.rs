@@ -56,10 +56,14 @@ fn play(scenario: &Scenario, target: &mut dyn Target) -> Result<(), String> {
             target.ban(address.parse().expect("an address"), until);
             continue;
         }
+        if let Way::Wait = step.way {
+            target.wait();
+            continue;
+        }
         let hook = match step.way {
             Way::In => target.ingress(),
             Way::Out => Hook::TcEgress,
-            Way::Forwarded | Way::Reload(_) | Way::Amend(_) | Way::Ban(..) => {
+            Way::Forwarded | Way::Reload(_) | Way::Amend(_) | Way::Ban(..) | Way::Wait => {
                 Hook::TcEgressForwarded
             }
         };

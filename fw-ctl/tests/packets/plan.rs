@@ -23,6 +23,13 @@ pub const FAILSAFE: u16 = 7;
 /// Egress to TCP 443, UDP 53 and echo requests to anybody.
 pub const OUT: u16 = 8;
 
+/// TCP and UDP 7000 from anybody, `2/h per /24 /56`.
+pub const TWO_AN_HOUR: u16 = 9;
+/// UDP 7001 from anybody, `1/s per /32 burst 2`.
+pub const TWO_AND_ONE_A_SECOND: u16 = 10;
+/// UDP 7002 from anybody, `2/h` for all together.
+pub const TOGETHER: u16 = 11;
+
 /// 10.0.0.1, `fd00::1` and a link-local address; 198.51.100.0/24 and
 /// `2001:db8:a::/48` as a whole.
 pub fn local() -> LocalAddresses {
@@ -46,6 +53,11 @@ pub fn plan(mode: Mode) -> Plan {
         direction,
         allow,
         match_type: "all",
+        rate: None,
+    };
+    let limited = |name, rate: &str| PlanRule {
+        rate: Some(rate.parse().expect("a rate")),
+        ..rule(name, Some(Direction::Ingress), true)
     };
     let (ingress, egress) = (Some(Direction::Ingress), Some(Direction::Egress));
     Plan {
@@ -67,6 +79,9 @@ pub fn plan(mode: Mode) -> Plan {
             rule("ingressDeny[0]", ingress, false),
             rule("failsafe[0]", ingress, true),
             rule("egress[0]", egress, true),
+            limited("ingress[2]", "2/h per /24 /56"),
+            limited("ingress[3]", "1/s per /32 burst 2"),
+            limited("ingress[4]", "2/h"),
         ],
     }
 }
@@ -82,15 +97,18 @@ pub fn amended(mode: Mode, singles: &[(&str, u16)]) -> Plan {
     plan
 }
 
-/// Columns: 0 the rest, 1 SSH, 2 public, 3 telnet, 4 failsafe.
+/// Columns: 0 the rest, 1 SSH, 2 public, 3 telnet, 4 failsafe, 5 to 7 up to a rate.
 fn inbound() -> DirectionPlan {
     let deny = VerdictWord::default_deny(DENY_IN);
     let common = [
         VerdictWord::allow(PUBLIC),
         VerdictWord::deny(TELNET),
         VerdictWord::failsafe(FAILSAFE),
+        VerdictWord::limited(TWO_AN_HOUR),
+        VerdictWord::limited(TWO_AND_ONE_A_SECOND),
+        VerdictWord::limited(TOGETHER),
     ];
-    let mut plan = empty(5);
+    let mut plan = empty(8);
     plan.ports[0][22] = 1;
     plan.ports[1][9_000] = 1;
     plan.ports[0][80] = 2;
@@ -99,6 +117,10 @@ fn inbound() -> DirectionPlan {
     plan.protocols[112] = 2;
     plan.ports[0][23] = 3;
     plan.ports[0][2_222] = 4;
+    plan.ports[0][7_000] = 5;
+    plan.ports[1][7_000] = 5;
+    plan.ports[1][7_001] = 6;
+    plan.ports[1][7_002] = 7;
     for ssh in [deny, VerdictWord::allow(SSH)] {
         plan.cells.extend([deny, ssh]);
         plan.cells.extend(common);

@@ -34,6 +34,8 @@ pub trait Target {
     fn amend(&mut self, old: &Plan, plan: &Plan);
     /// Bans an address.
     fn ban(&mut self, address: IpAddr, until: &Until);
+    /// Lets a second pass.
+    fn wait(&mut self);
     /// Judges; `None` if the target cannot be given such a frame.
     fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome>;
 }
@@ -60,6 +62,9 @@ impl Target for ModelRun {
     }
     fn reload(&mut self, plan: &Plan) {
         self.install(plan);
+    }
+    fn wait(&mut self) {
+        self.let_pass(1);
     }
     fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome> {
         Some(Self::run(self, hook, frame))
@@ -93,6 +98,10 @@ impl Target for Kernel {
     }
     fn reload(&mut self, plan: &Plan) {
         self.run.install(plan).expect("install");
+    }
+    fn wait(&mut self) {
+        // And a tick of its clock more.
+        std::thread::sleep(std::time::Duration::from_millis(1_010));
     }
     fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome> {
         // The kernel makes no test packet for TC whose IP header is cut short.

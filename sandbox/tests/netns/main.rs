@@ -22,6 +22,7 @@ mod lifecycle;
 mod lists;
 mod masquerade;
 mod pods;
+mod rates;
 mod reload;
 mod removed;
 mod replies;

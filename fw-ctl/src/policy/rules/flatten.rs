@@ -71,6 +71,9 @@ fn add_spec(
         Direction::Ingress => (&spec.ingress, &spec.ingress_deny, spec.default_deny_ingress),
         Direction::Egress => (&spec.egress, &spec.egress_deny, spec.default_deny_egress),
     };
+    // Only ingress is limited; that egress has no rules beside is checked by decoding.
+    let rate = document.rate.as_ref().map(|rate| rate.value);
+    let rate = rate.filter(|_| direction == Direction::Ingress);
     let rules = &mut out.rules.directions[direction as usize];
     let items = allow
         .iter()
@@ -95,6 +98,7 @@ fn add_spec(
             deny,
             peers: peers(item, services.is_some(), surroundings),
             services: services.unwrap_or(Services::All),
+            rate: rate.filter(|_| !deny),
             origin,
         });
     }

@@ -27,10 +27,30 @@ const ENTITIES: [&str; 14] = [
 
 /// One clusterwide policy without a name.
 pub(super) fn policy() -> impl Strategy<Value = Value> {
-    vec(spec(), 1..3).prop_map(|specs| {
+    let rate = prop_oneof![
+        3 => Just(None),
+        1 => select(vec!["1/h", "1/s per /24", "5/m per /32 /128 burst 1"]).prop_map(Some),
+    ];
+    (vec(spec(), 1..3), rate).prop_map(|(mut specs, rate)| {
+        let has = |specs: &[Value], list| specs.iter().any(|spec| spec.get(list).is_some());
+        let mut metadata = json!({});
+        if let Some(rate) = rate.filter(|_| has(&specs, "ingress")) {
+            metadata["annotations"] = json!({"fw-ctl.io/rate": rate});
+            // A rate is for ingress, and beside egress rules it is refused.
+            for spec in &mut specs {
+                let fields = spec.as_object_mut().unwrap();
+                fields.remove("egress");
+                if !["ingress", "ingressDeny", "egressDeny"]
+                    .iter()
+                    .any(|list| fields.contains_key(*list))
+                {
+                    fields.insert("ingress".to_owned(), json!([{}]));
+                }
+            }
+        }
         json!({
             "apiVersion": "cilium.io/v2", "kind": "CiliumClusterwideNetworkPolicy",
-            "metadata": {}, "specs": specs,
+            "metadata": metadata, "specs": specs,
         })
     })
 }

@@ -8,6 +8,7 @@ mod fragments;
 mod headers;
 mod icmp_errors;
 mod policy;
+mod rates;
 mod surroundings;
 
 use fw_common::wire::Counter;
@@ -24,6 +25,8 @@ pub enum Way {
     Amend(&'static [(&'static str, u16)]),
     /// No packet: an address is banned.
     Ban(&'static str, Until),
+    /// No packet: a second passes.
+    Wait,
 }
 
 /// When a ban ends.
@@ -118,5 +121,6 @@ pub fn all() -> Vec<Scenario> {
     all.extend(audit::scenarios());
     all.extend(bans::scenarios());
     all.extend(amendments::scenarios());
+    all.extend(rates::scenarios());
     all
 }

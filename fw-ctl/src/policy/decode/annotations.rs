@@ -1,0 +1,78 @@
+//! The annotations of a policy that are ours, `fw-ctl.io/…`.
+//!
+//! One that is not known is an error, like a field that is not: nobody shall believe
+//! in a limit that is misspelt.
+
+use super::cursor::{Decoder, Object};
+use super::hints;
+use crate::diagnostic::Spanned;
+use crate::policy::rate::{ANNOTATION, Rate, RateError};
+use crate::policy::schema::Spec;
+
+/// What the keys of ours begin with; Kubernetes compares them without case.
+const OURS: &str = "fw-ctl.io/";
+/// All of them.
+const KNOWN: [&str; 1] = [ANNOTATION];
+
+/// Reads those of `object`, a policy with `specs`.
+pub(super) fn annotations(
+    cx: &mut Decoder,
+    object: &Object<'_>,
+    specs: &[Spec],
+) -> Option<Spanned<Rate>> {
+    let metadata = cx.open_object(&object.get("metadata")?)?;
+    let annotations = cx.open_object(&metadata.get("annotations")?)?;
+    let mut rate = None;
+    for (key, _) in annotations.entries() {
+        let ours = key
+            .value
+            .get(..OURS.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(OURS));
+        if key.value == ANNOTATION {
+            rate = self::rate(cx, &annotations, specs);
+        } else if ours {
+            let near = hints::nearest(&key.value, KNOWN.into_iter());
+            let found = cx.error_at_key(
+                &annotations,
+                &key.value,
+                format!("fw-ctl has no annotation {:?}", key.value),
+            );
+            if let Some(near) = near {
+                found.label(format!("did you mean {near}?"));
+            }
+            found.help(format!("of `{OURS}…` there is only {ANNOTATION}"));
+        }
+    }
+    rate
+}
+
+fn rate(cx: &mut Decoder, annotations: &Object<'_>, specs: &[Spec]) -> Option<Spanned<Rate>> {
+    let at = annotations.get(ANNOTATION)?;
+    // Whether it is a string has been said where all annotations are read.
+    let text = at.node.as_str()?;
+    match text.parse() {
+        Ok(value) => {
+            if specs.iter().all(|spec| spec.ingress.is_empty()) {
+                cx.error(
+                    &at,
+                    "a rate limits what ingress rules allow, and there are none",
+                )
+                .help("put it on the policy with the `ingress` rules that it is to limit");
+            } else if specs.iter().any(|spec| !spec.egress.is_empty()) {
+                cx.error(
+                    &at,
+                    "a rate limits ingress only, and the policy has egress rules",
+                )
+                .help("put the `egress` rules into a policy of their own, without the annotation");
+            }
+            Some(Spanned {
+                value,
+                span: at.span(),
+            })
+        }
+        Err(RateError { message, help }) => {
+            cx.error(&at, message).help(help);
+            None
+        }
+    }
+}
