@@ -81,7 +81,8 @@ pub struct PathArgs {
     /// Policies: files and directories, in place of `policy.dirs`
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub policies: Vec<PathBuf>,
-    /// Inventory: files and directories, in place of `policy.inventory`
+    /// Inventory: files and directories, lists of prefixes (.cidr, .netset, .ipset) among them,
+    /// in place of `policy.inventory`
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub inventory: Vec<PathBuf>,
     /// Directory of what outlives a reboot, in place of `paths.state_dir`

@@ -156,12 +156,17 @@ fn apply<K: Kernel, S: Sources>(
     lists: &mut ListWatch,
 ) -> Option<Result<Reloaded, Failure>> {
     let value = match look {
-        Ok(Taken::All(look)) => Some(firewall.apply(*look, attach)),
+        Ok(Taken::All(look)) => {
+            let value = firewall.apply(*look, attach);
+            give_back_memory();
+            Some(value)
+        }
         Ok(Taken::Lists(look)) => {
             if look.again {
                 lists.again();
             }
             if firewall.apply_lists(*look) {
+                give_back_memory();
                 for problem in firewall.problems() {
                     tracing::error!("{problem}");
                 }
@@ -173,6 +178,16 @@ fn apply<K: Kernel, S: Sources>(
     };
     lists.watch(firewall.config());
     value
+}
+
+/// Compiling a million prefixes takes twice the memory that their plan takes, which
+/// glibc would keep for the next time.
+fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes a number, and gives only pages back that nothing is in.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {

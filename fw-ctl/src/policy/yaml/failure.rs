@@ -11,6 +11,10 @@ use super::Limits;
 use super::raw::span_of;
 use crate::diagnostic::{Diagnostic, Severity, Source, Span};
 
+/// What to do with a file that is too large.
+const SPLIT: &str = "split it into several files; a long list of prefixes belongs in a file \
+                     NAME.cidr of the inventory, one a line";
+
 /// The name and the place of a repeated key, if that is what is wrong.
 pub(super) fn duplicate_key(error: &Error, text: &str) -> Option<(String, Span)> {
     match innermost(error) {
@@ -34,7 +38,7 @@ pub(super) fn too_large(source: &Arc<Source>, limits: &Limits) -> Box<Diagnostic
             limits.bytes
         ),
         label: None,
-        help: Some("split it into several files".to_owned()),
+        help: Some(SPLIT.to_owned()),
     })
 }
 
@@ -200,7 +204,7 @@ fn budget_words(breach: &BudgetBreach, limits: &Limits) -> (String, Option<Strin
         | BudgetBreach::Events { .. }
         | BudgetBreach::ScalarBytes { .. } => (
             format!("the file has more than {} values", limits.nodes),
-            Some("split it into several files".to_owned()),
+            Some(SPLIT.to_owned()),
         ),
         _ => (
             "the anchors (`&name`) and aliases (`*name`) are more than is read".to_owned(),
