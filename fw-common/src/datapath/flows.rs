@@ -173,7 +173,7 @@ pub(super) fn all_ones_if_negative(number: u64) -> u64 {
         let mut number = number;
         // SAFETY: one instruction on a register.
         unsafe {
-            core::arch::asm!("{0} s>>= 63", inout(reg) number, options(nomem, nostack, pure))
+            core::arch::asm!("{0} s>>= 63", inout(reg) number, options(nomem, nostack, pure));
         };
         number
     }
