@@ -35,7 +35,7 @@ pub fn rfc3339(moment: u64) -> String {
 }
 
 /// Reads a moment in RFC 3339, with `Z` or an offset; a fraction of a second is
-/// left out.
+/// left out, a leap second is the second after it, and what is before 1970 is 1970.
 ///
 /// # Errors
 /// What about it is no moment.
@@ -61,9 +61,10 @@ fn parts(text: &str) -> Option<u64> {
         }
         None => rest,
     };
+    let [year, month, day] = [year, month, day].map(u64::cast_signed);
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
-        2 => 28 + u64::from(leap),
+        2 => 28 + i64::from(leap),
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     };
@@ -71,23 +72,24 @@ fn parts(text: &str) -> Option<u64> {
         && (1..=days).contains(&day)
         && (hour, minute, second) <= (23, 59, 60)
         && minute < 60
-        && second <= 60
-        && year >= 1970;
+        && second <= 60;
     if !exists {
         return None;
     }
-    let local = days_until(year, month, day) * DAY + hour * HOUR + minute * MINUTE + second;
+    let of_day = (hour * HOUR + minute * MINUTE + second).cast_signed();
+    let local = days_until(year, month, day) * DAY.cast_signed() + of_day;
+    let moment = |seconds: i64| Some(seconds.max(0).cast_unsigned());
     if zone.eq_ignore_ascii_case("z") {
-        return Some(local);
+        return moment(local);
     }
     let [hours, minutes] = numbers(zone.get(1..)?, ':', [2, 2])?;
     if hours > 23 || minutes > 59 {
         return None;
     }
-    let offset = hours * HOUR + minutes * MINUTE;
+    let offset = (hours * HOUR + minutes * MINUTE).cast_signed();
     match zone.as_bytes()[0] {
-        b'+' => local.checked_sub(offset),
-        b'-' => Some(local + offset),
+        b'+' => moment(local - offset),
+        b'-' => moment(local + offset),
         _ => None,
     }
 }
@@ -107,11 +109,11 @@ fn numbers<const N: usize>(text: &str, separator: char, digits: [usize; N]) -> O
 }
 
 /// Days from 1970-01-01 to a date (Gregorian calendar).
-fn days_until(year: u64, month: u64, day: u64) -> u64 {
+fn days_until(year: i64, month: i64, day: i64) -> i64 {
     // Years begin in March, so that the leap day is the last day of a year.
-    let year = year - u64::from(month <= 2);
+    let year = year - i64::from(month <= 2);
     let month_from_march = (month + 9) % 12;
-    let leap_days = year / 4 - year / 100 + year / 400;
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     365 * year + leap_days + (153 * month_from_march + 2) / 5 + day - 1 - 719_468
 }
 
@@ -209,14 +211,24 @@ mod tests {
             "2026-11-21T04:06:23.Z",
             "2026-11-21T04:06:23+1:00",
             "2026-11-21T04:06:23Zulu",
-            "1969-12-31T23:59:59Z",
-            "1970-01-01T00:00:00+01:00",
             "2026-11-2éT04:06:23Z",
             "+026-11-21T04:06:23Z",
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains("write 2026-"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_before_1970_is_1970() {
+        for text in [
+            "1969-12-31T23:59:59Z",
+            "1970-01-01T00:00:00+01:00",
+            "0000-01-01T00:00:00Z",
+        ] {
+            assert_eq!(parse(text), Ok(0), "{text}");
+        }
+        assert_eq!(parse("1970-01-01T00:00:01Z"), Ok(1));
     }
 
     #[test]
