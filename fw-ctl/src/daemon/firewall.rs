@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use super::report::UNREADABLE;
 use super::status::{Reloaded, SCHEMA, hex};
 use super::{
-    AttachedLink, BanStore, Compiled, ConfirmedStore, InForce, Inputs, Kernel, ListLook, Look,
-    ModeStore, Names, Refusal, RefusedLists, Seen, Sources, Wrong, links,
+    AttachedLink, BanStore, Compiled, ConfirmedStore, InForce, Kernel, Look, ModeStore, Names,
+    Refusal, RefusedLists, Seen, Sources, Wrong, links,
 };
 use crate::cli::output::plain;
 use crate::compile::plan::Mode;
@@ -76,7 +76,7 @@ pub struct Firewall<K, S> {
     /// The last look at the files.
     pub(super) looked: Option<Looked>,
     /// Lists that changed by themselves and make no plan.
-    refused_lists: Option<RefusedLists>,
+    pub(super) refused_lists: Option<RefusedLists>,
     /// Why the last accepted plan could not be had from the disk.
     pub(super) record: Option<String>,
     /// Whether the files were looked at once.
@@ -139,23 +139,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         &self.confirmed
     }
 
-    /// What is in force was made from this.
-    #[must_use]
-    pub fn inputs(&self) -> Option<&Arc<Inputs>> {
-        let (_, compiled) = self.installed.as_ref()?;
-        Some(&compiled.inputs)
-    }
-
     /// The configuration in force.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// What the last look at lists refused, for the next.
-    #[must_use]
-    pub fn refused_lists(&self) -> Option<RefusedLists> {
-        self.refused_lists.clone()
     }
 
     /// What the last look refused, for the next.
@@ -250,54 +237,6 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         self.take(in_force, compiled);
         self.keep();
         Ok(reloaded)
-    }
-
-    /// Puts lists in force that changed by themselves, and nothing else; a node that
-    /// was opened stays open. Returns whether that made a difference to what is in
-    /// force, or to what is wrong.
-    pub fn apply_lists(&mut self, look: ListLook) -> bool {
-        // Something else came in force meanwhile: the next look goes by that.
-        let current = self
-            .inputs()
-            .is_some_and(|inputs| Arc::ptr_eq(inputs, &look.base));
-        if !current {
-            return false;
-        }
-        let mut lines = look.held;
-        let mut changed = false;
-        self.refused_lists = None;
-        match look.outcome {
-            None => {}
-            Some(Err(refused)) => {
-                lines.extend(refused.lines());
-                self.refused_lists = Some(refused);
-            }
-            Some(Ok(mut compiled)) => {
-                compiled.plan.mode = self.effective_mode(&compiled.inputs.config);
-                match self.install(&compiled) {
-                    Err(failure) => lines.push(failure.line()),
-                    Ok(in_force) => {
-                        changed = true;
-                        tracing::info!(
-                            "lists have changed: generation {} is in force",
-                            in_force.number
-                        );
-                        if let Some(looked) = self.looked.take() {
-                            let seen = looked.seen.with_lists(&compiled.inputs, &look.base);
-                            self.looked = Some(Looked { seen, ..looked });
-                        }
-                        self.take(in_force, compiled);
-                        self.keep();
-                    }
-                }
-            }
-        }
-        let before = if lines.is_empty() {
-            self.troubles.remove(&Trouble::Lists)
-        } else {
-            self.troubles.insert(Trouble::Lists, lines)
-        };
-        changed || before.as_ref() != self.troubles.get(&Trouble::Lists)
     }
 
     /// Takes a plan for what is in force.

@@ -9,7 +9,8 @@
 
 use std::sync::Arc;
 
-use super::{Compiled, ConfirmedStore, Inputs, Sources, Wrong};
+use super::firewall::Trouble;
+use super::{Compiled, ConfirmedStore, Firewall, Inputs, Kernel, Sources, Wrong};
 use crate::cli::output::plain;
 use crate::lists::moment::Moment;
 use crate::lists::{Found, List};
@@ -158,6 +159,69 @@ impl RefusedLists {
     /// A line for each error.
     pub(super) fn lines(&self) -> Vec<String> {
         self.wrong.lines()
+    }
+}
+
+impl<K: Kernel, S: Sources> Firewall<K, S> {
+    /// What is in force was made from this.
+    #[must_use]
+    pub fn inputs(&self) -> Option<&Arc<Inputs>> {
+        let (_, compiled) = self.installed.as_ref()?;
+        Some(&compiled.inputs)
+    }
+
+    /// What the last look at lists refused, for the next.
+    #[must_use]
+    pub fn refused_lists(&self) -> Option<RefusedLists> {
+        self.refused_lists.clone()
+    }
+
+    /// Puts lists in force that changed by themselves, and nothing else; a node that
+    /// was opened stays open. Returns whether that made a difference to what is in
+    /// force, or to what is wrong.
+    pub fn apply_lists(&mut self, look: ListLook) -> bool {
+        // Something else came in force meanwhile: the next look goes by that.
+        let current = self
+            .inputs()
+            .is_some_and(|inputs| Arc::ptr_eq(inputs, &look.base));
+        if !current {
+            return false;
+        }
+        let mut lines = look.held;
+        let mut changed = false;
+        self.refused_lists = None;
+        match look.outcome {
+            None => {}
+            Some(Err(refused)) => {
+                lines.extend(refused.lines());
+                self.refused_lists = Some(refused);
+            }
+            Some(Ok(mut compiled)) => {
+                compiled.plan.mode = self.effective_mode(&compiled.inputs.config);
+                match self.install(&compiled) {
+                    Err(failure) => lines.push(failure.line()),
+                    Ok(in_force) => {
+                        changed = true;
+                        tracing::info!(
+                            "lists have changed: generation {} is in force",
+                            in_force.number
+                        );
+                        if let Some(looked) = &mut self.looked {
+                            let seen = looked.seen.clone();
+                            looked.seen = seen.with_lists(&compiled.inputs, &look.base);
+                        }
+                        self.take(in_force, compiled);
+                        self.keep();
+                    }
+                }
+            }
+        }
+        let before = if lines.is_empty() {
+            self.troubles.remove(&Trouble::Lists)
+        } else {
+            self.troubles.insert(Trouble::Lists, lines)
+        };
+        changed || before.as_ref() != self.troubles.get(&Trouble::Lists)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Lists on disk: found, read, and not read again while they are what they were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
@@ -157,29 +157,40 @@ impl Stamp {
     }
 }
 
+type Known = BTreeMap<PathBuf, (Stamp, Found)>;
+
 /// The lists of this machine. A file that has not changed is not read again.
 #[derive(Debug, Default)]
 pub struct ListFiles {
-    known: Mutex<BTreeMap<PathBuf, (Stamp, Found)>>,
+    known: Mutex<Known>,
 }
 
 impl ListFiles {
     /// Every list among `paths` and in and below directories of them, sorted. What
     /// cannot be gone into is the business of who reads the other files there.
     pub fn read(&self, paths: &[PathBuf]) -> Vec<Found> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut still = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         let mut lists = Vec::new();
         for path in texts::find_files(paths, is_list) {
-            let old = known.remove(&path);
-            let (stamp, found) = read(&path, old);
-            if let (Some(stamp), true) = (stamp, found.quiet) {
-                still.insert(path, (stamp, found.clone()));
+            // Two of `paths` may lead to one file.
+            if !seen.insert(path.clone()) {
+                continue;
             }
-            lists.push(found);
+            let old = self.known().get(&path).cloned();
+            let (stamp, found) = read(&path, old);
+            lists.push(found.clone());
+            match stamp {
+                Some(stamp) if found.quiet => self.known().insert(path, (stamp, found)),
+                _ => self.known().remove(&path),
+            };
         }
-        *known = still;
+        self.known().retain(|path, _| seen.contains(path));
         lists
+    }
+
+    /// Not to be held while a file is read: nobody should wait for that.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -266,7 +277,8 @@ mod tests {
         ] {
             write(&dir.path().join(file), "192.0.2.7\n", 10);
         }
-        let found = ListFiles::default().read(&[dir.path().to_owned()]);
+        let paths = [dir.path().to_owned(), dir.path().join("sub")];
+        let found = ListFiles::default().read(&paths);
         let names: Vec<_> = found
             .iter()
             .map(|found| list(found).name.as_str())
