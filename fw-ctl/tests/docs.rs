@@ -39,7 +39,12 @@ fn paths(text: &str) -> BTreeSet<String> {
 #[test]
 fn every_path_in_the_documents_exists() {
     let mut named = 0;
-    for document in ["README.md", "ARCHITECTURE.md", "docs/cilium.md", "docs/lists.md"] {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "docs/cilium.md",
+        "docs/lists.md",
+    ] {
         let at = root().join(document);
         let text = std::fs::read_to_string(&at).expect("the document is there");
         let folder = at.parent().expect("a folder");
