@@ -26,61 +26,41 @@ pub trait Number: Copy + Ord + Default {
     fn address(self) -> IpAddr;
 }
 
-impl Number for u32 {
-    const BITS: u8 = 32;
+macro_rules! number {
+    ($number:ty, $address:ty, $family:pat => $net:ident) => {
+        impl Number for $number {
+            const BITS: u8 = <$number>::BITS as u8;
 
-    fn next(self) -> Option<Self> {
-        self.checked_add(1)
-    }
+            fn next(self) -> Option<Self> {
+                self.checked_add(1)
+            }
 
-    fn before(self) -> Option<Self> {
-        self.checked_sub(1)
-    }
+            fn before(self) -> Option<Self> {
+                self.checked_sub(1)
+            }
 
-    fn around(self, length: u8) -> Range<Self> {
-        let hosts = Self::MAX.checked_shr(u32::from(length)).unwrap_or(0);
-        (self & !hosts, self | hosts)
-    }
+            fn around(self, length: u8) -> Range<Self> {
+                let hosts = Self::MAX.checked_shr(u32::from(length)).unwrap_or(0);
+                (self & !hosts, self | hosts)
+            }
 
-    fn range_of(prefix: &IpNet) -> Option<Range<Self>> {
-        match prefix {
-            IpNet::V4(net) => Some((net.network().to_bits(), net.broadcast().to_bits())),
-            IpNet::V6(_) => None,
+            fn range_of(prefix: &IpNet) -> Option<Range<Self>> {
+                if let $family = prefix {
+                    Some(($net.network().to_bits(), $net.broadcast().to_bits()))
+                } else {
+                    None
+                }
+            }
+
+            fn address(self) -> IpAddr {
+                <$address>::from_bits(self).into()
+            }
         }
-    }
-
-    fn address(self) -> IpAddr {
-        Ipv4Addr::from_bits(self).into()
-    }
+    };
 }
 
-impl Number for u128 {
-    const BITS: u8 = 128;
-
-    fn next(self) -> Option<Self> {
-        self.checked_add(1)
-    }
-
-    fn before(self) -> Option<Self> {
-        self.checked_sub(1)
-    }
-
-    fn around(self, length: u8) -> Range<Self> {
-        let hosts = Self::MAX.checked_shr(u32::from(length)).unwrap_or(0);
-        (self & !hosts, self | hosts)
-    }
-
-    fn range_of(prefix: &IpNet) -> Option<Range<Self>> {
-        match prefix {
-            IpNet::V6(net) => Some((net.network().to_bits(), net.broadcast().to_bits())),
-            IpNet::V4(_) => None,
-        }
-    }
-
-    fn address(self) -> IpAddr {
-        Ipv6Addr::from_bits(self).into()
-    }
-}
+number!(u32, Ipv4Addr, IpNet::V4(net) => net);
+number!(u128, Ipv6Addr, IpNet::V6(net) => net);
 
 /// The same addresses in as few ranges as possible, sorted and apart.
 #[must_use]

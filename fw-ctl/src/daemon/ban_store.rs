@@ -1,18 +1,18 @@
 //! The bans on disk: they outlast a reboot, after which nothing is pinned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::atomic;
+use super::{atomic, sealed};
 use crate::moment;
 use crate::texts;
 use crate::why::why;
 
 const FILE: &str = "bans.json";
+/// Of the file, whose body is a list of [`Ban`]s.
 const SCHEMA: u32 = 1;
 
 /// An address that is banned.
@@ -49,16 +49,6 @@ impl std::fmt::Display for Ban {
         }
         Ok(())
     }
-}
-
-/// First line of the file; the second is a list of [`Ban`]s.
-#[derive(Serialize, Deserialize)]
-struct Header {
-    schema: u32,
-    /// Of the program that wrote it.
-    version: String,
-    /// Of the second line, in hex.
-    sha256: String,
 }
 
 /// Every ban, and the file that keeps them.
@@ -148,13 +138,8 @@ impl BanStore {
         if self.bans.is_empty() {
             return atomic::remove(&self.directory, FILE);
         }
-        let body = serde_json::to_string(&self.bans.values().collect::<Vec<_>>())?;
-        let header = serde_json::to_string(&Header {
-            schema: SCHEMA,
-            version: env!("CARGO_PKG_VERSION").into(),
-            sha256: sha256(&body),
-        })?;
-        let text = format!("{header}\n{body}\n");
+        let bans: Vec<_> = self.bans.values().collect();
+        let text = sealed::seal(SCHEMA, BTreeSet::new(), &bans)?;
         atomic::replace(&self.directory, FILE, text.as_bytes())
     }
 }
@@ -165,27 +150,8 @@ fn read(path: &Path) -> Result<BTreeMap<IpAddr, Ban>, String> {
         Err(error) if atomic::is_absent(&error) => return Ok(BTreeMap::new()),
         Err(error) => return Err(why(&error)),
     };
-    let (header, body) = text.split_once('\n').unwrap_or((&text, ""));
-    let header: Header = serde_json::from_str(header).map_err(|error| error.to_string())?;
-    if header.schema != SCHEMA {
-        let Header {
-            schema, version, ..
-        } = header;
-        return Err(format!(
-            "version {version} wrote them by schema {schema}, not {SCHEMA}"
-        ));
-    }
-    let body = body.trim_end();
-    if header.sha256 != sha256(body) {
-        return Err("the file is damaged".into());
-    }
-    let bans: Vec<Ban> = serde_json::from_str(body).map_err(|error| error.to_string())?;
+    let bans: Vec<Ban> = sealed::read(&text, &(SCHEMA..=SCHEMA))?;
     Ok(bans.into_iter().map(|ban| (ban.address, ban)).collect())
-}
-
-fn sha256(text: &str) -> String {
-    let digest = Sha256::digest(text);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

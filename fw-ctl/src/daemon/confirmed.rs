@@ -7,14 +7,15 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::kept_lists::{KeptList, KeptLists, hex};
+use super::kept_lists::{KeptList, KeptLists};
 use super::mode::Word;
+use super::sealed::{self, Header};
 use super::{Inputs, atomic};
 use crate::compile::plan::Mode;
 use crate::texts;
@@ -25,21 +26,9 @@ const FILE: &str = "confirmed.json";
 const FORMER: &str = "confirmed.json.old";
 /// 1 had no lists. Programs that know only that must not read what has.
 const SCHEMA: u32 = 2;
-const OLDEST: u32 = 1;
+const SCHEMAS: RangeInclusive<u32> = 1..=SCHEMA;
 
-/// First line of the file; the second is a [`Body`].
-#[derive(Serialize, Deserialize)]
-struct Header {
-    schema: u32,
-    /// Of the program that wrote it.
-    version: String,
-    /// Of the second line, in hex.
-    sha256: String,
-    /// The lists that belong to it, so that nobody has to read the second line to know.
-    #[serde(default)]
-    lists: BTreeSet<String>,
-}
-
+/// What is kept beside the lists.
 #[derive(Serialize, Deserialize)]
 struct Body {
     number: u64,
@@ -139,9 +128,7 @@ impl ConfirmedStore {
             Err(error) if atomic::is_absent(&error) => return Ok(None),
             Err(error) => return Err(wrong(why(&error))),
         };
-        let body: Body = body(&text)
-            .and_then(|body| serde_json::from_str(body).map_err(|error| error.to_string()))
-            .map_err(wrong)?;
+        let body: Body = sealed::read(&text, &SCHEMAS).map_err(wrong)?;
         let lists = body.lists.iter().map(|list| self.lists.read(list));
         let lists = lists.collect::<Result<_, _>>().map_err(wrong)?;
         let inputs = Inputs {
@@ -161,7 +148,7 @@ impl ConfirmedStore {
             Err(error) if atomic::is_absent(&error) => return Ok(()),
             text => text?,
         };
-        if body(&text).is_err() {
+        if sealed::body(&text, &SCHEMAS).is_err() {
             return Ok(());
         }
         atomic::replace(&self.directory, FORMER, text.as_bytes())
@@ -184,19 +171,14 @@ impl ConfirmedStore {
         let written = || {
             self.lists.keep(&inputs.lists)?;
             let lists: Vec<_> = inputs.lists.iter().map(|list| KeptList::of(list)).collect();
-            let body = serde_json::to_string(&Body {
+            let needed = lists.iter().map(|list| list.sha256.clone()).collect();
+            let body = Body {
                 number,
                 mode: mode.into(),
                 inputs: Arc::clone(inputs),
-                lists: lists.clone(),
-            })?;
-            let header = serde_json::to_string(&Header {
-                schema: SCHEMA,
-                version: env!("CARGO_PKG_VERSION").into(),
-                sha256: hex(&Sha256::digest(&body)),
-                lists: lists.into_iter().map(|list| list.sha256).collect(),
-            })?;
-            let text = format!("{header}\n{body}\n");
+                lists,
+            };
+            let text = sealed::seal(SCHEMA, needed, &body)?;
             self.keep_former()?;
             atomic::replace(&self.directory, FILE, text.as_bytes())?;
             let mut needed = self.lists_of(FILE);
@@ -212,25 +194,6 @@ impl ConfirmedStore {
             )
         })
     }
-}
-
-/// The second line of a record, if it is that of the first one.
-fn body(text: &str) -> Result<&str, String> {
-    let (header, body) = text.split_once('\n').unwrap_or((text, ""));
-    let header: Header = serde_json::from_str(header).map_err(|error| error.to_string())?;
-    if !(OLDEST..=SCHEMA).contains(&header.schema) {
-        let Header {
-            schema, version, ..
-        } = header;
-        return Err(format!(
-            "version {version} wrote them by schema {schema}, not {SCHEMA}"
-        ));
-    }
-    let body = body.trim_end();
-    if header.sha256 != hex(&Sha256::digest(body)) {
-        return Err("the file is damaged".into());
-    }
-    Ok(body)
 }
 
 #[cfg(test)]
@@ -311,11 +274,8 @@ mod tests {
             "config": Config::default(), "node": "n1", "ssh_ports": [22],
             "policies": [], "inventory": [],
         }});
-        let body = body.to_string();
-        let header = serde_json::json!({
-            "schema": 1, "version": "0.1.0", "sha256": hex(&Sha256::digest(&body)),
-        });
-        std::fs::write(dir.path().join(FILE), format!("{header}\n{body}\n")).unwrap();
+        let text = sealed::seal(1, BTreeSet::new(), &body).unwrap();
+        std::fs::write(dir.path().join(FILE), text).unwrap();
         assert_eq!(store.load().confirmed.unwrap().number, 7);
     }
 

@@ -80,3 +80,20 @@ fn a_crowded_table_of_connections_is_a_warning() {
     assert!(!crowd(89));
     assert!(crowd(90));
 }
+
+#[test]
+fn tables_that_somebody_else_changed_are_noticed() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    assert!(daemon.check());
+    fixture.kernel.0.borrow_mut().tables[3] ^= 1;
+    assert!(!daemon.check());
+    let degraded = daemon.status().unwrap().degraded;
+    assert!(
+        degraded[0].starts_with("the kernel's tables are not those"),
+        "{degraded:?}"
+    );
+    daemon.reload().unwrap();
+    assert!(daemon.check());
+}

@@ -1,0 +1,87 @@
+//! Interfaces that come, go, and belong to others.
+
+use super::*;
+
+#[test]
+fn links_come_and_go() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    fixture.log();
+    daemon.network_changed(network(&["eth0"]));
+    assert_eq!(fixture.log(), [""; 0], "nothing has changed");
+    daemon.network_changed(network(&["eth0", "eth1"]));
+    assert_eq!(fixture.log(), ["addresses", "attach eth1"]);
+    daemon.network_changed(network(&["eth0"]));
+    assert_eq!(fixture.log(), ["addresses", "detach 3"]);
+    daemon.network_changed(network(&["eth0", "lan0"]));
+    daemon.network_changed(network(&["eth0", "lan1"]));
+    assert_eq!(fixture.links(), ["eth0", "lan1"], "a new name is learnt");
+    daemon.network_changed(network(&[]));
+    let degraded = daemon.status().unwrap().degraded;
+    assert!(
+        degraded[0].starts_with("no interface is filtered"),
+        "{degraded:?}"
+    );
+}
+
+#[test]
+fn a_foreign_program_degrades_and_is_tried_again() {
+    let fixture = Fixture::new();
+    fixture.kernel.0.borrow_mut().foreign = Some("eth0");
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0", "eth1"])).unwrap();
+    assert_eq!(fixture.links(), ["eth1"]);
+    let status = daemon.status().unwrap();
+    assert_eq!(
+        status.degraded,
+        ["interface eth0: XDP program 17 is attached already (try: remove it)"]
+    );
+    fixture.kernel.0.borrow_mut().foreign = None;
+    assert!(daemon.check());
+    assert_eq!(fixture.links(), ["eth1", "eth0"]);
+    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+}
+
+#[test]
+fn slower_modes_warn_and_are_refused_when_native_is_required() {
+    let fixture = Fixture::new();
+    fixture.kernel.0.borrow_mut().no_native = true;
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    let status = daemon.status().unwrap();
+    assert_eq!(
+        status.warnings,
+        ["eth0: tc in place of native XDP: the driver has no XDP"]
+    );
+    assert_eq!(status.degraded, [""; 0]);
+
+    fixture.files.0.borrow_mut().config.interfaces.require = Require::Native;
+    daemon.reload().unwrap();
+    assert_eq!(
+        daemon.status().unwrap().degraded,
+        ["eth0: `interfaces.require` = \"native\", but it is tc: the driver has no XDP"]
+    );
+    let mut files = fixture.files.0.borrow_mut();
+    files.config.interfaces.require = Require::Any;
+    files.config.interfaces.xdp = XdpSetting::Off;
+    drop(files);
+    daemon.reload().unwrap();
+    let status = daemon.status().unwrap();
+    assert_eq!(
+        (status.degraded, status.warnings),
+        (vec![], vec![]),
+        "it was asked for"
+    );
+}
+
+#[test]
+fn veth_gets_tc_unless_native_is_asked_for() {
+    let veth = Link {
+        kind: "veth".into(),
+        ..Link::default()
+    };
+    assert!(matches!(links::wish(&veth, XdpSetting::Auto), Wish::Tc(_)));
+    assert_eq!(links::wish(&veth, XdpSetting::Native), Wish::Native);
+    assert_eq!(links::wish(&Link::default(), XdpSetting::Auto), Wish::Auto);
+}

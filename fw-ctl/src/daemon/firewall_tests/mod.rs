@@ -1,0 +1,40 @@
+//! The daemon's decisions, against a kernel of memory.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use fw_common::wire::{Counter, Direction, Tally, VerdictWord};
+
+use super::*;
+use crate::compile::plan::Plan;
+use crate::compile::plan::{DirectionPlan, PlanRule};
+use crate::config::{ModeSetting, Require, XdpSetting};
+use crate::control::protocol::ModeChange;
+use crate::daemon::{AttachedLink, Ingress, Inputs, Wish};
+use crate::datapath::flows::Pressure;
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Severity, Source};
+use crate::exit;
+use crate::inventory::Identities;
+use crate::lists::Found;
+use crate::lookup::Runs;
+use crate::netlink::{Address, Link, LocalAddresses};
+use crate::observe::Numbered;
+use crate::policy::rules::{CidrMatchMode, RuleSet};
+
+mod bans;
+mod broken;
+mod changes;
+mod devices;
+mod fake;
+mod files;
+mod guard;
+mod interfaces;
+mod lists;
+mod modes;
+mod outlasting;
+
+use fake::{Fake, Pins};
+use files::{FakeSources, Fixture, network};

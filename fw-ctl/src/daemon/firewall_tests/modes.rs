@@ -1,0 +1,68 @@
+//! Audit and enforce, and what becomes of them.
+
+use super::*;
+
+#[test]
+fn a_damaged_mode_leaves_the_mode_that_is_in_force() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    daemon.set_mode(ModeChange::Enforce).unwrap();
+    drop(daemon);
+    std::fs::write(fixture.state.path().join("mode.json"), "{").unwrap();
+    for pinned in [true, false] {
+        if !pinned {
+            *fixture.kernel.0.borrow_mut() = Pins::default();
+        }
+        let mut daemon = fixture.daemon();
+        daemon.start(network(&["eth0"])).unwrap();
+        let status = daemon.status().unwrap();
+        assert_eq!(status.mode, "enforce");
+        assert!(status.degraded[0].starts_with("the stored mode"));
+    }
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    daemon.set_mode(ModeChange::Audit).unwrap();
+    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+}
+
+#[test]
+fn a_mode_that_was_set_outlives_daemon_and_configuration() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    let mode = daemon.set_mode(ModeChange::Enforce).unwrap();
+    assert_eq!(
+        (mode.mode.as_str(), mode.source.as_str()),
+        ("enforce", "fw-ctl mode")
+    );
+    daemon.reload().unwrap();
+    assert_eq!(daemon.mode().unwrap().mode, "enforce");
+    drop(daemon);
+
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    assert_eq!(daemon.mode().unwrap().mode, "enforce");
+    let mode = daemon.set_mode(ModeChange::Configured).unwrap();
+    assert_eq!(
+        (mode.mode.as_str(), mode.source.as_str()),
+        ("audit", "configuration")
+    );
+}
+
+#[test]
+fn a_mode_that_cannot_be_installed_is_not_remembered() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    fixture.kernel.0.borrow_mut().full = true;
+    daemon.set_mode(ModeChange::Enforce).unwrap_err();
+    assert_eq!(daemon.mode().unwrap().mode, "audit");
+    assert_eq!(ModeStore::open(fixture.state.path()).get(), None);
+    assert_eq!(
+        daemon.rules().unwrap().generation,
+        1,
+        "the old plan is known still"
+    );
+    assert!(daemon.check());
+}
