@@ -19,16 +19,16 @@ use crate::wire::{
 };
 
 /// Remembers the connection of a packet that may pass, if policy would deny its reply,
-/// or because its peer is banned: the ban would.
+/// or always: because its peer is banned, and the ban would, or because it is counted.
 #[inline(always)]
 pub(super) fn remember<P: Packet, T: Tables, const EGRESS: bool>(
     case: &Case<'_, P, T, EGRESS>,
     flow: &Flow,
-    banned: bool,
+    always: bool,
 ) {
     // Decided here, so that an unfiltered direction costs one test of a bit.
     let back = GenerationFlags::filters(case.direction().reverse());
-    if banned || case.view.plan.flags & back != 0 && denies_reply(case, flow) {
+    if always || case.view.plan.flags & back != 0 && denies_reply(case, flow) {
         touch(case, flow);
     }
 }
