@@ -98,9 +98,10 @@ pub trait Sources {
     /// # Errors
     /// Everything that is wrong with it.
     fn config(&self) -> Result<Config, Vec<Diagnostic>>;
-    /// Reads what the configuration names; what cannot be read is told beside.
+    /// Reads what the configuration names, but for lists; what cannot be read is told
+    /// beside.
     fn read(&self, config: &Config) -> (Inputs, Vec<Diagnostic>);
-    /// Reads the lists among it, and nothing else.
+    /// Reads the lists that it names, and nothing else.
     fn lists(&self, config: &Config) -> Vec<Found>;
     /// Compiles what was read.
     ///

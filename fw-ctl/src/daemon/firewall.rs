@@ -50,7 +50,7 @@ pub(super) enum Refused {
 /// What the last look at the files found.
 pub(super) struct Looked {
     pub(super) seen: Seen,
-    refusal: Option<Refusal>,
+    pub(super) refusal: Option<Refusal>,
     /// Mode and hash of a plan that the kernel refused.
     pub(super) unfit: Option<(Mode, [u8; 16])>,
 }
@@ -218,7 +218,11 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             Refused::Kernel(failure)
         })?;
         self.troubles.remove(&Trouble::Change);
-        self.troubles.remove(&Trouble::Lists);
+        if look.held.is_empty() {
+            self.troubles.remove(&Trouble::Lists);
+        } else {
+            self.troubles.insert(Trouble::Lists, look.held);
+        }
         self.refused_lists = None;
         self.record = None;
         let mut warnings: Vec<_> = compiled.warnings.iter().map(plain).collect();

@@ -30,7 +30,7 @@ pub struct Inputs {
     pub policies: Vec<Arc<Source>>,
     /// The files of the inventory, in order.
     pub inventory: Vec<Arc<Source>>,
-    /// The lists of the inventory, in order. On disk they have files of their own.
+    /// The lists of the inventory, by file. On disk they have files of their own.
     #[serde(skip)]
     pub lists: Vec<Arc<List>>,
     /// The time, as far as it matters: when an entry of the lists last expired. So
@@ -43,14 +43,15 @@ impl Inputs {
     /// Reads the files that `config` names. What cannot be read is told beside.
     #[must_use]
     pub fn read(config: &Config, files: &ListFiles) -> (Self, Vec<Diagnostic>) {
+        let (mut inputs, mut unreadable) = Self::read_texts(config);
+        unreadable.extend(inputs.add_lists(read_lists(config, files), moment::now()));
+        (inputs, unreadable)
+    }
+
+    /// As [`Self::read`], without the lists.
+    #[must_use]
+    pub fn read_texts(config: &Config) -> (Self, Vec<Diagnostic>) {
         let mut unreadable = Vec::new();
-        let mut lists = Vec::new();
-        for found in read_lists(config, files) {
-            match found.list {
-                Ok(list) => lists.push(list),
-                Err(errors) => unreadable.extend(errors),
-            }
-        }
         let mut readable = |texts: Vec<Text>| {
             let mut sources = Vec::new();
             for text in texts {
@@ -69,10 +70,24 @@ impl Inputs {
             ssh_ports: config::listening_ports(),
             policies: readable(policies),
             inventory: readable(inventory),
-            lists,
+            lists: Vec::new(),
             expired: 0,
         };
-        (inputs.at(moment::now()), unreadable)
+        (inputs, unreadable)
+    }
+
+    /// Adds those lists that are right. Returns what is wrong with the others.
+    pub fn add_lists(&mut self, lists: Vec<Found>, now: Moment) -> Vec<Diagnostic> {
+        let mut wrong = Vec::new();
+        for found in lists {
+            match found.list {
+                Ok(list) => self.lists.push(list),
+                Err(errors) => wrong.extend(errors),
+            }
+        }
+        self.lists.sort_by(|one, other| one.file.cmp(&other.file));
+        self.expired = self.expired_by(now);
+        wrong
     }
 
     /// The same at another time.
@@ -114,4 +129,33 @@ pub(super) fn inventory_paths(config: &Config) -> Vec<PathBuf> {
         .filter(|path| path.exists() || !default.contains(path))
         .cloned()
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_changes_the_inputs_only_when_an_entry_expires() {
+        let text =
+            b"10.0.0.0/8 until=1970-01-01T00:01:00Z\n10.0.0.0/9 until=1970-01-01T00:02:00Z\n";
+        let base = Inputs {
+            config: Config::default(),
+            node: "n".into(),
+            ssh_ports: BTreeSet::new(),
+            policies: Vec::new(),
+            inventory: Vec::new(),
+            lists: vec![Arc::new(List::parse("a.cidr", text).unwrap())],
+            expired: 0,
+        };
+        assert_eq!(base.expires(), Some(60));
+        let at = |now| base.clone().at(now);
+        assert_eq!(at(59), base);
+        assert_ne!(at(60), base);
+        assert_eq!(at(60), at(119));
+        assert_eq!(at(60).expires(), Some(120));
+        assert_eq!(at(500).expires(), None);
+        // A clock that was wrong is put right.
+        assert_eq!(at(500).at(59), base);
+    }
 }

@@ -4,11 +4,14 @@
 //! it is taken beside the loop that answers requests. What was refused is
 //! remembered with what was read, because the same files are refused again.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use super::caution::{self, Change};
 use super::{Compiled, ConfirmedStore, Inputs, Sources, Wrong};
 use crate::cli::output::plain;
 use crate::diagnostic::Diagnostic;
+use crate::lists::{Found, is_list, moment};
 
 /// What was read, for comparison.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,6 +38,10 @@ pub struct Refusal {
 pub struct Look {
     pub(super) seen: Seen,
     pub(super) outcome: Result<Compiled, Arc<Wrong>>,
+    /// Lists that are not taken, and why, a line each.
+    pub(super) held: Vec<String>,
+    /// Lists are to be looked at again soon.
+    pub again: bool,
 }
 
 impl Look {
@@ -49,22 +56,61 @@ impl Look {
         if let Some(refused) = refused
             && refused.seen == seen
         {
-            return Self {
-                seen,
-                outcome: Err(Arc::clone(&refused.wrong)),
-            };
+            return Self::new(seen, Err(Arc::clone(&refused.wrong)));
         }
         let outcome = match read {
-            Ok((inputs, unreadable)) => sources.compile(inputs, unreadable),
+            Ok(read) => sources.compile(read.inputs, read.unreadable),
             Err(errors) => Err(Wrong::Files(errors)),
         };
-        if let Ok(compiled) = &outcome {
-            store.prepare(&compiled.inputs);
-        }
+        Self::new(seen, outcome.map_err(Arc::new)).prepared(store)
+    }
+
+    /// The look of a daemon that starts. Nobody may have asked for that, after a crash or
+    /// a reboot: so lists that were in force are replaced with the same caution as
+    /// by themselves.
+    pub fn first<S: Sources>(sources: &S, store: &ConfirmedStore) -> Self {
+        let (seen, read) = read(sources);
+        let (read, kept) = match (read, store.load().confirmed) {
+            (Ok(read), Some(kept)) => (read, kept.inputs),
+            _ => return Self::take(sources, store, None),
+        };
+        let known = |found: &Found| kept.lists.iter().any(|list| list.file == found.file);
+        let (known, new): (Vec<_>, Vec<_>) = read.lists.into_iter().partition(known);
+        let (mut inputs, mut unreadable) = read.texts;
+        let change = Change::of(&kept.lists, known, &inputs.config);
+        let now = moment::now();
+        inputs.lists.extend(change.lists);
+        unreadable.extend(inputs.add_lists(new, now));
+        let (outcome, refused) = if unreadable.is_empty() {
+            match caution::compile(sources, &inputs, &kept.lists, now) {
+                Ok(partly) => (Ok(partly.compiled), partly.held),
+                Err(wrong) => (Err(Arc::new(wrong)), Vec::new()),
+            }
+        } else {
+            let outcome = sources.compile(Arc::new(inputs), unreadable);
+            (outcome.map_err(Arc::new), Vec::new())
+        };
+        let mut look = Self::new(seen, outcome).prepared(store);
+        look.held = change.held;
+        look.held.extend(refused);
+        look.again = change.again;
+        look
+    }
+
+    fn new(seen: Seen, outcome: Result<Compiled, Arc<Wrong>>) -> Self {
         Self {
             seen,
-            outcome: outcome.map_err(Arc::new),
+            outcome,
+            held: Vec::new(),
+            again: false,
         }
+    }
+
+    fn prepared(self, store: &ConfirmedStore) -> Self {
+        if let Ok(compiled) = &self.outcome {
+            store.prepare(&compiled.inputs);
+        }
+        self
     }
 
     /// For the next look, if this one was refused.
@@ -74,6 +120,19 @@ impl Look {
             seen: self.seen.clone(),
             wrong: Arc::clone(wrong),
         })
+    }
+}
+
+impl Refusal {
+    /// Whether nothing but lists was wrong.
+    pub(super) fn is_of_lists(&self) -> bool {
+        match &*self.wrong {
+            Wrong::Files(errors) => {
+                let mut names = errors.iter().map(|error| Path::new(&error.source.name));
+                names.all(is_list)
+            }
+            Wrong::TooLarge(_) => false,
+        }
     }
 }
 
@@ -100,26 +159,66 @@ impl Seen {
         }
     }
 
+    /// What was read where nothing was wrong.
+    pub(super) fn all(inputs: &Arc<Inputs>) -> Self {
+        Self::Files {
+            inputs: Arc::clone(inputs),
+            unreadable: Vec::new(),
+        }
+    }
+
+    /// Whether it is `inputs`, whatever the lists are.
+    pub(super) fn is_but_for_lists(&self, inputs: &Inputs) -> bool {
+        match self {
+            Self::Config(_) => false,
+            Self::Files { inputs: seen, .. } => {
+                let seen = Inputs {
+                    lists: inputs.lists.clone(),
+                    expired: inputs.expired,
+                    ..Inputs::clone(seen)
+                };
+                seen == *inputs
+            }
+        }
+    }
+
     /// What is to be read now. Compiles nothing.
     pub fn now<S: Sources>(sources: &S) -> Self {
         read(sources).0
     }
 }
 
-type Read = Result<(Arc<Inputs>, Vec<Diagnostic>), Vec<Diagnostic>>;
+/// What was read.
+struct Read {
+    /// All that is right.
+    inputs: Arc<Inputs>,
+    /// What is wrong with the rest.
+    unreadable: Vec<Diagnostic>,
+    /// The same without lists.
+    texts: (Inputs, Vec<Diagnostic>),
+    lists: Vec<Found>,
+}
 
-fn read<S: Sources>(sources: &S) -> (Seen, Read) {
+fn read<S: Sources>(sources: &S) -> (Seen, Result<Read, Vec<Diagnostic>>) {
     let lines = |findings: &[Diagnostic]| findings.iter().map(plain).collect();
-    match sources.config() {
-        Ok(config) => {
-            let (inputs, unreadable) = sources.read(&config);
-            let inputs = Arc::new(inputs);
-            let seen = Seen::Files {
-                inputs: Arc::clone(&inputs),
-                unreadable: lines(&unreadable),
-            };
-            (seen, Ok((inputs, unreadable)))
-        }
-        Err(errors) => (Seen::Config(lines(&errors)), Err(errors)),
-    }
+    let config = match sources.config() {
+        Ok(config) => config,
+        Err(errors) => return (Seen::Config(lines(&errors)), Err(errors)),
+    };
+    let texts = sources.read(&config);
+    let lists = sources.lists(&config);
+    let (mut inputs, mut unreadable) = texts.clone();
+    unreadable.extend(inputs.add_lists(lists.clone(), moment::now()));
+    let inputs = Arc::new(inputs);
+    let seen = Seen::Files {
+        inputs: Arc::clone(&inputs),
+        unreadable: lines(&unreadable),
+    };
+    let read = Read {
+        inputs,
+        unreadable,
+        texts,
+        lists,
+    };
+    (seen, Ok(read))
 }

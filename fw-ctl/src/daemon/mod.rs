@@ -10,6 +10,7 @@ mod atomic;
 mod ban_harm;
 mod ban_store;
 mod bans;
+mod caution;
 mod command;
 mod confirmed;
 mod declared;

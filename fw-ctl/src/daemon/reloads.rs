@@ -139,6 +139,8 @@ mod tests {
             Taken::All(Box::new(Look {
                 seen,
                 outcome: Err(Arc::new(Wrong::Files(Vec::new()))),
+                held: Vec::new(),
+                again: false,
             }))
         }
     }

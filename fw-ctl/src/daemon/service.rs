@@ -137,13 +137,14 @@ fn looking<K: Kernel, S: Sources + Clone + Send + 'static>(
 ) -> Box<dyn FnOnce(Scope) -> Taken + Send> {
     let (sources, store) = (firewall.sources().clone(), firewall.store().clone());
     let (refusal, refused) = (firewall.refusal(), firewall.refused_lists());
-    let base = firewall.inputs().cloned();
+    let (base, first) = (firewall.inputs().cloned(), !firewall.started());
     Box::new(move |scope| match (scope, base) {
         (Scope::Lists, Some(base)) => {
             let look = ListLook::take(&sources, &store, base, refused.as_ref(), moment::now());
             Taken::Lists(Box::new(look))
         }
         // Lists alone are looked at only while there is a plan with them.
+        _ if first => Taken::All(Box::new(Look::first(&sources, &store))),
         _ => Taken::All(Box::new(Look::take(&sources, &store, refusal.as_ref()))),
     })
 }
@@ -157,6 +158,9 @@ fn apply<K: Kernel, S: Sources>(
 ) -> Option<Result<Reloaded, Failure>> {
     let value = match look {
         Ok(Taken::All(look)) => {
+            if look.again {
+                lists.again();
+            }
             let value = firewall.apply(*look, attach);
             give_back_memory();
             Some(value)

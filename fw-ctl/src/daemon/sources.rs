@@ -34,7 +34,7 @@ impl Sources for Files {
     }
 
     fn read(&self, config: &Config) -> (Inputs, Vec<Diagnostic>) {
-        Inputs::read(config, &self.lists)
+        Inputs::read_texts(config)
     }
 
     fn lists(&self, config: &Config) -> Vec<Found> {

@@ -41,21 +41,14 @@ impl Sources for FakeSources {
             name: "a.yaml".into(),
             text: files.policy.clone(),
         };
-        let mut unreadable: Vec<_> = files.error.map(finding).into_iter().collect();
-        let mut lists = Vec::new();
-        for found in &files.lists {
-            match &found.list {
-                Ok(list) => lists.push(Arc::clone(list)),
-                Err(errors) => unreadable.extend(errors.iter().cloned()),
-            }
-        }
+        let unreadable: Vec<_> = files.error.map(finding).into_iter().collect();
         let inputs = Inputs {
             config: config.clone(),
             node: "n".into(),
             ssh_ports: BTreeSet::new(),
             policies: vec![Arc::new(policy)],
             inventory: vec![],
-            lists,
+            lists: vec![],
             expired: 0,
         };
         (inputs, unreadable)
@@ -115,11 +108,15 @@ pub(super) struct Fixture {
 
 impl Fixture {
     pub(super) fn new() -> Self {
-        Self {
+        let fixture = Self {
             kernel: Fake::default(),
             files: FakeSources::default(),
             state: tempfile::tempdir().unwrap(),
-        }
+        };
+        let mut files = fixture.files.0.borrow_mut();
+        files.config.policy.inventory = vec![fixture.state.path().to_owned()];
+        drop(files);
+        fixture
     }
 
     /// A daemon that has not started yet; the kernel outlives it.
@@ -171,7 +168,11 @@ impl Firewall<Fake, FakeSources> {
     }
 
     pub(super) fn reload(&mut self) -> Result<Reloaded, Failure> {
-        let look = Look::take(&self.sources, &self.confirmed, self.refusal().as_ref());
+        let look = if self.started() {
+            Look::take(&self.sources, &self.confirmed, self.refusal().as_ref())
+        } else {
+            Look::first(&self.sources, &self.confirmed)
+        };
         self.apply(look, true)
     }
 }

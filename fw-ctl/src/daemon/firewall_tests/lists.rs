@@ -134,9 +134,101 @@ fn lists_that_make_no_plan_are_refused_once() {
     let before = fixture.compiled();
     assert!(daemon.look_at_lists(0));
     assert!(!daemon.look_at_lists(0));
-    assert_eq!(fixture.compiled(), before + 1);
+    assert_eq!(fixture.compiled(), before + 2, "with it, and without it");
     assert_eq!(daemon.in_force(), (1, vec![2]));
     assert_eq!(daemon.status().unwrap().degraded, ["a.yaml: wrong"]);
+}
+
+#[test]
+fn a_list_that_fits_nothing_else_holds_up_no_other() {
+    let (fixture, mut daemon) = started();
+    let wrong = ("wrong.cidr", "10.0.0.0/8\n");
+    let three = "192.0.2.0/24\n198.51.100.0/24\n203.0.113.0/24\n";
+    fixture.write_lists(&[("a.cidr", three), ("b.cidr", "10.0.0.0/8\n"), wrong]);
+    assert!(daemon.look_at_lists(0));
+    assert_eq!(daemon.in_force(), (2, vec![3, 1]));
+    assert_eq!(daemon.status().unwrap().degraded, ["a.yaml: wrong"]);
+    assert!(!daemon.look_at_lists(0), "that was told already");
+    fixture.write_lists(&[("a.cidr", three), ("b.cidr", "10.0.0.0/8\n")]);
+    assert!(daemon.look_at_lists(0));
+    assert_eq!(daemon.in_force(), (2, vec![3, 1]));
+    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+}
+
+/// Nobody may have asked for it, after a crash or a reboot.
+#[test]
+fn a_start_is_as_careful_with_lists_as_a_running_daemon() {
+    for (text, why) in [
+        ("", "only 0 are left"),
+        ("192.0.2.0/24\n198.51.100.0/2", "last line has no end"),
+        ("192.0.2.0/24\nhalf of a li", "a.cidr:2:1"),
+    ] {
+        for pinned in [true, false] {
+            let (fixture, daemon) = started();
+            drop(daemon);
+            if !pinned {
+                fixture.kernel.0.borrow_mut().active = None;
+            }
+            fixture.write_list(text);
+            fixture.files.0.borrow_mut().policy = "edited".into();
+            let mut daemon = fixture.daemon();
+            daemon.start(network(&["eth0"])).unwrap();
+            assert_eq!(daemon.in_force().1, [2], "{why}");
+            let inputs = daemon.inputs().unwrap();
+            assert_eq!(inputs.policies[0].text, "edited", "{why}");
+            let degraded = daemon.status().unwrap().degraded;
+            assert_eq!(degraded.len(), 1, "{degraded:?}");
+            assert!(degraded[0].contains(why), "{degraded:?}");
+            assert!(!daemon.look_at_lists(0), "that was told already");
+            fixture.write_list("192.0.2.0/24\n198.51.100.0/24\n203.0.113.0/24\n");
+            assert!(daemon.look_at_lists(0));
+            assert_eq!(daemon.in_force().1, [3], "{why}");
+            assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn a_list_that_is_gone_at_a_start_stays_unless_nothing_names_it() {
+    let (fixture, daemon) = started();
+    drop(daemon);
+    fixture.files.0.borrow_mut().lists.clear();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    assert_eq!(daemon.in_force().1, [2]);
+    let degraded = daemon.status().unwrap().degraded;
+    assert!(degraded[0].contains("the list is gone"), "{degraded:?}");
+    drop(daemon);
+    fixture.files.0.borrow_mut().config.policy.inventory.clear();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    assert_eq!(daemon.in_force().1, [0; 0]);
+    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+}
+
+#[test]
+fn a_reload_that_was_refused_for_a_list_is_over_when_the_list_is_right() {
+    for edited in [false, true] {
+        let (fixture, mut daemon) = started();
+        fixture.write_list("half of a li\n");
+        if edited {
+            fixture.files.0.borrow_mut().policy = "edited".into();
+        }
+        daemon.reload().unwrap_err();
+        let degraded = daemon.status().unwrap().degraded;
+        assert!(degraded[0].contains("a.cidr:1:1"), "{degraded:?}");
+        fixture.write_list("192.0.2.0/24\n198.51.100.0/24\n203.0.113.0/24\n");
+        assert!(daemon.look_at_lists(0));
+        assert_eq!(daemon.in_force(), (2, vec![3]));
+        let degraded = daemon.status().unwrap().degraded;
+        if edited {
+            assert!(degraded[0].contains("try: fw-ctl reload"), "{degraded:?}");
+            assert_eq!(degraded.len(), 1, "{degraded:?}");
+            daemon.reload().unwrap();
+        }
+        let status = daemon.status().unwrap();
+        assert_eq!((status.degraded, status.warnings), (vec![], vec![]));
+    }
 }
 
 #[test]
