@@ -79,6 +79,7 @@ impl ConfirmedStore {
     /// Keeps lists for a record that is to come, if it can be done: else
     /// [`Self::save`] tells. To be called where waiting for the disk holds up nobody.
     pub fn prepare(&self, inputs: &Inputs) {
+        self.lists.check(&inputs.lists);
         if let Err(error) = self.lists.keep(&inputs.lists) {
             tracing::debug!("lists cannot be kept: {}", why(&error));
         }
@@ -254,6 +255,16 @@ mod tests {
         assert_eq!(kept(), 2, "the former record needs its own");
         store.save(4, Mode::Audit, &next).unwrap();
         assert_eq!(kept(), 1);
+
+        for entry in std::fs::read_dir(state.join("lists")).unwrap() {
+            std::fs::write(entry.unwrap().path(), "junk\n").unwrap();
+        }
+        store.prepare(&next);
+        let error = store.save(5, Mode::Audit, &next).unwrap_err();
+        assert!(error.contains("cannot be kept"), "{error}");
+        std::fs::write(&file, "192.0.2.0/24\n").unwrap();
+        store.prepare(&next);
+        assert_eq!(store.load().trouble, None, "the copy was made anew");
 
         let gone = with_list(&file, "198.51.100.0/24\n");
         std::fs::write(&file, "").unwrap();

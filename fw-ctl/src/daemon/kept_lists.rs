@@ -51,6 +51,22 @@ impl KeptLists {
         }
     }
 
+    /// Removes copies of `lists` that are damaged, so that [`Self::keep`] makes them anew
+    /// or tells that it cannot.
+    pub(super) fn check(&self, lists: &[Arc<List>]) {
+        for list in lists {
+            let path = self.directory.join(hex(&list.digest));
+            let copy = bytes(&path);
+            if copy.is_ok_and(|copy| Sha256::digest(copy)[..] != list.digest) {
+                let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+                match std::fs::remove_file(&path) {
+                    Ok(()) => tracing::warn!("the copy of {} was damaged: removed", list.file),
+                    Err(error) => tracing::warn!("{}: {}", path.display(), why(&error)),
+                }
+            }
+        }
+    }
+
     /// Keeps lists that were just read, as far as they are not kept already.
     ///
     /// # Errors
@@ -61,9 +77,7 @@ impl KeptLists {
             if self.directory.join(&name).exists() {
                 continue;
             }
-            let mut text = Vec::new();
-            let file = texts::open(Path::new(&list.file))?;
-            file.take(LIMIT).read_to_end(&mut text)?;
+            let text = bytes(Path::new(&list.file))?;
             if Sha256::digest(&text)[..] != list.digest {
                 let message = format!("{} has changed since it was read", list.file);
                 return Err(io::Error::other(message));
@@ -80,10 +94,8 @@ impl KeptLists {
     /// Why it is not there as it was kept.
     pub(super) fn read(&self, kept: &KeptList) -> Result<Arc<List>, String> {
         let lost = |why: &str| format!("the list {} cannot be had again: {why}", kept.file);
-        let mut text = Vec::new();
-        let read = texts::open(&self.directory.join(&kept.sha256))
-            .and_then(|file| file.take(LIMIT).read_to_end(&mut text));
-        read.map_err(|error| lost(&why(&error)))?;
+        let text = bytes(&self.directory.join(&kept.sha256));
+        let text = text.map_err(|error| lost(&why(&error)))?;
         if hex(&Sha256::digest(&text)) != kept.sha256 {
             return Err(lost("its copy is damaged"));
         }
@@ -111,6 +123,12 @@ impl KeptLists {
         }
         Ok(())
     }
+}
+
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    texts::open(path)?.take(LIMIT).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -24,6 +24,10 @@ use crate::ranges::Number;
 const SHOWN: usize = 5;
 /// Bytes of a wrong line that are shown behind its beginning and behind the place.
 const CONTEXT: usize = 160;
+/// Bytes of a line that is no comment. After a power cut, a file may be of zeros only.
+const LINE: usize = 1 << 16;
+/// Bytes of a word that may be an address or a prefix.
+const WORD: usize = 64;
 
 /// What a text says.
 pub(super) struct Parsed {
@@ -86,6 +90,13 @@ impl Reader<'_> {
         let text = behind_blanks(line);
         if ends(text) {
             return Ok(());
+        }
+        if line.len() > LINE {
+            return Err(Wrong {
+                place: &line[..1],
+                message: format!("a line of {} bytes", line.len()),
+                help: Some("is this a list of addresses, one a line?".to_owned()),
+            });
         }
         let (written, rest) = match prefix(text) {
             Some(found) => found,
@@ -218,6 +229,17 @@ fn length(rest: &[u8], most: u8) -> Option<(u8, &[u8])> {
 fn slowly(text: &[u8]) -> Result<(Written, &[u8]), Wrong<'_>> {
     let place = word(text);
     let word = String::from_utf8_lossy(place);
+    if place.len() > WORD {
+        return Err(Wrong {
+            place: &place[..WORD],
+            message: format!(
+                "{} is no address and no prefix: it has {} bytes",
+                short(&word),
+                place.len()
+            ),
+            help: None,
+        });
+    }
     let with_length: Cow<'_, str> = match word.parse::<IpAddr>() {
         Ok(IpAddr::V4(_)) => format!("{word}/32").into(),
         Ok(IpAddr::V6(_)) => format!("{word}/128").into(),

@@ -135,3 +135,26 @@ fn a_file_that_is_no_list_gives_few_errors() {
     let one_line = vec![b'x'; 1 << 20];
     assert!(errors(&one_line)[0].render(false).len() < 2_000);
 }
+
+#[test]
+fn endless_words_and_lines_make_short_errors() {
+    let zeros = [0; 100_000];
+    let digits = [b'1'; 1_000];
+    let behind = [b"10.0.0.0/8".to_vec(), vec![b' '; 100_000], b"x".to_vec()].concat();
+    for (text, said) in [
+        (&zeros[..], "a line of 100000 bytes"),
+        (&digits, "is no address and no prefix: it has 1000 bytes"),
+        (&behind, "a line of 100011 bytes"),
+    ] {
+        let found = errors(text);
+        let [error] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert!(error.message.contains(said), "{}", error.message);
+        assert!(error.message.len() < 200, "{}", error.message);
+        assert!(error.source.text.len() < 1_000);
+        assert_eq!(error.span.as_ref().unwrap().column, 1);
+    }
+    let comment = format!("# {}\n10.0.0.0/8\n", "x".repeat(100_000));
+    assert_eq!(read(&comment).len(), 1);
+}
