@@ -19,7 +19,7 @@ use crate::wire::{
 };
 
 /// Remembers the connection of a packet that may pass, if policy would deny its reply,
-/// or always: because its peer is banned, and the ban would, or because it is counted.
+/// or always ([`VerdictWord::is_to_be_remembered`]).
 #[inline(always)]
 pub(super) fn remember<P: Packet, T: Tables, const EGRESS: bool>(
     case: &Case<'_, P, T, EGRESS>,
@@ -29,50 +29,86 @@ pub(super) fn remember<P: Packet, T: Tables, const EGRESS: bool>(
     // Decided here, so that an unfiltered direction costs one test of a bit.
     let back = GenerationFlags::filters(case.direction().reverse());
     if always || case.view.plan.flags & back != 0 && denies_reply(case, flow) {
-        touch(case, flow);
+        note(case, flow);
     }
 }
 
 /// Remembers the connection that the packet belongs to, or that it goes on. True
 /// if it was not remembered before.
-#[inline(never)]
-pub(super) fn touch<P: Packet, T: Tables, const EGRESS: bool>(
+#[inline(always)]
+fn note<P: Packet, T: Tables, const EGRESS: bool>(
     case: &Case<'_, P, T, EGRESS>,
     flow: &Flow,
 ) -> bool {
+    let touched = touch(case, flow, false);
+    if EGRESS && touched == PERHAPS {
+        pick_up(case, flow);
+    }
+    touched != KNOWN
+}
+
+/// Remembers a TCP connection of which the beginning was not seen, if it can be the
+/// node's own.
+#[inline(never)]
+fn pick_up<P: Packet, T: Tables, const EGRESS: bool>(case: &Case<'_, P, T, EGRESS>, flow: &Flow) {
+    let (local, port) = (&flow.key.local, flow.key.local_port);
+    if !case.packet.is_server(case.family, local, port) {
+        touch(case, flow, true);
+    }
+}
+
+/// It was remembered before.
+const KNOWN: u32 = 0;
+/// It was not.
+const NEW: u32 = 1;
+/// Nor is it, unless it may be picked up.
+const PERHAPS: u32 = 2;
+
+/// [`note`], in a function of its own in the kernel: a number says what came of it.
+#[inline(never)]
+fn touch<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &Case<'_, P, T, EGRESS>,
+    flow: &Flow,
+    picked_up: bool,
+) -> u32 {
     let origin = match case.direction() {
         Direction::Ingress => Origin::Remote,
         Direction::Egress => Origin::Local,
     };
     let now = case.tables.now(case.view);
     let words = flow.key.words();
-    let Some((bucket, tag)) = bucket_of(case.tables, &words) else {
-        return true;
+    let Some((bucket, tag)) = bucket_of(case.tables, words) else {
+        return NEW;
     };
-    let known = bucket.find(tag, &words);
+    let known = bucket.find(tag, words);
     if let Some(known) = known
         && known.state.is_live(now)
         // A new connection takes over the five-tuple of an old one.
         && (known.state.origin() == origin || !flow.l4.is_pure_syn())
     {
         refresh(case.tables, flow, bucket, known, origin, now);
-        return false;
+        return KNOWN;
     }
-    if may_begin(case.direction(), flow) {
-        let state = FlowState::new(now, origin, first_phase(flow.l4.protocol));
-        match known {
-            Some(known) => bucket.update(known, state),
-            None => {
-                let displaced = bucket.insert(tag, &words, state, now);
-                case.tables.count_flow(displaced);
-            }
+    if !picked_up {
+        match may_begin(case.direction(), flow) {
+            Some(true) => {}
+            Some(false) => return NEW,
+            None => return PERHAPS,
         }
-        note_port(case.tables, flow, origin, now);
     }
-    true
+    let state = FlowState::new(now, origin, first_phase(flow.l4.protocol));
+    match known {
+        Some(known) => bucket.update(known, state),
+        None => {
+            let displaced = bucket.insert(tag, words, state, now);
+            case.tables.count_flow(displaced);
+        }
+    }
+    note_port(case.tables, flow, origin, now);
+    NEW
 }
 
-/// [`touch`] for a packet that passes only because the mode is audit: true if it should
+/// [`note`] for a packet that passes only because the mode is audit: true if it should
 /// be reported. What was allowed up to a limit is no connection that was reported as
 /// denied before.
 #[inline(never)]
@@ -81,7 +117,7 @@ pub(super) fn is_news<P: Packet, T: Tables, const EGRESS: bool>(
     flow: &Flow,
     word: VerdictWord,
 ) -> bool {
-    touch(case, flow) | word.is_allow()
+    note(case, flow) | word.is_allow()
 }
 
 /// Whether a packet that policy denies belongs to a connection of the other
@@ -118,14 +154,14 @@ fn is_known_reply<P: Packet, T: Tables, const EGRESS: bool>(
 ) -> bool {
     let now = case.tables.now(case.view);
     let words = flow.key.words();
-    let Some((bucket, tag)) = bucket_of(case.tables, &words) else {
+    let Some((bucket, tag)) = bucket_of(case.tables, words) else {
         return false;
     };
     let (wanted, from) = match case.direction() {
         Direction::Ingress => (Origin::Local, Origin::Remote),
         Direction::Egress => (Origin::Remote, Origin::Local),
     };
-    match bucket.find(tag, &words) {
+    match bucket.find(tag, words) {
         Some(known) if known.state.is_live(now) && known.state.origin() == wanted => {
             refresh(case.tables, flow, bucket, known, from, now);
             true
@@ -189,12 +225,12 @@ fn quotes_known<P: Packet, T: Tables, const EGRESS: bool>(
         pad: [0; 3],
     };
     let words = key.words();
-    let Some((bucket, tag)) = bucket_of(case.tables, &words) else {
+    let Some((bucket, tag)) = bucket_of(case.tables, words) else {
         return false;
     };
     let now = case.tables.now(case.view);
     bucket
-        .find(tag, &words)
+        .find(tag, words)
         .is_some_and(|known| known.state.is_live(now))
 }
 
@@ -244,23 +280,25 @@ const fn reply_to(l4: &L4) -> Option<Service> {
 }
 
 /// Whether this packet can be the first that is seen of a connection which its
-/// sender's side began.
+/// sender's side began; `None`: unless a server sends it.
 ///
 /// A TCP connection is also picked up in the middle, so that a firewall that
 /// comes later does not cut it; then the side with the higher port is taken for
-/// the client, which keeps a denied server connection from becoming an allowed
-/// "reply".
+/// the client, unless a server of the node listens there. That keeps a denied server
+/// connection from becoming an allowed "reply".
 #[inline(always)]
-fn may_begin(direction: Direction, flow: &Flow) -> bool {
+fn may_begin(direction: Direction, flow: &Flow) -> Option<bool> {
     if flow.l4.protocol != TCP || flow.l4.is_pure_syn() {
-        return true;
+        return Some(true);
     }
     if flow.l4.tcp_flags & (SYN | RST) != 0 {
-        return false;
+        return Some(false);
     }
+    let key = &flow.key;
     match direction {
-        Direction::Ingress => flow.key.remote_port >= flow.key.local_port,
-        Direction::Egress => flow.key.local_port >= flow.key.remote_port,
+        Direction::Ingress => Some(key.remote_port >= key.local_port),
+        Direction::Egress if key.local_port < key.remote_port => Some(false),
+        Direction::Egress => None,
     }
 }
 

@@ -63,7 +63,7 @@ impl<'a> Bucket<'a> {
         let state = self.state(slot);
         let mut different = 0;
         for (word, wanted) in key.iter().enumerate() {
-            different |= self.word(slot, word) ^ wanted;
+            different |= self.word(slot, word) ^ again(wanted);
         }
         (different == 0).then_some(Found { slot, state })
     }
@@ -93,7 +93,7 @@ impl<'a> Bucket<'a> {
         let displaced = least >> 3 >= i32::MIN.unsigned_abs().into();
         self.set_tag(slot, 0);
         for (word, value) in key.iter().enumerate() {
-            self.set_word(slot, word, *value);
+            self.set_word(slot, word, again(value));
         }
         self.set_state(slot, state);
         self.set_tag(slot, tag);
@@ -155,6 +155,13 @@ impl<'a> Bucket<'a> {
         // SAFETY: as above.
         unsafe { (&raw mut (*self.memory).keys[slot % FLOW_SLOTS][word]).write_volatile(value) }
     }
+}
+
+/// A word of a key, read anew, so that the compiler keeps no copies on the stack.
+#[inline(always)]
+fn again(word: &u64) -> u64 {
+    // SAFETY: a reference.
+    unsafe { (&raw const *word).read_volatile() }
 }
 
 /// All ones for 0, else 0.

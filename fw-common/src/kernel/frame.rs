@@ -3,10 +3,15 @@
 use core::mem::offset_of;
 
 use aya_ebpf::EbpfContext;
-use aya_ebpf::bindings::{__sk_buff, xdp_md};
+use aya_ebpf::bindings::{
+    __sk_buff, bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 as Tuple4,
+    bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2 as Tuple6, xdp_md,
+};
+use aya_ebpf::helpers::generated::{bpf_sk_release, bpf_skc_lookup_tcp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 
 use crate::packet::{Packet, Window};
+use crate::wire::Address;
 
 /// A pointer in the context, which the kernel hands out as 32 bits. In assembly:
 /// the compiler would pass what it takes for a number from function to function,
@@ -86,6 +91,11 @@ impl Packet for XdpFrame<'_> {
 
     #[inline(always)]
     fn forwarded(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn is_server(&self, _family: u8, _local: &Address, _port: u16) -> bool {
         false
     }
 }
@@ -178,7 +188,50 @@ impl Packet for TcFrame<'_> {
         // SAFETY: as above.
         self.egress && unsafe { (*self.skb()).ingress_ifindex } != 0
     }
+
+    #[inline(never)]
+    fn is_server(&self, family: u8, local: &Address, port: u16) -> bool {
+        // SAFETY: zeros are a tuple.
+        let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
+        // Nobody is connected with the address and port 0, so that only a server is found.
+        let size = if family == 4 {
+            tuple.__bindgen_anon_1.ipv4 = Tuple4 {
+                daddr: local.0[3],
+                dport: port.to_be(),
+                saddr: 0,
+                sport: 0,
+            };
+            size_of::<Tuple4>()
+        } else {
+            tuple.__bindgen_anon_1.ipv6 = Tuple6 {
+                daddr: local.0,
+                dport: port.to_be(),
+                saddr: [0; 4],
+                sport: 0,
+            };
+            size_of::<Tuple6>()
+        };
+        // SAFETY: the context is valid while the program runs, and the tuple is of this
+        // size at least; what is found is given back.
+        unsafe {
+            let found = bpf_skc_lookup_tcp(
+                self.skb().cast(),
+                &raw mut tuple,
+                size as u32,
+                THIS_NAMESPACE,
+                0,
+            );
+            if found.is_null() {
+                return false;
+            }
+            bpf_sk_release(found.cast());
+        }
+        true
+    }
 }
+
+/// `BPF_F_CURRENT_NETNS`: that of the interface.
+const THIS_NAMESPACE: u64 = u64::MAX;
 
 /// A part of a frame in memory.
 pub struct FrameWindow {

@@ -1,6 +1,7 @@
 //! A frame in memory.
 
 use crate::packet::{Packet, Window};
+use crate::wire::Address;
 
 /// The bytes of a frame and what a hook would know beside them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,6 +14,8 @@ pub struct SliceFrame<'a> {
     pub tag: Option<u16>,
     /// Forwarded by the node (egress).
     pub forwarded: bool,
+    /// TCP ports with a server (egress).
+    pub servers: &'a [u16],
 }
 
 impl Window for &[u8] {
@@ -54,5 +57,9 @@ impl<'a> Packet for SliceFrame<'a> {
 
     fn forwarded(&self) -> bool {
         self.forwarded
+    }
+
+    fn is_server(&self, _family: u8, _local: &Address, port: u16) -> bool {
+        self.servers.contains(&port)
     }
 }

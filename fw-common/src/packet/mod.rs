@@ -12,6 +12,8 @@ pub mod ip;
 pub mod quick;
 pub mod transport;
 
+use crate::wire::Address;
+
 /// A frame and what the hook knows of it beside its bytes.
 pub trait Packet {
     /// A part of a frame.
@@ -28,6 +30,8 @@ pub trait Packet {
     fn offloaded_tag(&self) -> Option<u16>;
     /// Egress only: the node forwards this packet, it did not begin here.
     fn forwarded(&self) -> bool;
+    /// Egress only: whether the node has a TCP server at this address and port.
+    fn is_server(&self, family: u8, local: &Address, port: u16) -> bool;
 }
 
 /// A part of a frame, of a length that was checked.

@@ -194,48 +194,20 @@ impl FlowKey {
     /// Words of 64 bits in a key.
     pub const WORDS: usize = 5;
 
-    /// The key as it lies in memory.
+    /// The key as it lies in memory: no copy of it, because the stack is scarce.
     #[inline(always)]
     #[must_use]
-    pub const fn words(&self) -> [u64; Self::WORDS] {
-        let (local, remote) = (&self.local.0, &self.remote.0);
-        let ports = self.local_port as u32 | (self.remote_port as u32) << 16;
-        [
-            pair(local[0], local[1]),
-            pair(local[2], local[3]),
-            pair(remote[0], remote[1]),
-            pair(remote[2], remote[3]),
-            pair(ports, self.protocol as u32),
-        ]
+    pub const fn words(&self) -> &[u64; Self::WORDS] {
+        // SAFETY: as many bytes, aligned alike, none of them padding.
+        unsafe { &*(&raw const *self).cast() }
     }
 
     /// The key of these words.
     #[must_use]
     pub const fn from_words(words: &[u64; Self::WORDS]) -> Self {
-        let [upper_local, local, upper_remote, remote, rest] = *words;
-        Self {
-            local: halves(upper_local, local),
-            remote: halves(upper_remote, remote),
-            local_port: rest as u16,
-            remote_port: (rest >> 16) as u16,
-            protocol: (rest >> 32) as u8,
-            pad: [0; 3],
-        }
+        // SAFETY: as many bytes, and all of them may have any value.
+        unsafe { core::mem::transmute(*words) }
     }
-}
-
-const fn halves(upper: u64, lower: u64) -> Address {
-    Address([
-        upper as u32,
-        (upper >> 32) as u32,
-        lower as u32,
-        (lower >> 32) as u32,
-    ])
-}
-
-#[inline(always)]
-const fn pair(low: u32, high: u32) -> u64 {
-    low as u64 | (high as u64) << 32
 }
 
 pod!(Address: 16, LocalBucket: 64, L4: 8, FlowKey: 40);

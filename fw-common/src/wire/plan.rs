@@ -235,6 +235,15 @@ impl VerdictWord {
     pub const fn is_banned(self) -> bool {
         self.0 & Self::BANNED != 0
     }
+    /// Whether the connection is remembered, whatever policy says of the other direction.
+    /// Of a banned peer: the ban would stop the answer. Up to a limit: else the answer of
+    /// a server would look like a connection of its own, and what the peer sends then
+    /// like replies, which have no limit.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_to_be_remembered(self) -> bool {
+        self.0 & (Self::BANNED | Self::LIMITED) != 0
+    }
     /// Whether a failsafe entry decided.
     #[inline(always)]
     #[must_use]

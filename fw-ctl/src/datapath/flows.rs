@@ -139,12 +139,12 @@ impl Flows {
                     .map_err(writing("OWN_PORTS"))?;
             }
             let words = key.words();
-            let place = self.seeds.place(&words);
+            let place = self.seeds.place(words);
             let bucket = self.bucket(place.bucket);
-            match bucket.find(place.tag, &words) {
+            match bucket.find(place.tag, words) {
                 Some(found) => bucket.update(found, state),
                 None => {
-                    bucket.insert(place.tag, &words, state, now);
+                    bucket.insert(place.tag, words, state, now);
                 }
             }
         }

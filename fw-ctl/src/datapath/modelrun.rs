@@ -83,6 +83,8 @@ impl ModelRun {
             ifindex: 1,
             tag: None,
             forwarded: hook == Hook::TcEgressForwarded,
+            // A test run has none either.
+            servers: &[],
         };
         let verdict = match self.model.judge(&frame, hook.direction()) {
             datapath::Verdict::Pass => Verdict::Pass,
