@@ -141,7 +141,7 @@ fn numbers(name: &str) -> Vec<u64> {
         .collect()
 }
 
-/// The compressed kernel in a bzImage, without the length that follows some formats.
+/// The compressed kernel in a bzImage, as it was before it became a part of it.
 ///
 /// Offsets from the kernel's `Documentation/arch/x86/boot.rst`: `setup_sects`, the magic
 /// `HdrS`,
@@ -157,7 +157,12 @@ fn payload(image: &[u8]) -> Option<&[u8]> {
     }
     let setup = usize::from(*image.get(0x1f1)?);
     let start = (setup + 1) * SECTOR + number(0x248)?;
-    image.get(start..start + number(0x24c)?)
+    let payload = image.get(start..start + number(0x24c)?)?;
+    // The build appends the uncompressed length, as gzip does of its own.
+    match payload {
+        [0x1f, 0x8b, ..] => Some(payload),
+        _ => payload.len().checked_sub(4).map(|end| &payload[..end]),
+    }
 }
 
 fn with_extension(directory: &Path, extension: &str) -> Option<PathBuf> {
@@ -196,9 +201,11 @@ mod tests {
         image[0x1f1] = 2;
         image[0x202..0x206].copy_from_slice(b"HdrS");
         image[0x248] = 7;
-        image[0x24c] = 4;
+        image[0x24c] = 8;
         image[3 * 512 + 7..3 * 512 + 11].copy_from_slice(b"here");
         assert_eq!(payload(&image), Some(&b"here"[..]));
+        image[3 * 512 + 7..3 * 512 + 11].copy_from_slice(b"\x1f\x8b..");
+        assert_eq!(payload(&image).map(<[u8]>::len), Some(8));
         image[0x24c] = 14;
         assert_eq!(payload(&image), None, "it would end behind the file");
         assert_eq!(payload(b"MZ"), None);

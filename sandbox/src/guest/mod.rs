@@ -13,7 +13,7 @@
 //! let output = Guest::new(&kernel)
 //!     .program("ip")
 //!     .nics(2)
-//!     .run("ip -o link >/out/links", Duration::from_secs(60))?;
+//!     .run("/bin/ip -o link >/out/links", Duration::from_secs(60))?;
 //! assert_eq!(output.status, 0, "{}", output.console);
 //! assert!(output.file("links")?.contains("eth1"));
 //! # Ok(())
@@ -99,7 +99,8 @@ impl<'a> Guest<'a> {
         self
     }
 
-    /// Boots, runs a script of busybox's shell as root, and waits for its end.
+    /// Boots, runs a script of busybox's shell as root, and waits for its end. This shell
+    /// prefers what busybox has to a program of the same name: say `/bin/ip` there.
     ///
     /// # Errors
     /// [`Error::Missing`] if QEMU or busybox is not installed. Another one if something

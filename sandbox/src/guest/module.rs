@@ -86,15 +86,13 @@ fn dependencies(content: &[u8]) -> Vec<String> {
 /// The content of `path`, which begins with the bytes `packed`, by the format that they
 /// show; as it is, if they show none.
 pub fn decompress(path: &Path, packed: &[u8]) -> Result<Vec<u8>> {
-    let (program, package, options): (_, _, &[&str]) = match packed {
-        // Of an image the uncompressed length follows, which is not xz's.
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("xz", "xz-utils", &["-dc", "--single-stream"]),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => ("zstd", "zstd", &["-dcq"]),
-        [0x1f, 0x8b, ..] => ("gzip", "gzip", &["-dc"]),
+    let (program, package, options) = match packed {
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("xz", "xz-utils", "-dc"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => ("zstd", "zstd", "-dcq"),
+        [0x1f, 0x8b, ..] => ("gzip", "gzip", "-dc"),
         _ => return Ok(packed.to_vec()),
     };
-    let mut arguments: Vec<&std::ffi::OsStr> = options.iter().map(AsRef::as_ref).collect();
-    arguments.push(path.as_os_str());
+    let arguments = [Path::new(options), path];
     tool::output(&tool::find(program, package)?, &arguments)
 }
 
