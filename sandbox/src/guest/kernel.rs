@@ -107,6 +107,9 @@ impl Kernel {
         fs::write(part.join("payload"), payload)
             .map_err(Error::io(format!("write to {}", part.display())))?;
         let vmlinux = module::decompress(&part.join("payload"), payload)?;
+        if !vmlinux.starts_with(b"\x7fELF") {
+            return Err(self.odd("its image is compressed in a way that is not known here"));
+        }
         fs::write(part.join("vmlinux"), vmlinux)
             .map_err(Error::io(format!("write to {}", part.display())))?;
         let _ = fs::remove_file(part.join("payload"));

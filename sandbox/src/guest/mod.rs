@@ -66,7 +66,7 @@ impl<'a> Guest<'a> {
     #[must_use]
     pub fn nics(mut self, count: usize) -> Self {
         self.nics = count;
-        self.module("virtio_net")
+        self.module("virtio_pci").module("virtio_net")
     }
 
     /// How its CPUs share this machine's; if not said, [`Threads::One`].

@@ -89,6 +89,8 @@ pub fn decompress(path: &Path, packed: &[u8]) -> Result<Vec<u8>> {
     let (program, package, options) = match packed {
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("xz", "xz-utils", "-dc"),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => ("zstd", "zstd", "-dcq"),
+        // The format of lz4 that kernels are packed with ("legacy").
+        [0x02, 0x21, 0x4c, 0x18, ..] => ("lz4", "lz4", "-dc"),
         [0x1f, 0x8b, ..] => ("gzip", "gzip", "-dc"),
         _ => return Ok(packed.to_vec()),
     };
