@@ -117,8 +117,3 @@ fn enforces_on_virtio(series: &str) {
 fn policy_holds_by_native_xdp_on_virtio_of_6_12() {
     enforces_on_virtio("6.12");
 }
-
-#[test]
-fn policy_holds_by_native_xdp_on_virtio_of_6_1() {
-    enforces_on_virtio("6.1");
-}

@@ -32,6 +32,7 @@ pub enum Threads {
 pub struct Machine<'a> {
     pub kernel: PathBuf,
     pub initramfs: &'a Path,
+    pub cpus: usize,
     pub nics: usize,
     pub threads: Threads,
     pub limit: Duration,
@@ -103,7 +104,7 @@ impl Machine<'_> {
             "-cpu",
             "max",
             "-smp",
-            "2",
+            &self.cpus.to_string(),
             "-m",
             "1G",
             "-append",

@@ -40,6 +40,7 @@ use crate::{Error, Result, WorkDir};
 #[derive(Clone, Debug)]
 pub struct Guest<'a> {
     kernel: &'a Kernel,
+    cpus: usize,
     nics: usize,
     threads: Threads,
     modules: Vec<String>,
@@ -53,6 +54,7 @@ impl<'a> Guest<'a> {
     pub fn new(kernel: &'a Kernel) -> Self {
         Self {
             kernel,
+            cpus: 2,
             nics: 0,
             threads: Threads::One,
             modules: Vec::new(),
@@ -67,6 +69,13 @@ impl<'a> Guest<'a> {
     pub fn nics(mut self, count: usize) -> Self {
         self.nics = count;
         self.module("virtio_pci").module("virtio_net")
+    }
+
+    /// With that many CPUs.
+    #[must_use]
+    pub fn cpus(mut self, count: usize) -> Self {
+        self.cpus = count;
+        self
     }
 
     /// How its CPUs share this machine's; if not said, [`Threads::One`].
@@ -123,6 +132,7 @@ impl<'a> Guest<'a> {
         machine::Machine {
             kernel: self.kernel.image(),
             initramfs: &initramfs,
+            cpus: self.cpus,
             nics: self.nics,
             threads: self.threads,
             limit,
