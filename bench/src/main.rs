@@ -53,8 +53,8 @@ struct Arguments {
     from: Option<PathBuf>,
     /// Only the ping-pong, over two real interfaces with a cable between them: the
     /// node's and its client's, which nothing else may use
-    #[arg(long, value_name = "NODE,CLIENT", value_delimiter = ',', num_args = 2)]
-    over: Vec<String>,
+    #[arg(long, value_name = "NODE,CLIENT", value_parser = two_names)]
+    over: Option<(String, String)>,
     /// Only the ping-pong, over virtio in an emulated guest with Debian's newest kernel of
     /// this series, as 6.12
     #[arg(long, value_name = "SERIES", conflicts_with_all = ["over", "from"])]
@@ -65,6 +65,14 @@ struct Arguments {
     /// Exit with 1 if a ratio is above its limit in bench/budget.toml
     #[arg(long)]
     check: bool,
+}
+
+/// `eth0,eth1`.
+fn two_names(text: &str) -> std::result::Result<(String, String), String> {
+    text.split_once(',')
+        .filter(|(one, other)| !one.is_empty() && !other.is_empty() && one != other)
+        .map(|(one, other)| (one.to_owned(), other.to_owned()))
+        .ok_or_else(|| "two interfaces are needed, as eth1,eth2".to_owned())
 }
 
 fn main() -> ExitCode {
@@ -119,9 +127,9 @@ fn measure(arguments: &Arguments) -> Result<PathBuf> {
         texts.is_empty() || texts.iter().any(|text| name.contains(text.as_str()))
     };
     let quick = arguments.quick;
-    let over = match arguments.over.as_slice() {
-        [node, client] => Some((Nic::named(node)?, Nic::named(client)?)),
-        _ => None,
+    let over = match &arguments.over {
+        Some((node, client)) => Some((Nic::named(node)?, Nic::named(client)?)),
+        None => None,
     };
     let only_latency = over.is_some() || arguments.guest.is_some();
     let mut peers = Peer::ALL.to_vec();
@@ -185,8 +193,8 @@ fn measure(arguments: &Arguments) -> Result<PathBuf> {
         rounds: plan.rounds,
         sample_ms: plan.duration.as_millis() as u64,
         generator: "XDP live frames (BPF_PROG_TEST_RUN) into the veth of the node, one CPU".into(),
-        link: match &plan.over {
-            Some(_) => format!("the interfaces {}", arguments.over.join(" and ")),
+        link: match &arguments.over {
+            Some((node, client)) => format!("the interfaces {node} and {client}"),
             None => lab_link(),
         },
     })?;
