@@ -66,13 +66,18 @@ pub fn run(plan: &Plan, mut write: impl FnMut(&Line) -> Result<()>) -> Result<()
             write(&skipped(*peer, "", &why))?;
         }
     }
-    let peers: Vec<_> = plan
+    let mut peers: Vec<_> = plan
         .peers
         .iter()
         .copied()
         .filter(|peer| peer.missing(&plan.means).is_none())
         .collect();
     for round in 0..plan.rounds {
+        if round > 0 && !peers.is_empty() {
+            // Whoever comes behind a peer that is heavy to install finds another machine
+            // than whoever does not: each comes at each place in turn.
+            peers.rotate_left(1);
+        }
         for (rules, group) in groups(plan) {
             let mut alone = BTreeMap::new();
             for &peer in &peers {

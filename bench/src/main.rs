@@ -21,10 +21,10 @@ struct Arguments {
     /// Three short rounds over a choice of scenarios: less than two minutes
     #[arg(long)]
     quick: bool,
-    /// Rounds [default: 5; with --quick 3, over real interfaces 7]
+    /// Rounds [default: 5; with --quick 3, over real interfaces 8]
     #[arg(long)]
     rounds: Option<u32>,
-    /// Milliseconds of a sample [default: 300; with --quick 40, over real interfaces 1000]
+    /// Milliseconds of a sample [default: 300; with --quick 40, over real interfaces 1500]
     #[arg(long, value_name = "MS")]
     sample: Option<u64>,
     /// Only scenarios whose name contains one of these texts
@@ -137,7 +137,7 @@ fn measure(arguments: &Arguments) -> Result<PathBuf> {
         peers = guest::PEERS.to_vec();
     }
     let (rounds, sample) = match (only_latency, quick) {
-        (true, _) => (7, 1_000),
+        (true, _) => (8, 1_500),
         (false, true) => (3, 40),
         (false, false) => (5, 300),
     };

@@ -145,21 +145,21 @@ fn latency(ping_pongs: &[PingPong], link: &str) -> String {
     if ping_pongs.is_empty() {
         return String::new();
     }
-    let nothing = ping_pongs.iter().find(|row| row.peer == NOTHING);
     let mut text = format!(
         "Round trip of 64 bytes over an established TCP connection to port 443, host rules, \
-         through {link}, both ends on one CPU:\n\n\
+         through {link}, both ends on one CPU; medians over rounds, in parentheses of the change against nothing \
+         attached in the same round:\n\n\
          | µs | p50 | p99 | p99.9 |\n|---|---:|---:|---:|\n",
     );
     for row in ping_pongs {
         let cells: Vec<String> = (0..3)
             .map(|i| {
                 let value = row.quantiles[i];
-                let change = nothing
-                    .filter(|nothing| nothing.peer != row.peer)
-                    .map_or_else(String::new, |nothing| {
-                        let base = nothing.quantiles[i].median;
-                        format!(" ({:+.1} %)", (value.median / base - 1.0) * 100.0)
+                let change = row
+                    .ratios
+                    .filter(|_| row.peer != NOTHING)
+                    .map_or_else(String::new, |ratios| {
+                        format!(" ({:+.1} %)", (ratios[i].median - 1.0) * 100.0)
                     });
                 format!("{:.1}{change}", value.median)
             })
