@@ -19,7 +19,7 @@ pub const PEERS: [Peer; 4] = [Peer::FwCtlXdp, Peer::FwCtlTc, Peer::XdpPass, Peer
 /// What one peer in one round takes beside its sample: above all its installation.
 const EACH: Duration = Duration::from_secs(20);
 /// What the guest takes besides.
-const ONCE: Duration = Duration::from_secs(60);
+const ONCE: Duration = Duration::from_mins(1);
 
 /// Boots a guest with a kernel of `series`, has this very program measure there, and
 /// returns its lines. The first one tells of the guest and of the machine below it.
@@ -31,7 +31,7 @@ pub fn measure(series: &str, means: &Means, rounds: u32, sample: Duration) -> Re
     let this = std::env::current_exe().map_err(Error::file("find this program"))?;
     let limit = ONCE + (EACH + sample) * rounds * PEERS.len() as u32;
     let script = format!(
-        "bench --over eth0,eth1 --raw --out /out --name raw --rounds {rounds} --sample {} \
+        "bench --over eth0,eth1 --out /out --name raw --rounds {rounds} --sample {} \
          --fw-ctl /bin/fw-ctl --policies /policies && mv /out/*-raw.jsonl /out/raw.jsonl",
         sample.as_millis()
     );

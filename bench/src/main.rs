@@ -59,9 +59,6 @@ struct Arguments {
     /// this series, as 6.12
     #[arg(long, value_name = "SERIES", conflicts_with_all = ["over", "from"])]
     guest: Option<String>,
-    /// Raw data only, no report
-    #[arg(long)]
-    raw: bool,
     /// Exit with 1 if a ratio is above its limit in bench/budget.toml
     #[arg(long)]
     check: bool,
@@ -109,10 +106,6 @@ fn bench_main(arguments: &Arguments) -> Result<bool> {
         Some(raw) => raw.clone(),
         None => measure(arguments)?,
     };
-    if arguments.raw {
-        anstream::println!("{}", raw.display());
-        return Ok(true);
-    }
     let report = report::write(&raw)?;
     anstream::println!("{}", report.path.display());
     for line in &report.over_budget {

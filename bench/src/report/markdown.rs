@@ -147,20 +147,29 @@ fn latency(ping_pongs: &[PingPong], link: &str) -> String {
     }
     let mut text = format!(
         "Round trip of 64 bytes over an established TCP connection to port 443, host rules, \
-         through {link}, both ends on one CPU; medians over rounds, in parentheses of the change against nothing \
-         attached in the same round:\n\n\
+         through {link}, both ends on one CPU; medians over rounds, in parentheses the change against nothing \
+         attached in the same round, median [least..most]:\n\n\
          | µs | p50 | p99 | p99.9 |\n|---|---:|---:|---:|\n",
     );
     for row in ping_pongs {
         let cells: Vec<String> = (0..3)
             .map(|i| {
                 let value = row.quantiles[i];
-                let change = row
-                    .ratios
-                    .filter(|_| row.peer != NOTHING)
-                    .map_or_else(String::new, |ratios| {
-                        format!(" ({:+.1} %)", (ratios[i].median - 1.0) * 100.0)
-                    });
+                let change =
+                    row.ratios
+                        .filter(|_| row.peer != NOTHING)
+                        .map_or_else(String::new, |ratios| {
+                            let Summary {
+                                median, min, max, ..
+                            } = ratios[i];
+                            let percent = |ratio: f64| (ratio - 1.0) * 100.0;
+                            format!(
+                                " ({:+.1} % [{:+.0}..{:+.0}])",
+                                percent(median),
+                                percent(min),
+                                percent(max)
+                            )
+                        });
                 format!("{:.1}{change}", value.median)
             })
             .collect();

@@ -13,7 +13,7 @@
 //! let output = Guest::new(&kernel)
 //!     .program("ip")
 //!     .nics(2)
-//!     .run("/bin/ip -o link >/out/links", Duration::from_secs(60))?;
+//!     .run("/bin/ip -o link >/out/links", Duration::from_mins(1))?;
 //! assert_eq!(output.status, 0, "{}", output.console);
 //! assert!(output.file("links")?.contains("eth1"));
 //! # Ok(())
