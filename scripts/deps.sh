@@ -10,6 +10,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools=(
     cc:gcc ip:iproute2 nft:nftables ping:iputils-ping ethtool:ethtool
     sysctl:procps make:make git:git
+    # A guest with another kernel (sandbox/src/guest): what runs it, what is in it, and
+    # what unpacks kernels and modules.
+    qemu-system-x86_64:qemu-system-x86 busybox:busybox-static strip:binutils
+    xz:xz-utils zstd:zstd lz4:lz4
 )
 
 have() {

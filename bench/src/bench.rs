@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use sandbox::{Family, Lab};
+use sandbox::{Family, Lab, Nic};
 use socket2::{Domain, SockFilter, Socket, Type};
 
 use crate::generator::{Bounds, Generator, Sent, undisturbed};
@@ -32,6 +32,9 @@ pub struct Plan {
     pub duration: Duration,
     /// Whether the ping-pong is measured.
     pub latency: bool,
+    /// Interfaces of the node and of its client, in place of the lab's own network.
+    /// Only the ping-pong can be measured over them.
+    pub over: Option<(Nic, Nic)>,
     /// Programs and files of the peers.
     pub means: Means,
 }
@@ -63,18 +66,19 @@ pub fn run(plan: &Plan, mut write: impl FnMut(&Line) -> Result<()>) -> Result<()
             write(&skipped(*peer, "", &why))?;
         }
     }
-    let peers: Vec<_> = plan
+    let mut peers: Vec<_> = plan
         .peers
         .iter()
         .copied()
         .filter(|peer| peer.missing(&plan.means).is_none())
         .collect();
     for round in 0..plan.rounds {
-        for group in plan
-            .scenarios
-            .chunk_by(|one, other| one.rules == other.rules)
-        {
-            let rules = group[0].rules;
+        if round > 0 && !peers.is_empty() {
+            // Whoever comes behind a peer that is heavy to install finds another machine
+            // than whoever does not: each comes at each place in turn.
+            peers.rotate_left(1);
+        }
+        for (rules, group) in groups(plan) {
             let mut alone = BTreeMap::new();
             for &peer in &peers {
                 let mut concerned: Vec<_> = group.to_vec();
@@ -105,6 +109,19 @@ pub fn run(plan: &Plan, mut write: impl FnMut(&Line) -> Result<()>) -> Result<()
     Ok(())
 }
 
+/// Scenarios by their rules; those of the ping-pong are among them if it is measured.
+fn groups(plan: &Plan) -> Vec<(Rules, &[Scenario])> {
+    let mut groups: Vec<_> = plan
+        .scenarios
+        .chunk_by(|one, other| one.rules == other.rules)
+        .map(|group| (group[0].rules, group))
+        .collect();
+    if plan.latency && groups.iter().all(|(rules, _)| *rules != PING_PONG_RULES) {
+        groups.push((PING_PONG_RULES, &[]));
+    }
+    groups
+}
+
 fn skipped(peer: Peer, scenario: &str, why: &str) -> Line {
     Line::Skipped {
         peer: peer.to_string(),
@@ -131,8 +148,14 @@ impl Cell<'_> {
         latency: bool,
         write: &mut impl FnMut(&Line) -> Result<()>,
     ) -> Result<()> {
-        let lab = Lab::new()?;
-        prepare(&lab)?;
+        let lab = match &self.plan.over {
+            Some((node, client)) => Lab::over(node, client)?,
+            None => {
+                let lab = Lab::new()?;
+                prepare(&lab)?;
+                lab
+            }
+        };
         let list = match self.rules {
             Rules::Blocklist(blocklist) => Some(self.lists.get(blocklist)),
             _ => None,

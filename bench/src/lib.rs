@@ -17,6 +17,7 @@ pub mod bpf;
 pub mod budget;
 pub mod error;
 pub mod generator;
+pub mod guest;
 pub mod latency;
 pub mod lists;
 pub mod machine;

@@ -9,9 +9,10 @@ use std::time::Duration;
 use bench::bench::{Plan, run};
 use bench::machine::Machine;
 use bench::peer::{Means, Peer};
-use bench::sample::Line;
-use bench::{Error, Result, report, scenario};
+use bench::sample::{Line, lab_link};
+use bench::{Error, Result, guest, report, scenario};
 use clap::Parser;
+use sandbox::Nic;
 
 /// Measure fw-ctl and its peers in network namespaces, and write a report.
 #[derive(Debug, Parser)]
@@ -20,10 +21,10 @@ struct Arguments {
     /// Three short rounds over a choice of scenarios: less than two minutes
     #[arg(long)]
     quick: bool,
-    /// Rounds [default: 5; with --quick 3]
+    /// Rounds [default: 5; with --quick 3, over real interfaces 8]
     #[arg(long)]
     rounds: Option<u32>,
-    /// Milliseconds of a sample [default: 300; with --quick 40]
+    /// Milliseconds of a sample [default: 300; with --quick 40, over real interfaces 1500]
     #[arg(long, value_name = "MS")]
     sample: Option<u64>,
     /// Only scenarios whose name contains one of these texts
@@ -44,15 +45,31 @@ struct Arguments {
     /// Where raw data and report go
     #[arg(long, value_name = "DIR", default_value = "bench/report")]
     out: PathBuf,
-    /// Name of the files, behind the date [default: full, or quick]
+    /// Name of the files, behind the date [default: full, quick or latency]
     #[arg(long)]
     name: Option<String>,
     /// Measure nothing: make the report of this raw data again
     #[arg(long, value_name = "FILE.jsonl")]
     from: Option<PathBuf>,
+    /// Only the ping-pong, over two real interfaces with a cable between them: the
+    /// node's and its client's, which nothing else may use
+    #[arg(long, value_name = "NODE,CLIENT", value_parser = two_names)]
+    over: Option<(String, String)>,
+    /// Only the ping-pong, over virtio in an emulated guest with Debian's newest kernel of
+    /// this series, as 6.12
+    #[arg(long, value_name = "SERIES", conflicts_with_all = ["over", "from"])]
+    guest: Option<String>,
     /// Exit with 1 if a ratio is above its limit in bench/budget.toml
     #[arg(long)]
     check: bool,
+}
+
+/// `eth0,eth1`.
+fn two_names(text: &str) -> std::result::Result<(String, String), String> {
+    text.split_once(',')
+        .filter(|(one, other)| !one.is_empty() && !other.is_empty() && one != other)
+        .map(|(one, other)| (one.to_owned(), other.to_owned()))
+        .ok_or_else(|| "two interfaces are needed, as eth1,eth2".to_owned())
 }
 
 fn main() -> ExitCode {
@@ -103,34 +120,52 @@ fn measure(arguments: &Arguments) -> Result<PathBuf> {
         texts.is_empty() || texts.iter().any(|text| name.contains(text.as_str()))
     };
     let quick = arguments.quick;
+    let over = match &arguments.over {
+        Some((node, client)) => Some((Nic::named(node)?, Nic::named(client)?)),
+        None => None,
+    };
+    let only_latency = over.is_some() || arguments.guest.is_some();
+    let mut peers = Peer::ALL.to_vec();
+    if only_latency {
+        peers = guest::PEERS.to_vec();
+    }
+    let (rounds, sample) = match (only_latency, quick) {
+        (true, _) => (8, 1_500),
+        (false, true) => (3, 40),
+        (false, false) => (5, 300),
+    };
     let plan = Plan {
         scenarios: scenario::all()
             .into_iter()
-            .filter(|scenario| scenario.quick || !quick)
+            .filter(|scenario| (scenario.quick || !quick) && !only_latency)
             .filter(|scenario| named(&scenario.name(), &arguments.scenario))
             .collect(),
-        peers: Peer::ALL
+        peers: peers
             .into_iter()
-            .filter(|peer| peer.is_quick() || !quick)
+            .filter(|peer| peer.is_quick() || !quick || only_latency)
             .filter(|peer| named(&peer.to_string(), &arguments.peer))
             .collect(),
-        rounds: arguments.rounds.unwrap_or(if quick { 3 } else { 5 }),
-        duration: Duration::from_millis(arguments.sample.unwrap_or(if quick { 40 } else { 300 })),
-        latency: arguments.scenario.is_empty()
+        rounds: arguments.rounds.unwrap_or(rounds),
+        duration: Duration::from_millis(arguments.sample.unwrap_or(sample)),
+        latency: only_latency
+            || arguments.scenario.is_empty()
             || arguments
                 .scenario
                 .iter()
                 .any(|text| "ping-pong".contains(text.as_str())),
+        over,
         means: Means {
             fw_ctl: arguments.fw_ctl.clone(),
             policies: arguments.policies.clone(),
         },
     };
     let machine = Machine::here();
-    let name = arguments
-        .name
-        .as_deref()
-        .unwrap_or(if quick { "quick" } else { "full" });
+    let name = match (&arguments.name, only_latency, quick) {
+        (Some(name), ..) => name,
+        (None, true, _) => "latency",
+        (None, false, true) => "quick",
+        (None, false, false) => "full",
+    };
     fs::create_dir_all(&arguments.out)
         .map_err(Error::file(format!("make {}", arguments.out.display())))?;
     let path = arguments.out.join(format!("{}-{name}.jsonl", machine.date));
@@ -141,11 +176,20 @@ fn measure(arguments: &Arguments) -> Result<PathBuf> {
         let text = serde_json::to_string(line).expect("a line has no maps with odd keys");
         writeln!(file, "{text}").map_err(Error::file(what()))
     };
+    if let Some(series) = &arguments.guest {
+        let lines = guest::measure(series, &plan.means, plan.rounds, plan.duration)?;
+        lines.iter().try_for_each(write)?;
+        return Ok(path);
+    }
     write(&Line::Run {
         machine,
         rounds: plan.rounds,
         sample_ms: plan.duration.as_millis() as u64,
         generator: "XDP live frames (BPF_PROG_TEST_RUN) into the veth of the node, one CPU".into(),
+        link: match &arguments.over {
+            Some((node, client)) => format!("the interfaces {node} and {client}"),
+            None => lab_link(),
+        },
     })?;
     run(&plan, write)?;
     Ok(path)

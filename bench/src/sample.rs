@@ -18,6 +18,9 @@ pub enum Line {
         sample_ms: u64,
         /// How packets are made.
         generator: String,
+        /// What a ping-pong goes through.
+        #[serde(default = "lab_link")]
+        link: String,
     },
     /// A stream of packets.
     Packets(Packets),
@@ -34,6 +37,20 @@ pub enum Line {
         /// Why.
         why: String,
     },
+}
+
+/// Lines of raw data.
+///
+/// # Errors
+/// One is none.
+pub fn lines(text: &str) -> serde_json::Result<Vec<Line>> {
+    text.lines().map(serde_json::from_str).collect()
+}
+
+/// What a ping-pong goes through in the lab.
+#[must_use]
+pub fn lab_link() -> String {
+    "a bridge and the node's veth".to_owned()
 }
 
 impl Line {

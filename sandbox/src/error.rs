@@ -24,6 +24,16 @@ pub enum Error {
         /// What it wrote.
         output: String,
     },
+    /// Something that this machine lacks, and without which there is nothing to test.
+    #[error("{what}: {why}\n  try: {advice}")]
+    Missing {
+        /// What there is not, as a sentence.
+        what: String,
+        /// Because of what.
+        why: String,
+        /// What would help.
+        advice: String,
+    },
     /// Something of the program under test was not as it must be.
     #[error("{0}")]
     Unexpected(String),

@@ -15,7 +15,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::host::{Host, Mac};
-use crate::{Namespace, Result, WorkDir};
+use crate::{Namespace, Nic, Result, WorkDir};
 
 /// The whole lab. Dropping it takes everything away.
 #[derive(Debug)]
@@ -48,8 +48,34 @@ impl Lab {
     /// # Errors
     /// Without root, `ip`, or a kernel with bridges and veth.
     pub fn new() -> Result<Self> {
+        let lab = Self::apart()?;
+        lab.connect_segment()?;
+        lab.connect_pod()?;
+        Ok(lab)
+    }
+
+    /// Only the node and the jump host, over real interfaces with a cable between them.
+    /// The others are there without a network. When the lab is dropped the kernel gives
+    /// the interfaces back, and the next lab can have them.
+    ///
+    /// # Errors
+    /// Without root or `ip`, or if the interfaces are not free.
+    pub fn over(node: &Nic, jump: &Nic) -> Result<Self> {
+        let lab = Self::apart()?;
+        for (host, nic) in [(&lab.node, node), (&lab.jump, jump)] {
+            quicken(&host.namespace)?;
+            nic.lend(&host.namespace)?;
+        }
+        for host in [&lab.node, &lab.jump] {
+            host.namespace.ip(uplink(host, "eth0", "eth0"))?;
+        }
+        Ok(lab)
+    }
+
+    /// The machines without any network between them.
+    fn apart() -> Result<Self> {
         let dir = WorkDir::new()?;
-        let lab = Self {
+        Ok(Self {
             node: Host {
                 name: "node",
                 namespace: Namespace::with_bpffs()?,
@@ -87,10 +113,7 @@ impl Lab {
             },
             segment: Namespace::new()?,
             dir,
-        };
-        lab.connect_segment()?;
-        lab.connect_pod()?;
-        Ok(lab)
+        })
     }
 
     /// The machines on the segment.

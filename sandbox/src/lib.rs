@@ -5,6 +5,8 @@
 //! [`frame`] send traffic; [`Daemon`] and [`FwCtl`] run the program under test in
 //! the node's namespaces; [`Monitor`] reads what it reports.
 //!
+//! [`guest`] runs other kernels than this machine's, with the same programs in them.
+//!
 //! Namespaces are held by file descriptors only, never by name, and children die
 //! with the thread that started them: whatever ends this process, the kernel takes
 //! the whole lab away. Only a directory of small files is left to remove.
@@ -13,11 +15,13 @@ pub mod bpf;
 mod daemon;
 mod error;
 pub mod frame;
+pub mod guest;
 mod host;
 pub mod inventory;
 mod lab;
 mod monitor;
 mod netns;
+mod nic;
 pub mod ping;
 pub mod probe;
 mod servers;
@@ -31,6 +35,7 @@ pub use host::{Family, Host};
 pub use lab::Lab;
 pub use monitor::{Monitor, Verdict};
 pub use netns::Namespace;
+pub use nic::Nic;
 pub use probe::Outcome;
 pub use servers::{Protocol, Servers, Service, tcp, udp};
 pub use under_test::binary;

@@ -45,6 +45,17 @@ impl Namespace {
         Self::create(true)
     }
 
+    /// The one in which the calling thread is.
+    ///
+    /// # Errors
+    /// Without a `/proc`.
+    pub fn here() -> Result<Self> {
+        Ok(Self {
+            net: Arc::new(own_namespace("net")?),
+            mounts: None,
+        })
+    }
+
     fn create(mounts: bool) -> Result<Self> {
         let made = thread::scope(|scope| {
             let thread = scope.spawn(|| -> Result<Self> {

@@ -23,7 +23,8 @@ pub fn binary(target: &Path) -> Option<PathBuf> {
     }
 }
 
-fn skip<T>(why: &str) -> Option<T> {
+/// Says why a test is skipped, or ends it where nothing may be.
+pub(crate) fn skip<T>(why: &str) -> Option<T> {
     let required = std::env::var("FW_KERNEL_TESTS").as_deref() == Ok("require");
     assert!(!required, "FW_KERNEL_TESTS=require, but: {why}");
     // Not `println!`: the test runner would swallow it.

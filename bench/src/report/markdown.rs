@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::summary::{DROP, NOTHING, PingPong, Row, Scenario};
 use crate::peer::Peer;
-use crate::sample::{Install, Line};
+use crate::sample::{Install, Line, lab_link};
 use crate::statistics::Summary;
 
 /// The whole file. `plots` are titles and file names, `stem` the name of the raw data.
@@ -16,24 +16,37 @@ pub fn render(
     over_budget: &[String],
     stem: &str,
 ) -> String {
-    let mut text = head(lines, stem);
-    text += &matrix(scenarios);
-    text += &latency(ping_pongs);
+    let mut text = head(lines, scenarios, stem);
+    if !scenarios.is_empty() {
+        text += &matrix(scenarios);
+    }
+    text += &latency(ping_pongs, &link(lines));
     text += &installs(lines);
     for (title, file) in plots {
         let _ = writeln!(text, "![{title}]({file})\n");
     }
     text += &notes(scenarios, lines, over_budget);
-    text += &details(scenarios);
+    if !scenarios.is_empty() {
+        text += &details(scenarios);
+    }
     text
 }
 
-fn head(lines: &[Line], stem: &str) -> String {
+/// What a ping-pong goes through.
+fn link(lines: &[Line]) -> String {
+    match lines.first() {
+        Some(Line::Run { link, .. }) => link.clone(),
+        _ => lab_link(),
+    }
+}
+
+fn head(lines: &[Line], scenarios: &[Scenario], stem: &str) -> String {
     let Some(Line::Run {
         machine,
         rounds,
         sample_ms,
         generator,
+        ..
     }) = lines.first()
     else {
         return "# fw-ctl beside its peers\n\n".to_owned();
@@ -42,18 +55,23 @@ fn head(lines: &[Line], stem: &str) -> String {
         [] => "no sibling threads".to_owned(),
         list => format!("CPU {list:?} shares its core (or is taken for it) and was kept idle"),
     };
+    let packets = match scenarios {
+        [] => String::new(),
+        _ => format!(
+            "- **Packets:** {generator}. Frames are hot in the cache and there is no NIC: compare \
+             rows with each other, not with a line rate.\n\
+             - **Numbers:** nanoseconds that the receiving side needs for a packet, the generator's \
+             own cost (measured alone, same packets, same round) taken off. In parentheses: of \
+             packets that are dropped, the multiple of the bare `XDP_DROP` of the same round; of \
+             packets that are accepted, nanoseconds above nothing attached.\n"
+        ),
+    };
     format!(
         "# fw-ctl beside its peers, {date}\n\n\
          {rounds} interleaved rounds, {sample_ms} ms a sample; medians. Raw data: [{stem}.jsonl]({stem}.jsonl).\n\n\
          - **Machine:** {cpu}, {cpus} CPUs, {kind}; {siblings}. Linux {kernel}; {mitigations}. \
          Load when it began: {load}. Measuring thread {realtime}.\n\
-         - **Packets:** {generator}. Frames are hot in the cache and there is no NIC: compare rows \
-         with each other, not with a line rate.\n\
-         - **Numbers:** nanoseconds that the receiving side needs for a packet, the generator's own \
-         cost (measured alone, same packets, same round) taken off. In parentheses: of packets that are \
-         dropped, the multiple of the bare `XDP_DROP` of the same round; of packets that are accepted, \
-         nanoseconds above nothing attached.\n\
-         - **Built:** commit {commit}, {build}.\n\n",
+         {packets}- **Built:** commit {commit}, {build}.\n\n",
         date = machine.date,
         cpu = machine.cpu,
         cpus = machine.cpus,
@@ -123,26 +141,35 @@ fn cell(row: &Row) -> String {
     }
 }
 
-fn latency(ping_pongs: &[PingPong]) -> String {
+fn latency(ping_pongs: &[PingPong], link: &str) -> String {
     if ping_pongs.is_empty() {
         return String::new();
     }
-    let nothing = ping_pongs.iter().find(|row| row.peer == NOTHING);
-    let mut text = String::from(
+    let mut text = format!(
         "Round trip of 64 bytes over an established TCP connection to port 443, host rules, \
-         through a bridge and the node's veth, both ends on one CPU:\n\n\
+         through {link}, both ends on one CPU; medians over rounds, in parentheses the change against nothing \
+         attached in the same round, median [least..most]:\n\n\
          | µs | p50 | p99 | p99.9 |\n|---|---:|---:|---:|\n",
     );
     for row in ping_pongs {
         let cells: Vec<String> = (0..3)
             .map(|i| {
                 let value = row.quantiles[i];
-                let change = nothing
-                    .filter(|nothing| nothing.peer != row.peer)
-                    .map_or_else(String::new, |nothing| {
-                        let base = nothing.quantiles[i].median;
-                        format!(" ({:+.1} %)", (value.median / base - 1.0) * 100.0)
-                    });
+                let change =
+                    row.ratios
+                        .filter(|_| row.peer != NOTHING)
+                        .map_or_else(String::new, |ratios| {
+                            let Summary {
+                                median, min, max, ..
+                            } = ratios[i];
+                            let percent = |ratio: f64| (ratio - 1.0) * 100.0;
+                            format!(
+                                " ({:+.1} % [{:+.0}..{:+.0}])",
+                                percent(median),
+                                percent(min),
+                                percent(max)
+                            )
+                        });
                 format!("{:.1}{change}", value.median)
             })
             .collect();

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::budget::Budget;
-use crate::sample::Line;
+use crate::sample;
 use crate::{Error, Result};
 use summary::Scenario;
 
@@ -27,10 +27,7 @@ pub struct Report {
 /// The raw data cannot be read, or the report not be written.
 pub fn write(raw: &Path) -> Result<Report> {
     let text = fs::read_to_string(raw).map_err(Error::file(format!("read {}", raw.display())))?;
-    let lines: Vec<Line> = text
-        .lines()
-        .map(serde_json::from_str)
-        .collect::<std::result::Result<_, _>>()
+    let lines = sample::lines(&text)
         .map_err(|error| Error::Unfit(format!("{} is no raw data: {error}", raw.display())))?;
     let scenarios = summary::scenarios(&lines);
     let ping_pongs = summary::ping_pongs(&lines);

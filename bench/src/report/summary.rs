@@ -36,6 +36,8 @@ pub struct PingPong {
     pub peer: String,
     /// Microseconds of a round trip at 50, 99 and 99.9 of 100.
     pub quantiles: [Summary; 3],
+    /// Times those of nothing attached in the same round.
+    pub ratios: Option<[Summary; 3]>,
 }
 
 /// The baseline that drops.
@@ -137,6 +139,14 @@ fn fault(sample: &Packets) -> Option<String> {
     }
 }
 
+/// One number of a ping-pong's sample.
+type Quantile = fn(&Latency) -> f64;
+const QUANTILES: [Quantile; 3] = [
+    |sample| sample.p50_us,
+    |sample| sample.p99_us,
+    |sample| sample.p999_us,
+];
+
 /// Ping-pongs in the order in which peers were measured.
 #[must_use]
 pub fn ping_pongs(lines: &[Line]) -> Vec<PingPong> {
@@ -150,21 +160,29 @@ pub fn ping_pongs(lines: &[Line]) -> Vec<PingPong> {
     peers
         .into_iter()
         .filter_map(|peer| {
-            let summary = |value: fn(&Latency) -> f64| {
-                Summary::of(
-                    samples
-                        .iter()
-                        .filter(|sample| sample.peer == peer)
-                        .map(|sample| value(sample)),
-                )
+            let of = |peer: &str| {
+                samples
+                    .iter()
+                    .filter(move |sample| sample.peer == peer)
+                    .collect::<Vec<_>>()
+            };
+            let own = of(peer);
+            let nothing = of(NOTHING);
+            let quantile = |value: Quantile| Summary::of(own.iter().map(|sample| value(sample)));
+            let ratio = |value: Quantile| {
+                Summary::of(own.iter().filter_map(|sample| {
+                    let base = nothing.iter().find(|base| base.round == sample.round)?;
+                    Some(value(sample) / value(base))
+                }))
+            };
+            let all = |summary: &dyn Fn(Quantile) -> Option<Summary>| {
+                let [p50, p99, p999] = QUANTILES;
+                Some([summary(p50)?, summary(p99)?, summary(p999)?])
             };
             Some(PingPong {
                 peer: peer.to_owned(),
-                quantiles: [
-                    summary(|sample| sample.p50_us)?,
-                    summary(|sample| sample.p99_us)?,
-                    summary(|sample| sample.p999_us)?,
-                ],
+                quantiles: all(&quantile)?,
+                ratios: all(&ratio),
             })
         })
         .collect()
@@ -204,6 +222,35 @@ mod tests {
         assert!((ratio.min - 3.0).abs() < 1e-9 && (ratio.max - 3.0).abs() < 1e-9);
         assert!((row.receive.median - 90.0).abs() < 1e-9);
         assert_eq!(row.above_nothing, None);
+    }
+
+    #[test]
+    fn a_ping_pong_is_compared_with_nothing_in_its_round() {
+        let sample = |round: u32, peer: &str, p50_us: f64| {
+            Line::Latency(Latency {
+                round,
+                scenario: "ping-pong".into(),
+                peer: peer.into(),
+                count: 1,
+                p50_us,
+                p99_us: 2.0 * p50_us,
+                p999_us: 3.0 * p50_us,
+            })
+        };
+        let lines = [
+            sample(0, "x", 11.0),
+            sample(0, NOTHING, 10.0),
+            sample(1, NOTHING, 20.0),
+            sample(1, "x", 22.0),
+            sample(2, "x", 1.0),
+        ];
+        let rows = ping_pongs(&lines);
+        let [p50, _, p999] = rows[0].ratios.unwrap();
+        assert!((p50.min - 1.1).abs() < 1e-9 && (p50.max - 1.1).abs() < 1e-9);
+        assert!((p999.median - 1.1).abs() < 1e-9);
+        assert!((rows[0].quantiles[1].median - 22.0).abs() < 1e-9);
+        let alone = ping_pongs(&lines[..1]);
+        assert_eq!(alone[0].ratios, None);
     }
 
     #[test]

@@ -1,0 +1,160 @@
+//! What a guest finds when it starts: the root of its file system.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::archive::Archive;
+use super::tool;
+use crate::{Error, Result};
+
+/// On the console as soon as the kernel has done its part.
+pub const READY: &str = "guest: the script begins";
+/// In the results: the exit status of the script.
+pub const STATUS: &str = "status";
+
+/// The first process. Results go through the second serial line, which must not take
+/// a byte for a line break.
+const INIT: &str = r#"#!/bin/busybox sh
+/bin/busybox --install -s /bin 2>/dev/null
+export PATH=/bin HOME=/
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t bpf bpf /sys/fs/bpf
+ln -s /proc/self/fd /dev/fd
+for module in $(cat /modules/order); do
+    insmod "/modules/$module" || echo "guest: module $module was not loaded"
+done
+ip link set lo up
+stty -F /dev/ttyS1 raw -echo
+echo READY
+sh /script </dev/null
+echo $? >/status
+tar -C / -cf /dev/ttyS1 status out
+poweroff -f
+"#;
+
+/// The file system while it is put together.
+pub struct Initramfs(Archive);
+
+impl Initramfs {
+    /// With busybox, and the directories that programs expect.
+    pub fn new() -> Result<Self> {
+        let mut archive = Archive::default();
+        for directory in ["dev", "etc", "out", "proc", "run", "sys", "tmp", "var"] {
+            archive.directory(Path::new(directory));
+        }
+        let busybox = read(&tool::find("busybox", "busybox-static")?)?;
+        archive.file(Path::new("/bin/busybox"), true, &busybox);
+        archive.file(
+            Path::new("/init"),
+            true,
+            INIT.replace("READY", READY).as_bytes(),
+        );
+        let mut made = Self(archive);
+        // Debian has a busybox that needs its C library, too.
+        made.shared_objects(&tool::find("busybox", "busybox-static")?)?;
+        Ok(made)
+    }
+
+    /// Adds a program to `/bin`; `scratch` is a directory for what is made of it.
+    pub fn program(&mut self, program: &Path, scratch: &Path) -> Result<()> {
+        let found = match program.to_str() {
+            Some(name) if !name.contains('/') => tool::find(name, name)?,
+            _ => program.to_owned(),
+        };
+        let name = found.file_name().unwrap_or(found.as_os_str());
+        // A debug build is nearly all debug information.
+        let stripped = scratch.join("stripped");
+        let arguments = [Path::new("-g"), Path::new("-o"), &stripped, &found];
+        let strip = tool::find("strip", "binutils")?;
+        tool::output(&strip, &arguments)?;
+        self.0
+            .file(&Path::new("/bin").join(name), true, &read(&stripped)?);
+        self.shared_objects(&found)
+    }
+
+    /// Adds a file or all of a directory.
+    pub fn copy(&mut self, host: &Path, guest: &Path) -> Result<()> {
+        let what = || Error::io(format!("read {}", host.display()));
+        let metadata = fs::metadata(host).map_err(what())?;
+        if metadata.is_dir() {
+            self.0.directory(guest);
+            for entry in fs::read_dir(host).map_err(what())? {
+                let name = entry.map_err(what())?.file_name();
+                self.copy(&host.join(&name), &guest.join(&name))?;
+            }
+            return Ok(());
+        }
+        let executable = metadata.permissions().mode() & 0o111 != 0;
+        self.0.file(guest, executable, &read(host)?);
+        Ok(())
+    }
+
+    /// Adds modules, to be loaded in this order: name and content.
+    pub fn modules(&mut self, modules: &[(String, Vec<u8>)]) {
+        let mut order = String::new();
+        for (name, content) in modules {
+            self.0
+                .file(&Path::new("/modules").join(name), false, content);
+            order += &format!("{name}\n");
+        }
+        self.0
+            .file(Path::new("/modules/order"), false, order.as_bytes());
+    }
+
+    /// The archive, which will run `script`.
+    pub fn finish(mut self, script: &str) -> Vec<u8> {
+        self.0.file(Path::new("/script"), false, script.as_bytes());
+        self.0.finish()
+    }
+
+    fn shared_objects(&mut self, program: &Path) -> Result<()> {
+        // It exits with 1 where there are none.
+        let Ok(listed) = tool::output(&tool::find("ldd", "libc-bin")?, &[program]) else {
+            return Ok(());
+        };
+        for object in shared_objects(&String::from_utf8_lossy(&listed)) {
+            self.0.file(&object, true, &read(&object)?);
+        }
+        Ok(())
+    }
+}
+
+/// Paths in what ldd writes: `libc.so.6 => /lib/libc.so.6 (0x…)`, or without a name for
+/// the loader.
+fn shared_objects(listed: &str) -> Vec<PathBuf> {
+    listed
+        .lines()
+        .filter_map(|line| {
+            let (_, path) = line.split_once("=>").unwrap_or(("", line));
+            let path = path.split_whitespace().next()?;
+            path.starts_with('/').then(|| path.into())
+        })
+        .collect()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(Error::io(format!("read {}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_objects_are_read_as_ldd_lists_them() {
+        let listed = "\tlinux-vdso.so.1 (0x00007ffd)\n\
+                      \tlibelf.so.1 => /lib/x86_64-linux-gnu/libelf.so.1 (0x00007f1)\n\
+                      \t/lib64/ld-linux-x86-64.so.2 (0x00007f3)\n";
+        assert_eq!(
+            shared_objects(listed),
+            [
+                Path::new("/lib/x86_64-linux-gnu/libelf.so.1"),
+                Path::new("/lib64/ld-linux-x86-64.so.2")
+            ]
+        );
+        assert!(shared_objects("\tstatically linked\n").is_empty());
+    }
+}
