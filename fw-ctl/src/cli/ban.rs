@@ -37,10 +37,10 @@ pub struct AddArgs {
     /// How long: 90s, 15m, 1h30m, 7d [default: for good]
     #[arg(long = "for", value_name = "SPAN", value_parser = moment::parse_span)]
     span: Option<u64>,
-    /// Until when: 2026-11-21T04:06:23Z
+    /// Until when: 2026-11-21T04:06:23Z, or 2026-11-21 (its first moment in UTC)
     #[arg(long, value_name = "MOMENT", value_parser = moment::parse, conflicts_with = "span")]
     until: Option<u64>,
-    /// Why, for whoever reads the list
+    /// Why, for whoever reads the list; at most 256 bytes in UTF-8
     #[arg(
         long,
         value_name = "TEXT",
@@ -179,7 +179,7 @@ fn address(text: &str) -> Result<IpAddr, String> {
         Ok(net) if net.prefix_len() == net.max_prefix_len() => Ok(net.addr().to_canonical()),
         Ok(net) => Err(format!(
             "{net} is a network, and a ban is for one address; put it into a CIDR list that a \
-             policy denies, and run fw-ctl reload"
+             policy denies: it is in force a moment later, without a reload"
         )),
         Err(_) => Err("this is no address; write 192.0.2.1 or 2001:db8::1".into()),
     }
@@ -187,7 +187,51 @@ fn address(text: &str) -> Result<IpAddr, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::control::protocol::MAX_REASON;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    fn until(arguments: &[&str]) -> Result<Option<u64>, String> {
+        let line = [&["ban", "add", "192.0.2.1"], arguments].concat();
+        match Line::try_parse_from(line) {
+            Ok(Line {
+                command: Command::Add(args),
+            }) => Ok(args.until),
+            Ok(_) => panic!("another command"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn moments_are_written_as_in_lists() {
+        // Each checked with date(1): `date -u -d TEXT +%s`.
+        for (text, moment) in [
+            ("2027-01-01", 1_798_761_600),
+            ("2027-01-01T00:00:00Z", 1_798_761_600),
+            ("2027-01-01T00:00:00+01:00", 1_798_758_000),
+        ] {
+            assert_eq!(until(&["--until", text]), Ok(Some(moment)), "{text}");
+        }
+        assert_eq!(until(&[]), Ok(None));
+        let wrong = until(&["--until", "soon"]).unwrap_err();
+        assert!(wrong.contains("write 2026-11-21, "), "{wrong}");
+        until(&["--until", "2027-01-01", "--for", "1h"]).unwrap_err();
+    }
+
+    #[test]
+    fn help_says_how_long_a_reason_may_be() {
+        let help = Line::try_parse_from(["ban", "add", "--help"]).map(drop);
+        let help = help.unwrap_err().to_string();
+        let says = format!("at most {MAX_REASON} bytes");
+        assert!(help.contains(&says), "{help}");
+    }
 
     #[test]
     fn addresses_and_what_is_none() {
@@ -203,6 +247,7 @@ mod tests {
         for (text, says) in [
             ("192.0.2.0/24", "192.0.2.0/24 is a network"),
             ("2001:db8::/32", "CIDR list"),
+            ("2001:db8::/32", "without a reload"),
             ("example.org", "no address"),
             ("192.0.2", "no address"),
             ("192.0.2.1:22", "no address"),
