@@ -20,7 +20,12 @@ const AT_ONCE: usize = 1_000;
 /// Commands of `ban`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Ban addresses: nothing to or from them passes, except what failsafe entries allow
+    /// Ban addresses: nothing to or from them passes, but for a few exceptions
+    ///
+    /// What failsafe entries allow passes all the same. So does what policy does not judge
+    /// either: neighbour discovery, ICMP that says which packets are too big, DHCP, and
+    /// what else `fw-ctl policy list --builtin` names; frames that are no IP; and
+    /// packets that the node only forwards, for pods or other hosts.
     Add(AddArgs),
     /// List the bans that hold
     List(ListArgs),
@@ -226,11 +231,13 @@ mod tests {
     }
 
     #[test]
-    fn help_says_how_long_a_reason_may_be() {
+    fn help_says_how_long_a_reason_may_be_and_what_passes_all_the_same() {
         let help = Line::try_parse_from(["ban", "add", "--help"]).map(drop);
         let help = help.unwrap_err().to_string();
-        let says = format!("at most {MAX_REASON} bytes");
-        assert!(help.contains(&says), "{help}");
+        let length = format!("at most {MAX_REASON} bytes");
+        for says in [&length, "failsafe", "policy list --builtin", "forwards"] {
+            assert!(help.contains(says), "{says}: {help}");
+        }
     }
 
     #[test]
