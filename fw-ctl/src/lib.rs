@@ -17,6 +17,7 @@ pub mod moment;
 pub mod netlink;
 pub mod observe;
 pub mod policy;
+pub mod printable;
 mod ranges;
 pub mod reference;
 pub mod texts;

@@ -36,14 +36,15 @@ pub fn rfc3339(moment: u64) -> String {
 
 /// Reads a moment in RFC 3339, with `Z` or an offset; a fraction of a second is
 /// left out, a leap second is the second after it, and what is before 1970 is 1970.
+/// A date alone is the moment at which it begins in UTC.
 ///
 /// # Errors
 /// What about it is no moment.
 pub fn parse(text: &str) -> Result<u64, String> {
     parts(text).ok_or_else(|| {
         format!(
-            "`{text}` is no time of day with a date and a time zone; write 2026-11-21T04:06:23Z \
-             or 2026-11-21T05:06:23+01:00"
+            "`{text}` is no date, and no time of day with a date and a time zone; write \
+             2026-11-21, 2026-11-21T04:06:23Z or 2026-11-21T05:06:23+01:00"
         )
     })
 }
@@ -51,6 +52,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
 fn parts(text: &str) -> Option<u64> {
     let (date, time) = text.split_at_checked(10)?;
     let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+    let time = if time.is_empty() { "T00:00:00Z" } else { time };
     let time = time.strip_prefix(['T', 't', ' '])?;
     let (clock, rest) = time.split_at_checked(8)?;
     let [hour, minute, second] = numbers(clock, ':', [2, 2, 2])?;
@@ -197,11 +199,28 @@ mod tests {
     }
 
     #[test]
+    fn a_date_is_its_first_moment_in_utc() {
+        // Likewise: `date -u -d TEXT +%s`.
+        for (text, moment) in [
+            ("1970-01-01", 0),
+            ("2027-01-01", 1_798_761_600),
+            ("2028-02-29", 1_835_395_200),
+        ] {
+            assert_eq!(parse(text), Ok(moment), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_moment() {
         for text in [
             "",
             "tomorrow",
-            "2026-11-21",
+            "2026-11",
+            "2026-11-2",
+            "2026-11-21 ",
+            "2026-11-21T",
+            "2026-11-21Z",
+            "2026-02-29",
             "2026-11-21T04:06:23",
             "2026-11-21T04:06Z",
             "2026-13-01T00:00:00Z",

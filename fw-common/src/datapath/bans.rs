@@ -1,8 +1,9 @@
 //! Peers whom the operator has banned: beside the plan, from one packet to the next.
 //!
-//! Nothing of a banned peer passes, in neither direction, whatever policy says, not
-//! even inside a connection that is there already. Only what a failsafe entry allows
-//! does, and what answers that: a ban may be a mistake.
+//! Nothing of a banned peer that is judged passes, in neither direction, whatever policy
+//! says, not even inside a connection that is there already. Only what a failsafe entry
+//! allows does, and what answers that: a ban may be a mistake. Built-ins and what the node
+//! forwards are not judged, of nobody.
 
 use super::case::Case;
 use super::classify::{self, Service};

@@ -20,7 +20,12 @@ const AT_ONCE: usize = 1_000;
 /// Commands of `ban`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Ban addresses: nothing to or from them passes, except what failsafe entries allow
+    /// Ban addresses: nothing to or from them passes, but for a few exceptions
+    ///
+    /// What failsafe entries allow passes all the same. So does what policy does not judge
+    /// either: neighbour discovery, ICMP that says which packets are too big, DHCP, and
+    /// what else `fw-ctl policy list --builtin` names; frames that are no IP; and
+    /// packets that the node only forwards, for pods or other hosts.
     Add(AddArgs),
     /// List the bans that hold
     List(ListArgs),
@@ -37,10 +42,10 @@ pub struct AddArgs {
     /// How long: 90s, 15m, 1h30m, 7d [default: for good]
     #[arg(long = "for", value_name = "SPAN", value_parser = moment::parse_span)]
     span: Option<u64>,
-    /// Until when: 2026-11-21T04:06:23Z
+    /// Until when: 2026-11-21T04:06:23Z, or 2026-11-21 (its first moment in UTC)
     #[arg(long, value_name = "MOMENT", value_parser = moment::parse, conflicts_with = "span")]
     until: Option<u64>,
-    /// Why, for whoever reads the list
+    /// Why, for whoever reads the list; at most 256 bytes in UTF-8
     #[arg(
         long,
         value_name = "TEXT",
@@ -179,7 +184,7 @@ fn address(text: &str) -> Result<IpAddr, String> {
         Ok(net) if net.prefix_len() == net.max_prefix_len() => Ok(net.addr().to_canonical()),
         Ok(net) => Err(format!(
             "{net} is a network, and a ban is for one address; put it into a CIDR list that a \
-             policy denies, and run fw-ctl reload"
+             policy denies: it is in force a moment later, without a reload"
         )),
         Err(_) => Err("this is no address; write 192.0.2.1 or 2001:db8::1".into()),
     }
@@ -187,7 +192,53 @@ fn address(text: &str) -> Result<IpAddr, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::control::protocol::MAX_REASON;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    fn until(arguments: &[&str]) -> Result<Option<u64>, String> {
+        let line = [&["ban", "add", "192.0.2.1"], arguments].concat();
+        match Line::try_parse_from(line) {
+            Ok(Line {
+                command: Command::Add(args),
+            }) => Ok(args.until),
+            Ok(_) => panic!("another command"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn moments_are_written_as_in_lists() {
+        // Each checked with date(1): `date -u -d TEXT +%s`.
+        for (text, moment) in [
+            ("2027-01-01", 1_798_761_600),
+            ("2027-01-01T00:00:00Z", 1_798_761_600),
+            ("2027-01-01T00:00:00+01:00", 1_798_758_000),
+        ] {
+            assert_eq!(until(&["--until", text]), Ok(Some(moment)), "{text}");
+        }
+        assert_eq!(until(&[]), Ok(None));
+        let wrong = until(&["--until", "soon"]).unwrap_err();
+        assert!(wrong.contains("write 2026-11-21, "), "{wrong}");
+        until(&["--until", "2027-01-01", "--for", "1h"]).unwrap_err();
+    }
+
+    #[test]
+    fn help_says_how_long_a_reason_may_be_and_what_passes_all_the_same() {
+        let help = Line::try_parse_from(["ban", "add", "--help"]).map(drop);
+        let help = help.unwrap_err().to_string();
+        let length = format!("at most {MAX_REASON} bytes");
+        for says in [&length, "failsafe", "policy list --builtin", "forwards"] {
+            assert!(help.contains(says), "{says}: {help}");
+        }
+    }
 
     #[test]
     fn addresses_and_what_is_none() {
@@ -203,6 +254,7 @@ mod tests {
         for (text, says) in [
             ("192.0.2.0/24", "192.0.2.0/24 is a network"),
             ("2001:db8::/32", "CIDR list"),
+            ("2001:db8::/32", "without a reload"),
             ("example.org", "no address"),
             ("192.0.2", "no address"),
             ("192.0.2.1:22", "no address"),

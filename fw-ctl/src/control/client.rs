@@ -103,16 +103,12 @@ impl Iterator for Replies {
     type Item = Result<Reply, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut line = Vec::new();
-        let limit = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
-        match self
-            .reader
-            .by_ref()
-            .take(limit)
-            .read_until(b'\n', &mut line)
-        {
-            Ok(0) => None,
-            Ok(_) => Some(serde_json::from_slice(&line).map_err(|_| not_understood())),
+        match line(&mut self.reader, MAX_LINE) {
+            Ok(Line::End) => None,
+            Ok(Line::Whole(line)) => {
+                Some(serde_json::from_slice(&line).map_err(|_| not_understood()))
+            }
+            Ok(Line::TooLong) => Some(Err(too_long(MAX_LINE))),
             Err(error) => Some(Err(Failure::new(
                 exit::UNREACHABLE,
                 match error.kind() {
@@ -129,6 +125,38 @@ impl Iterator for Replies {
             .help("journalctl -u fw-ctl"))),
         }
     }
+}
+
+/// What came until the next end of a line.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    /// The daemon has hung up.
+    End,
+    /// With its end, if the daemon did not hang up before.
+    Whole(Vec<u8>),
+    /// More than is read.
+    TooLong,
+}
+
+/// Reads a line of at most `limit` bytes, its end included.
+fn line(reader: &mut impl BufRead, limit: usize) -> std::io::Result<Line> {
+    let mut line = Vec::new();
+    // One byte more than may be, to tell what is too long from what just fits.
+    let more = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    reader.take(more).read_until(b'\n', &mut line)?;
+    Ok(match line.len() {
+        0 => Line::End,
+        length if length > limit => Line::TooLong,
+        _ => Line::Whole(line),
+    })
+}
+
+fn too_long(limit: usize) -> Failure {
+    Failure::new(
+        exit::UNREACHABLE,
+        format!("the daemon's answer is longer than the {limit} bytes that are read"),
+    )
+    .help("journalctl -u fw-ctl")
 }
 
 /// What serde says of it is about types of Rust, and helps nobody.
@@ -158,7 +186,10 @@ fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use fw_common::wire::SINGLES;
+
     use super::*;
+    use crate::control::protocol::MAX_REASON;
 
     #[test]
     fn only_a_reload_is_waited_for_long() {
@@ -186,6 +217,50 @@ mod tests {
         assert_eq!(failure.exit, exit::UNREACHABLE);
         let told = "the daemon has not answered for 0.05 s: it is busy or hangs";
         assert!(failure.message.starts_with(told), "{failure}");
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_is_told_from_one_that_just_fits() {
+        let of = |text: &str| {
+            let mut reader = text.as_bytes();
+            line(&mut reader, 4).unwrap()
+        };
+        assert_eq!(of(""), Line::End);
+        assert_eq!(of("abc\nnext"), Line::Whole(b"abc\n".to_vec()));
+        assert_eq!(of("abcd"), Line::Whole(b"abcd".to_vec()));
+        assert_eq!(of("abcd\n"), Line::TooLong);
+        let told = too_long(4);
+        assert_eq!(told.exit, exit::UNREACHABLE);
+        assert!(told.message.contains("longer than the 4 bytes"), "{told}");
+    }
+
+    #[test]
+    fn a_list_of_every_ban_that_there_may_be_is_understood() {
+        let ban = serde_json::json!({
+            "address": "2001:db8:1111:2222:3333:4444:5555:6666",
+            "since": "2026-11-21T04:06:23Z",
+            "until": null,
+            "reason": "\"".repeat(MAX_REASON),
+        });
+        let ban = ban.to_string();
+        let (mut daemon, client) = UnixStream::pair().unwrap();
+        let writing = std::thread::spawn(move || {
+            daemon.write_all(br#"{"done":{"schema":1,"bans":["#)?;
+            for _ in 1..SINGLES {
+                daemon.write_all(format!("{ban},").as_bytes())?;
+            }
+            daemon.write_all(format!("{ban}]}}}}\n").as_bytes())
+        });
+        let mut replies = Replies {
+            reader: BufReader::new(client),
+            patience: PATIENCE,
+        };
+        let answer = line(&mut replies.reader, MAX_LINE).unwrap();
+        writing.join().unwrap().unwrap();
+        let Line::Whole(answer) = answer else {
+            panic!("{answer:?}");
+        };
+        assert!(answer.len() > 36 << 20 && answer.ends_with(b"]}}\n"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use fw_common::wire::SINGLES;
 use serde::{Deserialize, Serialize};
 
 use crate::compile::plan::Mode;
@@ -12,9 +13,21 @@ use crate::diagnostic::Diagnostic;
 use crate::exit;
 use crate::observe::Record;
 
-/// Longest line that either side accepts. A status with thousands of interfaces
-/// and rules fits; what is longer is no message of ours.
-pub const MAX_LINE: usize = 16 * 1024 * 1024;
+/// Longest reason of a ban: bytes of UTF-8.
+pub const MAX_REASON: usize = 256;
+/// Longest ban in a list of them, in bytes of JSON:
+///
+/// - 49 for `{"address":"","since":"","until":"","reason":""},`,
+/// - 39 for an IPv6 address whose parts have four digits each,
+/// - 28 for each of two moments: 20, and 8 more for the last year that 64 bits can say,
+/// - twice the reason, in which every `"` and every `\` is escaped. Others that would be
+///   are control characters, and never kept.
+pub const MAX_BAN: usize = 49 + 39 + 2 * 28 + 2 * MAX_REASON;
+/// Longest answer. The longest that there is lists every ban for which the kernel has
+/// room: 41 MiB if all are as long as can be; a MiB more is for what is around them. A
+/// status with thousands of interfaces and rules fits, too; what is longer is no message
+/// of ours.
+pub const MAX_LINE: usize = SINGLES as usize * MAX_BAN + 1024 * 1024;
 /// Longest request.
 pub const MAX_REQUEST: usize = 64 * 1024;
 
@@ -178,7 +191,7 @@ pub struct BanRequest {
     pub addresses: Vec<IpAddr>,
     /// Until when: seconds since 1970; absent: for good.
     pub until: Option<u64>,
-    /// Why, for whoever reads the list.
+    /// Why, for whoever reads the list; at most [`MAX_REASON`].
     pub reason: String,
     /// Also addresses that the node or its operator depend on.
     pub force: bool,

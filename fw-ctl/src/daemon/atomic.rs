@@ -43,7 +43,10 @@ pub(super) fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// Makes a rename survive a power cut.
-fn sync(directory: &Path) -> io::Result<()> {
+/// Makes a new name survive a power cut.
+///
+/// # Errors
+/// When the directory cannot be opened or written.
+pub(super) fn sync(directory: &Path) -> io::Result<()> {
     std::fs::File::open(directory)?.sync_all()
 }

@@ -70,5 +70,5 @@ pub(super) fn refusal(harm: &[String]) -> Failure {
         exit::REFUSED,
         format!("nothing is banned: {}", harm.join("\n")),
     )
-    .help("--force, if you mean it: then only what failsafe entries allow passes")
+    .help("--force, if you mean it: of what policy judges, only what failsafe entries allow passes")
 }

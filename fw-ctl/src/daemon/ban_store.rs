@@ -1,13 +1,21 @@
 //! The bans on disk: they outlast a reboot, after which nothing is pinned.
+//!
+//! They are a file of all, and a journal of what has changed since. A change is appended
+//! to that, which takes as long with one ban as with 65,536; the file is written
+//! anew when the journal would be longer than it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::ban_journal::{self, BanJournal, Change, Changes};
 use super::{atomic, sealed};
+use crate::control::protocol::MAX_REASON;
 use crate::moment;
+use crate::printable::printable;
 use crate::texts;
 use crate::why::why;
 
@@ -51,11 +59,24 @@ impl std::fmt::Display for Ban {
     }
 }
 
-/// Every ban, and the file that keeps them.
+/// The file of all bans, with its journal.
+#[derive(Debug)]
+struct Stored {
+    /// Bytes of the file.
+    length: u64,
+    journal: BanJournal,
+}
+
+/// Every ban, and the files that keep them.
 #[derive(Debug)]
 pub struct BanStore {
     directory: PathBuf,
     bans: BTreeMap<IpAddr, Ban>,
+    /// Whose bans are other ones than those that are stored.
+    changed: BTreeSet<IpAddr>,
+    /// What changes can be appended to; `None`: they all are to be written.
+    stored: Option<Stored>,
+    /// What of the stored bans could not be read.
     damaged: Option<String>,
     /// Why the present bans are not stored.
     unsaved: Option<String>,
@@ -66,14 +87,13 @@ impl BanStore {
     /// read keeps no node from being filtered: see [`Self::trouble`].
     #[must_use]
     pub fn open(directory: &Path) -> Self {
-        let (bans, damaged) = match read(&directory.join(FILE)) {
-            Ok(bans) => (bans, None),
-            Err(reason) => (BTreeMap::new(), Some(reason)),
-        };
+        let read = read(directory);
         Self {
             directory: directory.to_owned(),
-            bans,
-            damaged,
+            bans: read.bans,
+            changed: BTreeSet::new(),
+            stored: read.stored,
+            damaged: read.damaged,
             unsaved: None,
         }
     }
@@ -87,15 +107,18 @@ impl BanStore {
     /// Takes a ban, in the place of a former one of its address. To be kept by
     /// [`Self::save`].
     pub fn insert(&mut self, ban: Ban) {
+        self.changed.insert(ban.address);
         self.bans.insert(ban.address, ban);
     }
 
     /// Forgets a ban; likewise.
     pub fn remove(&mut self, address: &IpAddr) -> Option<Ban> {
-        self.bans.remove(address)
+        let removed = self.bans.remove(address)?;
+        self.changed.insert(*address);
+        Some(removed)
     }
 
-    /// Keeps what was changed, whole or not at all. What cannot be stored counts until
+    /// Keeps what was changed. What cannot be stored counts until
     /// the process ends: see [`Self::trouble`].
     pub fn save(&mut self) {
         self.damaged = None;
@@ -123,125 +146,127 @@ impl BanStore {
         if self.unsaved.is_some() {
             self.save();
         }
-        let path = self.directory.join(FILE);
-        let damaged = self.damaged.as_ref().map(|reason| {
+        let damaged = self.damaged.as_ref().map(|what| {
             format!(
-                "the stored bans {} cannot be read: {reason}; those that the kernel still held \
-                 are in force; try: fw-ctl ban list, and ban what is missing",
-                path.display()
+                "{what}; those that the kernel still held are in force; try: fw-ctl ban list, and \
+                 ban what is missing"
             )
         });
         damaged.or_else(|| self.unsaved.clone())
     }
 
-    fn write(&self) -> std::io::Result<()> {
+    fn write(&mut self) -> std::io::Result<()> {
+        // Whatever goes wrong with appending, writing all of them puts it right.
+        let stored = self.stored.take();
+        self.stored = match stored.and_then(|stored| self.append(stored)) {
+            Some(stored) => Some(stored),
+            None => self.write_all()?,
+        };
+        self.changed.clear();
+        Ok(())
+    }
+
+    /// Appends the changes to the journal, if there is room in it.
+    fn append(&self, mut stored: Stored) -> Option<Stored> {
+        let file = self.directory.join(FILE).metadata();
+        let there = file.is_ok_and(|file| file.len() == stored.length);
+        if self.bans.is_empty() || !there {
+            return None;
+        }
+        let changes = self.changed.iter().map(|address| {
+            let ban = self.bans.get(address).cloned();
+            ban.map_or(Change::Lifted(*address), Change::Banned)
+        });
+        let appended = stored.journal.append(changes, stored.length);
+        appended.is_ok_and(|appended| appended).then_some(stored)
+    }
+
+    /// Writes them all. First the file, then the journal: that is nothing without its
+    /// file, and what is in it is in the new one.
+    fn write_all(&self) -> std::io::Result<Option<Stored>> {
+        let directory = &self.directory;
         if self.bans.is_empty() {
-            return atomic::remove(&self.directory, FILE);
+            atomic::remove(directory, FILE)?;
+            ban_journal::remove(directory)?;
+            return Ok(None);
         }
         let bans: Vec<_> = self.bans.values().collect();
-        let text = sealed::seal(SCHEMA, BTreeSet::new(), &bans)?;
-        atomic::replace(&self.directory, FILE, text.as_bytes())
+        // Of one file only, also if the next one has the same bans in it.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let name = format!("{:x}", since.unwrap_or_default().as_nanos());
+        let text = sealed::seal_before(SCHEMA, name.clone(), &bans)?;
+        atomic::replace(directory, FILE, text.as_bytes())?;
+        ban_journal::remove(directory)?;
+        Ok(Some(Stored {
+            length: text.len() as u64,
+            journal: BanJournal::new(directory, name, 0),
+        }))
     }
 }
 
-fn read(path: &Path) -> Result<BTreeMap<IpAddr, Ban>, String> {
-    let text = match texts::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if atomic::is_absent(&error) => return Ok(BTreeMap::new()),
-        Err(error) => return Err(why(&error)),
+/// What was found on disk.
+#[derive(Default)]
+struct Read {
+    bans: BTreeMap<IpAddr, Ban>,
+    /// `None`: there is nothing, or it is damaged.
+    stored: Option<Stored>,
+    damaged: Option<String>,
+}
+
+fn read(directory: &Path) -> Read {
+    let path = directory.join(FILE);
+    let (text, bans) = match texts::read_to_string(&path) {
+        Ok(text) => {
+            let bans = sealed::read(&text, &(SCHEMA..=SCHEMA));
+            (text, bans)
+        }
+        Err(error) if atomic::is_absent(&error) => return Read::default(),
+        Err(error) => (String::new(), Err(why(&error))),
     };
-    let bans: Vec<Ban> = sealed::read(&text, &(SCHEMA..=SCHEMA))?;
-    Ok(bans.into_iter().map(|ban| (ban.address, ban)).collect())
+    let (bans, damaged): (Vec<Ban>, _) = match bans {
+        Ok(bans) => (bans, None),
+        Err(reason) => {
+            let path = path.display();
+            let damaged = format!("the stored bans {path} cannot be read: {reason}");
+            (Vec::new(), Some(damaged))
+        }
+    };
+    let name = sealed::journal(&text);
+    let journal = match &name {
+        // An earlier version wrote it, which knows no journal.
+        None if damaged.is_none() => Changes::default(),
+        name => ban_journal::read(directory, name.as_deref()),
+    };
+    let mut all: BTreeMap<_, _> = bans
+        .into_iter()
+        .map(|ban| (ban.address, fit(ban)))
+        .collect();
+    for change in journal.changes {
+        match change {
+            Change::Banned(ban) => all.insert(ban.address, fit(ban)),
+            Change::Lifted(address) => all.remove(&address),
+        };
+    }
+    let damaged: Vec<_> = damaged.into_iter().chain(journal.damaged).collect();
+    let stored = name.filter(|_| damaged.is_empty()).map(|name| Stored {
+        length: text.len() as u64,
+        journal: BanJournal::new(directory, name, journal.length),
+    });
+    Read {
+        bans: all,
+        stored,
+        damaged: (!damaged.is_empty()).then(|| damaged.join("; ")),
+    }
+}
+
+/// A ban of an earlier version, whose reason could be longer and show more than itself.
+fn fit(mut ban: Ban) -> Ban {
+    ban.reason = printable(&ban.reason);
+    let end = ban.reason.floor_char_boundary(MAX_REASON);
+    ban.reason.truncate(end);
+    ban
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ban(address: &str, until: Option<u64>) -> Ban {
-        Ban {
-            address: address.parse().unwrap(),
-            since: 1_795_233_000,
-            until,
-            reason: "it \"scans\"".into(),
-        }
-    }
-
-    #[test]
-    fn bans_survive_the_daemon() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = dir.path().join("state");
-        let mut store = BanStore::open(&state);
-        assert!(store.all().is_empty() && store.trouble().is_none());
-        store.insert(ban("192.0.2.1", None));
-        store.insert(ban("2001:db8::1", Some(1_795_233_983)));
-        store.save();
-        assert_eq!(store.trouble(), None);
-        let again = BanStore::open(&state);
-        assert_eq!(again.all(), store.all());
-        store.remove(&"192.0.2.1".parse().unwrap()).unwrap();
-        store.save();
-        assert_eq!(BanStore::open(&state).all().len(), 1);
-        store.remove(&"2001:db8::1".parse().unwrap()).unwrap();
-        store.save();
-        let left: Vec<_> = std::fs::read_dir(&state).unwrap().collect();
-        assert!(left.is_empty(), "{left:?}");
-    }
-
-    #[test]
-    fn a_damaged_file_is_told_until_something_is_stored() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut store = BanStore::open(dir.path());
-        store.insert(ban("192.0.2.1", None));
-        store.save();
-        let path = dir.path().join(FILE);
-        let text = std::fs::read_to_string(&path).unwrap();
-        for (damaged, reason) in [
-            (text.replace("192.0.2.1", "192.0.2.2"), "damaged"),
-            (text[..text.len() - 5].to_owned(), "damaged"),
-            (
-                text.replace("\"schema\":1", "\"schema\":9"),
-                "schema 9, not 1",
-            ),
-            (String::new(), "EOF"),
-        ] {
-            std::fs::write(&path, damaged).unwrap();
-            let mut store = BanStore::open(dir.path());
-            assert!(store.all().is_empty());
-            let told = store.trouble().unwrap();
-            assert!(told.contains(reason), "{told}");
-            store.insert(ban("192.0.2.3", None));
-            store.save();
-            assert_eq!(store.trouble(), None);
-            assert_eq!(BanStore::open(dir.path()).all(), store.all());
-        }
-    }
-
-    #[test]
-    fn bans_that_cannot_be_stored_count_and_are_stored_when_they_can() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("state");
-        std::fs::write(&path, "").unwrap();
-        let mut store = BanStore::open(&path);
-        store.insert(ban("192.0.2.1", None));
-        store.save();
-        let told = store.trouble().unwrap();
-        assert!(told.contains("paths.state_dir"), "{told}");
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(store.trouble(), None);
-        assert_eq!(BanStore::open(&path).all(), store.all());
-    }
-
-    #[test]
-    fn a_ban_in_words() {
-        assert_eq!(
-            ban("192.0.2.1", Some(1_795_233_983)).to_string(),
-            "192.0.2.1 is banned until 2026-11-21T04:06:23Z: it \"scans\""
-        );
-        let plain = Ban {
-            reason: String::new(),
-            ..ban("2001:db8::1", None)
-        };
-        assert_eq!(plain.to_string(), "2001:db8::1 is banned for good");
-    }
-}
+#[path = "ban_store_tests.rs"]
+mod tests;

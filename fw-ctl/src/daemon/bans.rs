@@ -5,7 +5,7 @@
 //! does. While what is pinned is there, it is the truth about who is banned, and the
 //! file knows the reasons; after a reboot the file is all that there is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use fw_common::wire::{BAN_FOR_GOOD, SINGLES};
@@ -15,14 +15,13 @@ use super::firewall::Trouble;
 use super::status::{BanStatus, Banned, Bans, SCHEMA, Unbanned};
 use super::{Firewall, Kernel, Sources, ban_harm};
 use crate::compile::plan::Mode;
-use crate::control::protocol::{BanRequest, Failure};
+use crate::control::protocol::{BanRequest, Failure, MAX_REASON};
 use crate::exit;
 use crate::moment;
 use crate::observe::Clock;
+use crate::printable::printable;
 
 const NANOSECONDS: u64 = 1_000_000_000;
-/// Characters of a reason.
-const REASON: usize = 256;
 
 impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Bans addresses.
@@ -32,7 +31,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// address and no force is used: then nothing has changed. When the table is full
     /// or the kernel refuses: then those before it are banned, and the failure names it.
     pub fn ban(&mut self, request: &BanRequest) -> Result<Banned, Failure> {
-        let addresses: Vec<IpAddr> = request.addresses.iter().map(IpAddr::to_canonical).collect();
+        let addresses = once_each(&request.addresses);
         let (clock, since) = (Clock::now(), moment::now());
         refuse_nonsense(request, since)?;
         ban_harm::refuse_nobody(&addresses)?;
@@ -50,6 +49,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 address: *address,
                 since,
                 until: request.until,
+                // It may come from a log, and that from an attacker.
                 reason: printable(&request.reason),
             };
             if let Err(failure) = self.kernel.ban(*address, deadline(clock, ban.until)) {
@@ -79,7 +79,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// When the kernel refuses: then the bans before that one are lifted.
     pub fn unban(&mut self, addresses: Option<&[IpAddr]>) -> Result<Unbanned, Failure> {
         let asked: Vec<IpAddr> = match addresses {
-            Some(addresses) => addresses.iter().map(IpAddr::to_canonical).collect(),
+            Some(addresses) => once_each(addresses),
             None => self.bans.all().keys().copied().collect(),
         };
         let (mut lifted, mut missing) = (Vec::new(), Vec::new());
@@ -258,17 +258,20 @@ fn refuse_nonsense(request: &BanRequest, now: u64) -> Result<(), Failure> {
         }
         _ => {}
     }
-    if request.reason.chars().count() > REASON {
-        return wrong(format!("the reason is longer than {REASON} characters"));
+    let length = request.reason.len();
+    if length > MAX_REASON {
+        return wrong(format!(
+            "the reason has {length} bytes in UTF-8, and at most {MAX_REASON} are kept"
+        ));
     }
     Ok(())
 }
 
-/// A reason may come from a log, and that from an attacker: nothing of it moves the
-/// cursor of a terminal.
-fn printable(reason: &str) -> String {
-    let visible = |c: char| if c.is_control() { ' ' } else { c };
-    reason.chars().map(visible).collect()
+/// As the kernel knows them, in the order in which they were named first.
+fn once_each(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let mut named = BTreeSet::new();
+    let addresses = addresses.iter().map(IpAddr::to_canonical);
+    addresses.filter(|address| named.insert(*address)).collect()
 }
 
 /// The end of a ban by the kernel's clock. One that is over has the first nanosecond:

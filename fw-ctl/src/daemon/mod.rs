@@ -8,6 +8,7 @@
 mod amend;
 mod atomic;
 mod ban_harm;
+mod ban_journal;
 mod ban_store;
 mod bans;
 mod caution;

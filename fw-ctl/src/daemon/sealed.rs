@@ -21,6 +21,10 @@ pub(super) struct Header {
     /// know.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) lists: BTreeSet<String>,
+    /// Name of the changes since it was written, which are in another file; no two
+    /// files that were written have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    journal: Option<String>,
 }
 
 /// A file with this body, which needs the `lists`.
@@ -29,12 +33,31 @@ pub(super) fn seal<B: Serialize>(
     lists: BTreeSet<String>,
     body: &B,
 ) -> serde_json::Result<String> {
+    file(schema, lists, None, body)
+}
+
+/// A file with this body, whose changes will be those of `journal`.
+pub(super) fn seal_before<B: Serialize>(
+    schema: u32,
+    journal: String,
+    body: &B,
+) -> serde_json::Result<String> {
+    file(schema, BTreeSet::new(), Some(journal), body)
+}
+
+fn file<B: Serialize>(
+    schema: u32,
+    lists: BTreeSet<String>,
+    journal: Option<String>,
+    body: &B,
+) -> serde_json::Result<String> {
     let body = serde_json::to_string(body)?;
     let header = serde_json::to_string(&Header {
         schema,
         version: env!("CARGO_PKG_VERSION").into(),
         sha256: hex(&Sha256::digest(&body)),
         lists,
+        journal,
     })?;
     Ok(format!("{header}\n{body}\n"))
 }
@@ -73,6 +96,12 @@ pub(super) fn read<'a, B: Deserialize<'a>>(
     serde_json::from_str(body(text, schemas)?).map_err(|error| error.to_string())
 }
 
+/// The journal of a file that was sealed [with one](seal_before).
+pub(super) fn journal(text: &str) -> Option<String> {
+    let header: Header = serde_json::from_str(text.lines().next()?).ok()?;
+    header.journal
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +110,10 @@ mod tests {
     fn what_was_sealed_is_read_and_nothing_else() {
         let text = seal(2, ["a".to_owned()].into(), &[1, 2]).unwrap();
         assert_eq!(read(&text, &(1..=2)), Ok(vec![1, 2]));
+        assert_eq!(journal(&text), None);
+        let before = seal_before(2, "7".into(), &[1, 2]).unwrap();
+        assert_eq!(read(&before, &(1..=2)), Ok(vec![1, 2]));
+        assert_eq!(journal(&before), Some("7".into()));
         let header: Header = serde_json::from_str(text.lines().next().unwrap()).unwrap();
         assert_eq!(header.lists, ["a".to_owned()].into());
         for (text, reason) in [

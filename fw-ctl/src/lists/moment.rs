@@ -19,11 +19,7 @@ pub fn now() -> Moment {
 /// begins in UTC.
 #[must_use]
 pub fn parse(text: &str) -> Option<Moment> {
-    let read = match text.contains(['T', 't', ' ']) {
-        true => moment::parse(text),
-        false => moment::parse(&format!("{text}T00:00:00Z")),
-    };
-    read.ok().map(saturated)
+    moment::parse(text).ok().map(saturated)
 }
 
 fn saturated(seconds: u64) -> Moment {

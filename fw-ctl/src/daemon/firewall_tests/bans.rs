@@ -1,11 +1,11 @@
 //! Bans: in the kernel at once, on disk, over restarts and reboots; and whom they
 //! must not hit by mistake.
 
-use fw_common::wire::BAN_FOR_GOOD;
+use fw_common::wire::{BAN_FOR_GOOD, SINGLES};
 
 use super::*;
 use crate::config::{FailsafeEntry, FailsafePorts};
-use crate::control::protocol::BanRequest;
+use crate::control::protocol::{BanRequest, MAX_BAN, MAX_LINE, MAX_REASON, Reply};
 use crate::moment;
 use crate::policy::label::Label;
 
@@ -214,18 +214,70 @@ fn what_no_peer_has_is_banned_by_no_force() {
         let refused = daemon.ban(&asked).unwrap_err();
         assert_eq!(refused.exit, exit::USAGE, "{address}");
     }
-    let long = BanRequest {
-        reason: "x".repeat(257),
+    assert!(held(&fixture).is_empty());
+}
+
+#[test]
+fn a_reason_has_so_many_bytes_and_shows_itself_only() {
+    let fixture = enforcing();
+    let mut daemon = started(&fixture);
+    let because = |reason: String| BanRequest {
+        reason,
         ..request(&["192.0.2.1"])
     };
-    assert!(
-        daemon
-            .ban(&long)
-            .unwrap_err()
-            .message
-            .contains("longer than 256")
-    );
-    assert!(held(&fixture).is_empty());
+    for long in ["x".repeat(257), "ü".repeat(129)] {
+        let length = long.len();
+        let refused = daemon.ban(&because(long)).unwrap_err();
+        assert_eq!(refused.exit, exit::USAGE);
+        let told = format!("the reason has {length} bytes in UTF-8, and at most 256 are kept");
+        assert!(refused.message.ends_with(&told), "{refused}");
+        assert!(held(&fixture).is_empty());
+    }
+    for fits in ["x".repeat(256), "ü".repeat(128)] {
+        daemon.ban(&because(fits.clone())).unwrap();
+        assert_eq!(daemon.bans().bans[0].reason, fits);
+    }
+    let tricky = "GET /\u{202e}gpj.exe\u{2028}\x1b[2J\u{200f}";
+    daemon.ban(&because(tricky.into())).unwrap();
+    assert_eq!(daemon.bans().bans[0].reason, "GET / gpj.exe  [2J ");
+    let told = daemon.ban_of(ip("192.0.2.1")).unwrap();
+    assert!(told.ends_with("GET / gpj.exe  [2J "), "{told}");
+}
+
+#[test]
+fn the_longest_list_of_bans_fits_an_answer() {
+    let fixture = enforcing();
+    let mut daemon = started(&fixture);
+    let longest = "2001:1db8:1111:2222:3333:4444:5555:6666";
+    daemon
+        .ban(&BanRequest {
+            until: Some(u64::MAX),
+            reason: "\"\\".repeat(MAX_REASON / 2),
+            ..request(&[longest])
+        })
+        .unwrap();
+    let mut bans = daemon.bans();
+    bans.bans[0].since = moment::rfc3339(u64::MAX);
+    let ban = serde_json::to_string(&bans.bans[0]).unwrap();
+    assert_eq!(format!("{ban},").len(), MAX_BAN);
+    let answer = Reply::Done(serde_json::to_value(&bans).unwrap());
+    let around = serde_json::to_string(&answer).unwrap().len() - ban.len();
+    assert!(around + SINGLES as usize * MAX_BAN < MAX_LINE);
+}
+
+#[test]
+fn who_is_named_twice_is_banned_and_let_in_once() {
+    let fixture = enforcing();
+    let mut daemon = started(&fixture);
+    let twice = ["192.0.2.2", "192.0.2.1", "::ffff:192.0.2.2", "192.0.2.1"];
+    let banned = daemon.ban(&request(&twice)).unwrap();
+    let once = [ip("192.0.2.2"), ip("192.0.2.1")];
+    assert_eq!(banned.addresses, once);
+    let lifted = daemon.unban(Some(&twice.map(ip))).unwrap();
+    assert_eq!(lifted.addresses, once);
+    assert_eq!(lifted.missing, [ip("192.0.2.1"); 0]);
+    let missing = daemon.unban(Some(&twice.map(ip))).unwrap().missing;
+    assert_eq!(missing, once);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::cursor::{Decoder, Field, Object};
 use super::item::item;
 use super::selector::label_selector;
 use crate::policy::schema::{Item, PolicyKind, Spec, Subject};
+use crate::printable::is_printable;
 
 /// The four lists of items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +215,7 @@ fn log(cx: &mut Decoder, object: &Object<'_>) -> Option<String> {
             format!("the log value has {} characters", text.chars().count()),
         )
         .help(format!("at most {MAX_LOG}"));
-    } else if text.chars().any(char::is_control) {
+    } else if !text.chars().all(is_printable) {
         cx.error(
             &value,
             "the log value has characters that cannot be printed",
