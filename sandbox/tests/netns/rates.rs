@@ -8,9 +8,11 @@ use sandbox::probe::{self, Connection, Outcome};
 use crate::fixture::{Fixture, policy};
 use crate::on_xdp_and_tc;
 
-on_xdp_and_tc!(beyond_a_rate_new_connections_are_dropped_and_old_ones_go_on);
+on_xdp_and_tc!(
+    beyond_a_rate_new_connections_are_dropped_and_old_ones_go_on,
+    an_answer_frees_nobody_of_a_rate_but_answers_to_the_node_pass,
+);
 
-/// Three an hour for each peer, so that no time that a test takes gives any back.
 const WEB: &str = r#"
   nodeSelector: {}
   ingress:
@@ -20,10 +22,10 @@ const WEB: &str = r#"
       - {port: "53", protocol: UDP}
 "#;
 
-fn beyond_a_rate_new_connections_are_dropped_and_old_ones_go_on(xdp: &'static str) {
-    let Some(mut fixture) = Fixture::prepare(xdp, "enforce", &[]) else {
-        return;
-    };
+/// [`WEB`] in force, three an hour for each peer, so that no time that a test takes gives
+/// any back.
+fn limited(xdp: &'static str) -> Option<Fixture> {
+    let mut fixture = Fixture::prepare(xdp, "enforce", &[])?;
     let annotated = policy("web", WEB).replacen(
         "  name: web\n",
         "  name: web\n  annotations: {fw-ctl.io/rate: 3/h per /32 /128}\n",
@@ -32,6 +34,13 @@ fn beyond_a_rate_new_connections_are_dropped_and_old_ones_go_on(xdp: &'static st
     let place = fixture.fw_ctl.files().policies.join("web.yaml");
     std::fs::write(place, annotated).unwrap();
     fixture.restart_daemon();
+    Some(fixture)
+}
+
+fn beyond_a_rate_new_connections_are_dropped_and_old_ones_go_on(xdp: &'static str) {
+    let Some(fixture) = limited(xdp) else {
+        return;
+    };
     let (lab, node) = (&fixture.lab, &fixture.lab.node);
     let from = &lab.stranger.namespace;
     for family in Family::BOTH {
@@ -69,4 +78,15 @@ fn beyond_a_rate_new_connections_are_dropped_and_old_ones_go_on(xdp: &'static st
     assert!(rule.contains("allow 3/h per /32 /128 burst 3"), "{rule}");
     let status = fixture.fw_ctl.must(&["status", "-o", "json"]).unwrap();
     assert!(status.contains("dropped/rate-limited"), "{status}");
+}
+
+fn an_answer_frees_nobody_of_a_rate_but_answers_to_the_node_pass(xdp: &'static str) {
+    let Some(mut fixture) = limited(xdp) else {
+        return;
+    };
+    for family in Family::BOTH {
+        let case = format!("{family} {xdp}");
+        // A resolver that asks from port 53: what answers it falls under the limit.
+        fixture.node.stop(udp(53));
+    }
 }
