@@ -89,9 +89,11 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
     /// Policy denies it, or allows it up to a limit that is exceeded.
     #[inline(always)]
     pub fn denied(&self, word: VerdictWord, flow: &Flow, report: bool) -> Verdict {
-        let reason = if word.is_allow() {
-            DropReason::RateLimited
-        } else if word.is_explicit_deny() {
+        if word.is_allow() {
+            self.tables.count_limited(self.view.index, word.rule());
+            return self.stop(flow, word.rule(), DropReason::RateLimited, report);
+        }
+        let reason = if word.is_explicit_deny() {
             DropReason::DenyRule
         } else {
             DropReason::DefaultDeny
