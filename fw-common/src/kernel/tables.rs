@@ -1,8 +1,8 @@
 //! [`Tables`] over the BPF maps.
 
 use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
+use aya_ebpf::maps::Array;
 use aya_ebpf::maps::lpm_trie::Key;
-use aya_ebpf::maps::{Array, PerCpuArray};
 
 use super::maps::{
     ACTIVE, BAN_FILTER, BANS, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, COUNTERS, EVENT_BUDGET,

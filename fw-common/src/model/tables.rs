@@ -125,9 +125,14 @@ impl Model {
         self.counters.take()
     }
 
-    /// Rules whose counters moved since the last call.
-    pub fn take_rules(&self) -> BTreeMap<u16, RuleTally> {
-        self.rules.take()
+    /// Rules whose counters moved since [`Self::clear_rules`].
+    pub fn rules(&self) -> BTreeMap<u16, RuleTally> {
+        self.rules.borrow().clone()
+    }
+
+    /// Sets the counters of the rules to zero.
+    pub fn clear_rules(&self) {
+        self.rules.take();
     }
 
     /// Events reported since the last call.

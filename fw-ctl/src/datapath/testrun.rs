@@ -316,8 +316,7 @@ impl TestRun {
         self.programs.now()
     }
 
-    /// Packets that each of the first `rules` rules decided since the plan was
-    /// installed.
+    /// What each of the first `rules` rules decided since the plan was installed.
     ///
     /// # Errors
     /// The kernel cannot be asked.

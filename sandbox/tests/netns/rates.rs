@@ -79,6 +79,10 @@ fn beyond_a_rate_new_connections_are_dropped_and_old_ones_go_on(xdp: &'static st
         .find(|line| line.contains("ingress[0]") && line.contains("allow"));
     let rule = rule.unwrap_or_else(|| panic!("no such rule in\n{counted}"));
     assert!(rule.contains("allow 3/h per /32 /128 burst 3"), "{rule}");
+    assert!(
+        counted.starts_with("DIRECTION") && counted.contains("LIMITED"),
+        "{counted}"
+    );
     let status = fixture.fw_ctl.must(&["status", "-o", "json"]).unwrap();
     assert!(status.contains("dropped/rate-limited"), "{status}");
 }
