@@ -89,16 +89,17 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
     /// Policy denies it, or allows it up to a limit that is exceeded.
     #[inline(always)]
     pub fn denied(&self, word: VerdictWord, flow: &Flow, report: bool) -> Verdict {
-        if word.is_allow() {
+        let reason = if word.is_allow() {
             self.tables.count_limited(self.view.index, word.rule());
-            return self.stop(flow, word.rule(), DropReason::RateLimited, report);
-        }
-        let reason = if word.is_explicit_deny() {
-            DropReason::DenyRule
+            DropReason::RateLimited
         } else {
-            DropReason::DefaultDeny
+            self.count_rule(word.rule());
+            if word.is_explicit_deny() {
+                DropReason::DenyRule
+            } else {
+                DropReason::DefaultDeny
+            }
         };
-        self.count_rule(word.rule());
         self.stop(flow, word.rule(), reason, report)
     }
 
