@@ -19,8 +19,7 @@ use crate::wire::{
 };
 
 /// Remembers the connection of a packet that may pass, if policy would deny its reply,
-/// or always: because its peer is banned, and the ban would, or because only memory tells
-/// its answer from a connection of the other side.
+/// or always: because its peer is banned, and the ban would, or because it is counted.
 #[inline(always)]
 pub(super) fn remember<P: Packet, T: Tables, const EGRESS: bool>(
     case: &Case<'_, P, T, EGRESS>,
@@ -83,13 +82,6 @@ pub(super) fn is_news<P: Packet, T: Tables, const EGRESS: bool>(
     word: VerdictWord,
 ) -> bool {
     touch(case, flow) | word.is_allow()
-}
-
-/// Whether only memory tells what goes on with a connection from what answers it. Of TCP
-/// what begins is marked, and of ICMP what asks.
-#[inline(always)]
-pub(super) const fn answers_look_alike(protocol: u8) -> bool {
-    protocol != TCP && !is_icmp(protocol)
 }
 
 /// Whether a packet that policy denies belongs to a connection of the other

@@ -20,6 +20,7 @@ use crate::packet::fragment::Part;
 use crate::packet::front::{self, Front};
 use crate::packet::icmp::Quoted;
 use crate::packet::quick::{self, Quick};
+use crate::packet::transport::TCP;
 use crate::wire::{Builtin, Counter, Direction};
 use case::Case;
 use flow::Flow;
@@ -174,10 +175,9 @@ fn judge<P: Packet, T: Tables, const EGRESS: bool>(
     if word.is_allow() && !exceeded {
         // Who came in up to a limit is known as who began it. Else the answer would look
         // like a connection of the node's own, and what follows like replies, which have
-        // no limit.
-        let counted = !EGRESS && word.is_limited();
-        let ambiguous = counted && conntrack::answers_look_alike(flow.l4.protocol);
-        conntrack::remember(case, flow, word.is_banned() || ambiguous);
+        // no limit. Of TCP only the first packet counts, and that is no reply.
+        let counted = !EGRESS && word.is_limited() && flow.l4.protocol != TCP;
+        conntrack::remember(case, flow, word.is_banned() || counted);
         return case.allowed(word, flow);
     }
     if !word.is_banned() {
