@@ -201,6 +201,34 @@ pub fn udp_of_size(
     exchange().into()
 }
 
+/// Sends `count` datagrams from one port, each after the former one was answered or its
+/// answer overdue. Returns how many were answered.
+///
+/// # Errors
+/// As the socket says.
+pub fn datagrams(
+    namespace: &Namespace,
+    source: Option<u16>,
+    to: SocketAddr,
+    count: u8,
+) -> io::Result<usize> {
+    let socket: UdpSocket = namespace.enter(|| socket(Type::DGRAM, source, to))?.into();
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.connect(to)?;
+    let mut answered = 0;
+    for number in 0..count {
+        socket.send(&[number])?;
+        let mut back = [0; 2];
+        match socket.recv(&mut back) {
+            Ok(1) if back[0] == number => answered += 1,
+            Ok(_) => return Err(io::Error::other("another datagram came back than was sent")),
+            Err(error) if Outcome::from(Err(error.kind().into())) == Outcome::Silence => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(answered)
+}
+
 /// An unconnected socket of the family of `to`, bound to `source`. The caller is
 /// inside the namespace.
 fn socket(kind: Type, source: Option<u16>, to: SocketAddr) -> io::Result<Socket> {

@@ -90,13 +90,16 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
     #[inline(always)]
     pub fn denied(&self, word: VerdictWord, flow: &Flow, report: bool) -> Verdict {
         let reason = if word.is_allow() {
+            self.tables.count_limited(self.view.index, word.rule());
             DropReason::RateLimited
-        } else if word.is_explicit_deny() {
-            DropReason::DenyRule
         } else {
-            DropReason::DefaultDeny
+            self.count_rule(word.rule());
+            if word.is_explicit_deny() {
+                DropReason::DenyRule
+            } else {
+                DropReason::DefaultDeny
+            }
         };
-        self.count_rule(word.rule());
         self.stop(flow, word.rule(), reason, report)
     }
 

@@ -5,8 +5,9 @@
 //!
 //! The table is an array of buckets without locks, like that of connections
 //! ([`super::flows`]). When a bucket is full, the peer that has least to wait until it
-//! would be forgotten gives way: many who come once displace each other, and not who
-//! is at its limit. CPUs that judge packets of one peer at the same moment may each
+//! would be forgotten gives way, but who is at the limit only if all are, and then who
+//! came there last: however many come, and how often each, they displace each other, and
+//! nobody who was at the limit before them. CPUs that judge packets of one peer at the same moment may each
 //! let one pass before they see each other's; because they all count it, it is
 //! missing later.
 
@@ -119,7 +120,7 @@ impl Peers<'_> {
     pub fn admits(self, hash: u64, limit: &RateLimit, now: u64) -> bool {
         let slot = self.slot_of(hash);
         if self.hash(slot) != hash {
-            self.begin(hash, now.wrapping_add(limit.interval), now);
+            self.begin(hash, limit, now);
             return true;
         }
         let due = self.due(slot);
@@ -148,15 +149,20 @@ impl Peers<'_> {
         through_memory(slot as u32)
     }
 
-    /// Remembers a peer that is not here in place of the one that is due first.
+    /// Remembers a peer that is not here in place of the one that is due first; of peers
+    /// at the limit, if all are, the one that is due last.
     #[inline(always)]
-    fn begin(self, hash: u64, due: u64, now: u64) {
+    fn begin(self, hash: u64, limit: &RateLimit, now: u64) {
+        const MIRROR: u64 = u64::MAX >> 1;
         // Time left above the number of the slot, as in the table of connections. The
         // units below a few nanoseconds give way to the number.
         const NUMBER: u32 = RATE_SLOTS.trailing_zeros();
         let mut least = u64::MAX >> 1;
         for slot in 0..RATE_SLOTS {
-            let left = self.due(slot).wrapping_sub(now).cast_signed() >> (NUMBER + 1);
+            let ahead = self.due(slot).wrapping_sub(now);
+            let beyond = ahead.wrapping_sub(limit.tolerance);
+            let at_limit = all_ones_if_negative(limit.tolerance.wrapping_sub(ahead));
+            let left = (beyond ^ at_limit & MIRROR).cast_signed() >> (NUMBER + 1);
             let positive = left.wrapping_add(1 << (62 - NUMBER)).cast_unsigned();
             let rank = positive << NUMBER | slot as u64;
             let less = rank.wrapping_sub(least);
@@ -165,7 +171,7 @@ impl Peers<'_> {
         let slot = through_memory(least as u32);
         // The hash last, so that what is found under it is its own.
         self.set_hash(slot, 0);
-        self.set_due(slot, due);
+        self.set_due(slot, now.wrapping_add(limit.interval));
         self.set_hash(slot, hash);
     }
 
@@ -285,5 +291,38 @@ mod tests {
             assert!(peers.admits(2 * stranger + 1, &LIMIT, now));
         }
         assert_eq!(admitted(peers, 1, now), 0);
+    }
+
+    #[test]
+    fn who_was_at_the_limit_before_stays_until_something_comes_back() {
+        let mut memory = RateBucket::default();
+        // SAFETY: as above.
+        let peers = unsafe { Peers::new(&raw mut memory) };
+        let mut now = 1_000 * CLOCK_UNITS;
+        assert_eq!(admitted(peers, 1, now), 3);
+        for stranger in 2..1_000 {
+            now += CLOCK_UNITS / 4_000;
+            assert_eq!(admitted(peers, 2 * stranger + 1, now), 3);
+        }
+        assert_eq!(admitted(peers, 1, now), 0);
+        now = 1_000 * CLOCK_UNITS + LIMIT.interval;
+        assert_eq!(admitted(peers, 1, now), 1);
+    }
+
+    #[test]
+    fn who_is_forgotten_gives_way_before_who_is_not() {
+        let mut memory = RateBucket::default();
+        // SAFETY: as above.
+        let peers = unsafe { Peers::new(&raw mut memory) };
+        let mut now = 1_000 * CLOCK_UNITS;
+        assert!(peers.admits(1, &LIMIT, now));
+        now += CLOCK_UNITS;
+        for peer in 2..=RATE_SLOTS as u64 {
+            assert_eq!(admitted(peers, peer, now), 3);
+        }
+        assert!(peers.admits(100, &LIMIT, now));
+        for peer in 2..=RATE_SLOTS as u64 {
+            assert_eq!(admitted(peers, peer, now), 0, "{peer}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::wire::{
     FlowSeeds, FlowTally, FragmentKey, FragmentState, GENERATIONS, Generation, LOCAL_BUCKETS,
     LocalBucket, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PEER_BLOCK_FLAGS, PEER_BLOCKS,
     PORT_PROTOCOLS, PeerBlock, PeerRoot, PortClasses, RULES as RULE_ENTRIES, RateBucket, RateLimit,
-    SINGLES as SINGLE_ENTRIES, Tally,
+    RuleTally, SINGLES as SINGLE_ENTRIES, Tally,
 };
 
 const _: () = assert!(size_of::<Event>().is_multiple_of(8));
@@ -80,7 +80,7 @@ pub static MATRIX: Array<MatrixBlock> = Array::pinned(GENERATIONS * 2 * MATRIX_B
 pub static COUNTERS: PerCpuArray<Tally> = PerCpuArray::pinned(COUNTER_ENTRIES, 0);
 /// Which rules decided.
 #[map]
-pub static RULES: PerCpuArray<Tally> = PerCpuArray::pinned(GENERATIONS * RULE_ENTRIES, 0);
+pub static RULES: PerCpuArray<RuleTally> = PerCpuArray::pinned(GENERATIONS * RULE_ENTRIES, 0);
 /// Connections.
 #[map]
 pub static CONNTRACK: Array<FlowBucket> = Array::pinned(FLOW_BUCKETS, MAPPABLE);

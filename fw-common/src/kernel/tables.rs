@@ -1,8 +1,8 @@
 //! [`Tables`] over the BPF maps.
 
 use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_ns};
+use aya_ebpf::maps::Array;
 use aya_ebpf::maps::lpm_trie::Key;
-use aya_ebpf::maps::{Array, PerCpuArray};
 
 use super::maps::{
     ACTIVE, BAN_FILTER, BANS, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, COUNTERS, EVENT_BUDGET,
@@ -16,8 +16,8 @@ use crate::lookup::{self, PeerMemory};
 use crate::wire::{
     ActiveWord, Address, BAN_FOR_GOOD, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowSeeds,
     FragmentKey, FragmentProgress, FragmentState, Generation, MATRIX_BLOCK_WORDS, MATRIX_BLOCKS,
-    Node, PeerBlock, RateLimit, Tally, VerdictWord, ban_holds, block_index, counter_index,
-    matrix_index, root_index, rule_index,
+    Node, PeerBlock, RateLimit, VerdictWord, ban_holds, block_index, counter_index, matrix_index,
+    root_index, rule_index,
 };
 
 /// Bits of an address, mapped or not.
@@ -300,12 +300,32 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn count(&self, direction: Direction, counter: Counter, bytes: u32) {
-        add(&COUNTERS, counter_index(direction, counter), bytes);
+        if let Some(tally) = COUNTERS.get_ptr_mut(counter_index(direction, counter)) {
+            // SAFETY: per-CPU value inside the map.
+            unsafe {
+                (*tally).packets += 1;
+                (*tally).bytes += u64::from(bytes);
+            }
+        }
     }
 
     #[inline(always)]
     fn count_rule(&self, generation: u32, rule: u16, bytes: u32) {
-        add(&RULES, rule_index(generation, rule), bytes);
+        if let Some(tally) = RULES.get_ptr_mut(rule_index(generation, rule)) {
+            // SAFETY: as above.
+            unsafe {
+                (*tally).packets += 1;
+                (*tally).bytes += u64::from(bytes);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn count_limited(&self, generation: u32, rule: u16) {
+        if let Some(tally) = RULES.get_ptr_mut(rule_index(generation, rule)) {
+            // SAFETY: as above.
+            unsafe { (*tally).limited += 1 };
+        }
     }
 
     #[inline(always)]
@@ -401,16 +421,5 @@ fn lost() {
     if let Some(budget) = EVENT_BUDGET.get_ptr_mut(0) {
         // SAFETY: as in `may_report`.
         unsafe { (*budget).lost += 1 };
-    }
-}
-
-#[inline(always)]
-fn add(map: &PerCpuArray<Tally>, index: u32, bytes: u32) {
-    if let Some(tally) = map.get_ptr_mut(index) {
-        // SAFETY: per-CPU value inside the map.
-        unsafe {
-            (*tally).packets += 1;
-            (*tally).bytes += u64::from(bytes);
-        }
     }
 }

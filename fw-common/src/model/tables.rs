@@ -13,8 +13,8 @@ use crate::packet::Packet;
 use crate::wire::{
     ActiveWord, Address, CLOCK_UNITS, Counter, Direction, Event, FlowBucket, FlowKey, FlowSeeds,
     FlowState, FlowTally, FragmentKey, FragmentProgress, FragmentState, GENERATIONS, Generation,
-    MATRIX_WORDS, NumberClasses, RULES, RateBucket, RateLimit, Tally, VerdictWord, ban_holds,
-    direction_index,
+    MATRIX_WORDS, NumberClasses, RULES, RateBucket, RateLimit, RuleTally, Tally, VerdictWord,
+    ban_holds, direction_index,
 };
 
 /// Fragments that the model remembers: as many as fit, then it forgets like the
@@ -84,7 +84,7 @@ pub struct Model {
     ports_seen: RefCell<BTreeMap<u16, u32>>,
     fragments: RefCell<BTreeMap<FragmentKey, FragmentState>>,
     counters: RefCell<BTreeMap<(Direction, Counter), Tally>>,
-    rules: RefCell<BTreeMap<u16, Tally>>,
+    rules: RefCell<BTreeMap<u16, RuleTally>>,
     events: RefCell<Vec<Event>>,
 }
 
@@ -125,9 +125,14 @@ impl Model {
         self.counters.take()
     }
 
-    /// Rules whose counters moved since the last call.
-    pub fn take_rules(&self) -> BTreeMap<u16, Tally> {
-        self.rules.take()
+    /// Rules whose counters moved since [`Self::clear_rules`].
+    pub fn rules(&self) -> BTreeMap<u16, RuleTally> {
+        self.rules.borrow().clone()
+    }
+
+    /// Sets the counters of the rules to zero.
+    pub fn clear_rules(&self) {
+        self.rules.take();
     }
 
     /// Events reported since the last call.
@@ -265,11 +270,20 @@ impl Tables for Model {
 
     fn count(&self, direction: Direction, counter: Counter, bytes: u32) {
         let mut counters = self.counters.borrow_mut();
-        add(counters.entry((direction, counter)).or_default(), bytes);
+        let tally = counters.entry((direction, counter)).or_default();
+        tally.packets += 1;
+        tally.bytes += u64::from(bytes);
     }
 
     fn count_rule(&self, _generation: u32, rule: u16, bytes: u32) {
-        add(self.rules.borrow_mut().entry(rule).or_default(), bytes);
+        let mut rules = self.rules.borrow_mut();
+        let tally = rules.entry(rule).or_default();
+        tally.packets += 1;
+        tally.bytes += u64::from(bytes);
+    }
+
+    fn count_limited(&self, _generation: u32, rule: u16) {
+        self.rules.borrow_mut().entry(rule).or_default().limited += 1;
     }
 
     fn may_report(&self, _kind: u32, limit: u32) -> bool {
@@ -304,11 +318,6 @@ fn bucket(memory: &UnsafeCell<FlowBucket>) -> Bucket<'_> {
     // SAFETY: a cell of the model, which is not shared between threads and hands out
     // no other reference to it.
     unsafe { Bucket::new(memory.get()) }
-}
-
-fn add(tally: &mut Tally, bytes: u32) {
-    tally.packets += 1;
-    tally.bytes += u64::from(bytes);
 }
 
 fn insert<K: Ord + Copy, V>(map: &mut BTreeMap<K, V>, key: K, value: V) {

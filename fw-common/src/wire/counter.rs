@@ -12,7 +12,19 @@ pub struct Tally {
     pub bytes: u64,
 }
 
-pod!(Tally: 16);
+/// What a rule decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct RuleTally {
+    /// Packets that it decided, without those beyond its limit.
+    pub packets: u64,
+    /// Bytes of their frames, without checksum.
+    pub bytes: u64,
+    /// Packets beyond its limit: dropped, or in audit mode reported.
+    pub limited: u64,
+}
+
+pod!(Tally: 16, RuleTally: 24);
 
 /// Where a packet is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

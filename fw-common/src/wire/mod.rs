@@ -19,7 +19,7 @@ mod single;
 pub use connection::{
     FLOW_SLOTS, FlowBucket, FlowPlace, FlowSeeds, FlowState, FlowTally, Origin, Phase,
 };
-pub use counter::{COUNTERS, Counter, Tally, counter_index};
+pub use counter::{COUNTERS, Counter, RuleTally, Tally, counter_index};
 pub use event::{Action, EVENT_WINDOW_SHIFT, Event, EventBudget};
 pub use flow::{Address, FlowKey, L4, LOCAL_BUCKETS, LocalBucket};
 pub use fragment::{FragmentKey, FragmentProgress, FragmentState};

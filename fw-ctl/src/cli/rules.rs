@@ -27,34 +27,97 @@ pub fn run(args: &Args) -> Outcome {
     let rules: Rules = ask(&args.client.socket(), &Request::Rules)?;
     match args.output.format {
         Format::Json => print_json(&rules)?,
-        Format::Table => {
-            let rows = rules.rules.into_iter().map(|rule| {
-                [
-                    rule.direction,
-                    match rule.rate {
-                        Some(rate) => format!("{} {rate}", rule.verdict),
-                        None => rule.verdict,
-                    },
-                    rule.policy,
-                    rule.rule,
-                    rule.origin,
-                    rule.packets.to_string(),
-                    rule.bytes.to_string(),
-                ]
-            });
-            print(&table(
-                [
-                    "DIRECTION",
-                    "VERDICT",
-                    "POLICY",
-                    "RULE",
-                    "ORIGIN",
-                    "PACKETS",
-                    "BYTES",
-                ],
-                rows,
-            ))?;
-        }
+        Format::Table => print(&text(rules))?,
     }
     Ok(exit::OK)
+}
+
+/// With a column more where a rule has a rate.
+fn text(rules: Rules) -> String {
+    let is_limited = rules.rules.iter().any(|rule| rule.limited.is_some());
+    let rows = rules.rules.into_iter().map(|rule| {
+        [
+            rule.direction,
+            match rule.rate {
+                Some(rate) => format!("{} {rate}", rule.verdict),
+                None => rule.verdict,
+            },
+            rule.policy,
+            rule.rule,
+            rule.origin,
+            rule.packets.to_string(),
+            rule.bytes.to_string(),
+            rule.limited
+                .map_or_else(String::new, |limited| limited.to_string()),
+        ]
+    });
+    table(
+        [
+            "DIRECTION",
+            "VERDICT",
+            "POLICY",
+            "RULE",
+            "ORIGIN",
+            "PACKETS",
+            "BYTES",
+            if is_limited { "LIMITED" } else { "" },
+        ],
+        rows,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::status::{RuleStatus, SCHEMA};
+
+    fn rule(id: usize, rule: &str, limited: Option<u64>) -> RuleStatus {
+        RuleStatus {
+            id,
+            direction: "ingress".into(),
+            verdict: "allow".into(),
+            rate: limited.map(|_| "5/m burst 5".to_owned()),
+            policy: "web".into(),
+            rule: rule.into(),
+            origin: "web.yaml:9".into(),
+            packets: 15,
+            bytes: 900,
+            limited,
+        }
+    }
+
+    fn rules(rules: Vec<RuleStatus>) -> Rules {
+        Rules {
+            schema: SCHEMA,
+            generation: 1,
+            rules,
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_a_rate_has_a_column() {
+        let rules = rules(vec![
+            rule(0, "ingress[0]", Some(170)),
+            rule(1, "ingress[1]", None),
+            rule(2, "ingress[2]", Some(0)),
+        ]);
+        assert_eq!(
+            text(rules),
+            "\
+DIRECTION  VERDICT            POLICY  RULE        ORIGIN      PACKETS  BYTES  LIMITED
+ingress    allow 5/m burst 5  web     ingress[0]  web.yaml:9  15       900    170
+ingress    allow              web     ingress[1]  web.yaml:9  15       900
+ingress    allow 5/m burst 5  web     ingress[2]  web.yaml:9  15       900    0"
+        );
+    }
+
+    #[test]
+    fn where_no_rule_has_a_rate_there_is_no_such_column() {
+        assert_eq!(
+            text(rules(vec![rule(0, "ingress[0]", None)])),
+            "\
+DIRECTION  VERDICT  POLICY  RULE        ORIGIN      PACKETS  BYTES
+ingress    allow    web     ingress[0]  web.yaml:9  15       900"
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! `fw-ctl status`
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::Args as ClapArgs;
@@ -59,6 +60,25 @@ fn connections(pressure: Pressure) -> String {
     text
 }
 
+/// Packets of both directions of the counters whose names begin so, most first; `None` if
+/// there were none.
+fn by_reason(status: &Status, prefix: &str) -> Option<String> {
+    let mut reasons = BTreeMap::<&str, u64>::new();
+    for counter in &status.counters {
+        if let Some(reason) = counter.name.strip_prefix(prefix) {
+            *reasons.entry(reason).or_default() += counter.packets;
+        }
+    }
+    let mut reasons: Vec<_> = reasons.into_iter().filter(|row| row.1 > 0).collect();
+    reasons.sort_by_key(|(_, packets)| std::cmp::Reverse(*packets));
+    let total: u64 = reasons.iter().map(|(_, packets)| packets).sum();
+    let reasons: Vec<_> = reasons
+        .iter()
+        .map(|(reason, packets)| format!("{packets} {reason}"))
+        .collect();
+    (total > 0).then(|| format!("{total} packets: {}", reasons.join(", ")))
+}
+
 fn text(status: &Status, verbose: bool) -> String {
     let mut lines = Vec::new();
     let mut line = |name: &str, value: String| lines.push(format!("{name:<12}{value}"));
@@ -80,6 +100,15 @@ fn text(status: &Status, verbose: bool) -> String {
     );
     line("Built-ins", status.builtins.join(", "));
     line("Connections", connections(status.connections));
+    if let Some(dropped) = by_reason(status, "dropped/") {
+        line("Dropped", dropped);
+    }
+    // What was audited before does not matter any more where it is dropped now.
+    if status.mode == "audit"
+        && let Some(audited) = by_reason(status, "audited/")
+    {
+        line("Audited", format!("{audited} (would be dropped)"));
+    }
     if status.bans > 0 {
         line("Bans", format!("{}; see fw-ctl ban list", status.bans));
     }
@@ -162,7 +191,7 @@ fn plan(status: &Status) -> String {
 mod tests {
     use super::*;
     use crate::daemon::Ingress;
-    use crate::daemon::status::{GenerationStatus, InterfaceStatus, SCHEMA};
+    use crate::daemon::status::{CounterStatus, GenerationStatus, InterfaceStatus, SCHEMA};
 
     fn status() -> Status {
         let hash = Some("00ff".to_owned());
@@ -225,6 +254,36 @@ Warning     wg0: not filtered: no Ethernet header
 INTERFACE  INGRESS     EGRESS  WHY
 eth0       xdp-native  tc      the driver can"
         );
+    }
+
+    #[test]
+    fn what_was_dropped_is_told_by_reason() {
+        let counter = |direction: &str, name: &str, packets| CounterStatus {
+            direction: direction.into(),
+            name: name.into(),
+            packets,
+            bytes: 60 * packets,
+        };
+        let mut status = status();
+        status.counters = vec![
+            counter("ingress", "allowed", 900),
+            counter("ingress", "dropped/default-deny", 20),
+            counter("egress", "dropped/default-deny", 3),
+            counter("ingress", "dropped/rate-limited", 170),
+            counter("ingress", "audited/deny-rule", 4),
+        ];
+        let dropped = "\nDropped     193 packets: 170 rate-limited, 23 default-deny\n";
+        let text = plain(&status);
+        assert!(text.contains(dropped), "{text}");
+        let audited = "\nAudited     4 packets: 4 deny-rule (would be dropped)\n";
+        assert!(text.contains(audited), "{text}");
+        status.mode = "enforce".into();
+        let text = plain(&status);
+        assert!(text.contains(dropped), "{text}");
+        assert!(!text.contains("Audited"), "{text}");
+        status.counters.truncate(1);
+        let text = plain(&status);
+        assert!(!text.contains("Dropped"), "{text}");
     }
 
     #[test]

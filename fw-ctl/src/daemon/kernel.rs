@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use fw_common::wire::{Counter, Direction, Tally};
+use fw_common::wire::{Counter, Direction, RuleTally, Tally};
 
 use crate::compile::plan::{Mode, Plan};
 use crate::control::protocol::Failure;
@@ -128,7 +128,7 @@ pub trait Kernel {
     ///
     /// # Errors
     /// When the counters cannot be read.
-    fn rule_counters(&self, rules: usize) -> Result<Vec<Tally>, Failure>;
+    fn rule_counters(&self, rules: usize) -> Result<Vec<RuleTally>, Failure>;
     /// Verdicts that were not reported.
     ///
     /// # Errors

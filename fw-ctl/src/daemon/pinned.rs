@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use fw_common::wire::{Counter, Direction, Tally};
+use fw_common::wire::{Counter, Direction, RuleTally, Tally};
 
 use super::{AttachedLink, InForce, Ingress, Kernel, Wish};
 use crate::compile::plan::{Mode, Plan};
@@ -144,7 +144,7 @@ impl Kernel for Pinned {
         Ok(self.datapath.counters()?)
     }
 
-    fn rule_counters(&self, rules: usize) -> Result<Vec<Tally>, Failure> {
+    fn rule_counters(&self, rules: usize) -> Result<Vec<RuleTally>, Failure> {
         Ok(self.datapath.rule_counters(rules)?)
     }
 

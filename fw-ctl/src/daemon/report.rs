@@ -50,6 +50,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             origin: rule.origin.clone(),
             packets: tally.packets,
             bytes: tally.bytes,
+            limited: rule.rate.map(|_| tally.limited),
         });
         Ok(Rules {
             schema: SCHEMA,

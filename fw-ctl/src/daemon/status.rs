@@ -137,10 +137,13 @@ pub struct RuleStatus {
     pub rule: String,
     /// `path:line`.
     pub origin: String,
-    /// Packets that it decided.
+    /// Packets that it decided; of a rule with a rate those within.
     pub packets: u64,
     /// Bytes of their frames.
     pub bytes: u64,
+    /// Packets beyond the rate: dropped, or in audit mode reported; `None`: no rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limited: Option<u64>,
 }
 
 /// Answer to `reload`.

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use fw_common::wire::{Counter, Direction, GENERATIONS, Generation, Tally};
+use fw_common::wire::{Counter, Direction, GENERATIONS, Generation, RuleTally, Tally};
 
 use super::attach::{self, Attached, Attacher, LinkRef, XdpWish};
 use super::error::DatapathError;
@@ -314,7 +314,7 @@ impl Datapath {
     ///
     /// # Errors
     /// The kernel cannot be asked.
-    pub fn rule_counters(&self, rules: usize) -> Result<Vec<Tally>, DatapathError> {
+    pub fn rule_counters(&self, rules: usize) -> Result<Vec<RuleTally>, DatapathError> {
         self.tables.rule_counters(self.tables.active()?, rules)
     }
 

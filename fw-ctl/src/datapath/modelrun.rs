@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use fw_common::datapath;
 use fw_common::model::{Model, ModelTables, PeerTables, SliceFrame};
-use fw_common::wire::NumberClasses;
+use fw_common::wire::{NumberClasses, RuleTally};
 
 use super::amend::amendment;
 use super::image::Image;
@@ -26,6 +26,7 @@ impl ModelRun {
     /// Judges by `plan` from now on, whatever was judged before.
     pub fn install(&mut self, plan: &Plan) {
         self.installed += 1;
+        self.model.clear_rules();
         let next = 1 - self.model.active;
         let image = Image::of(plan);
         let peers = lookup::build(&image.peers).expect("what is compiled fits");
@@ -98,6 +99,15 @@ impl ModelRun {
                 .collect(),
             event: self.model.take_events().pop(),
         }
+    }
+
+    /// As [`super::TestRun::rule_counters`].
+    #[must_use]
+    pub fn rule_counters(&self, rules: usize) -> Vec<RuleTally> {
+        let counted = self.model.rules();
+        let ids = (0..=u16::MAX).take(rules);
+        ids.map(|rule| counted.get(&rule).copied().unwrap_or_default())
+            .collect()
     }
 
     /// Lets seconds pass on the clock of the datapath, which stands still otherwise.

@@ -9,7 +9,7 @@ use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValue
 use fw_common::wire::{
     ActiveWord, COUNTERS, Counter, Direction, EventBudget, FragmentKey, FragmentState, GENERATIONS,
     Generation, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses, RULES,
-    RateBucket, RateLimit, Tally, counter_index, rule_index,
+    RateBucket, RateLimit, RuleTally, Tally, counter_index, rule_index,
 };
 
 use super::error::DatapathError;
@@ -63,7 +63,7 @@ pub struct Tables {
     pub(super) numbers: Array<MapData, NumberClasses>,
     pub(super) matrix: Array<MapData, MatrixBlock>,
     counters: PerCpuArray<MapData, Tally>,
-    rules: PerCpuArray<MapData, Tally>,
+    rules: PerCpuArray<MapData, RuleTally>,
     flows: Flows,
     pub(super) limits: Array<MapData, RateLimit>,
     rates: Array<MapData, RateBucket>,
@@ -190,12 +190,12 @@ impl Tables {
     ///
     /// # Errors
     /// The kernel cannot be asked.
-    pub fn rule_counters(&self, index: u32, rules: usize) -> Result<Vec<Tally>, DatapathError> {
+    pub fn rule_counters(&self, index: u32, rules: usize) -> Result<Vec<RuleTally>, DatapathError> {
         rule_ids(rules)
             .map(|rule| {
                 self.rules
                     .get(&rule_index(index, rule), 0)
-                    .map(|values| sum(&values))
+                    .map(|values| sum_of_rule(&values))
                     .map_err(reading("RULES"))
             })
             .collect()
@@ -382,8 +382,18 @@ fn sum(values: &PerCpuValues<Tally>) -> Tally {
     })
 }
 
-fn zeros() -> Result<PerCpuValues<Tally>, DatapathError> {
+fn sum_of_rule(values: &PerCpuValues<RuleTally>) -> RuleTally {
+    values
+        .iter()
+        .fold(RuleTally::default(), |all, cpu| RuleTally {
+            packets: all.packets.wrapping_add(cpu.packets),
+            bytes: all.bytes.wrapping_add(cpu.bytes),
+            limited: all.limited.wrapping_add(cpu.limited),
+        })
+}
+
+fn zeros() -> Result<PerCpuValues<RuleTally>, DatapathError> {
     let failed = |error| DatapathError::io("counting the CPUs", &error);
     let cpus = aya::util::nr_cpus().map_err(|(_, error)| failed(error))?;
-    PerCpuValues::try_from(vec![Tally::default(); cpus]).map_err(failed)
+    PerCpuValues::try_from(vec![RuleTally::default(); cpus]).map_err(failed)
 }

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions, TestRunResult};
-use fw_common::wire::{Counter, Direction, Event, RULE_NO_POLICY, Tally};
+use fw_common::wire::{Counter, Direction, Event, RULE_NO_POLICY, RuleTally, Tally};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
@@ -316,12 +316,11 @@ impl TestRun {
         self.programs.now()
     }
 
-    /// Packets that each of the first `rules` rules decided since the plan was
-    /// installed.
+    /// What each of the first `rules` rules decided since the plan was installed.
     ///
     /// # Errors
     /// The kernel cannot be asked.
-    pub fn rule_counters(&self, rules: usize) -> Result<Vec<Tally>, DatapathError> {
+    pub fn rule_counters(&self, rules: usize) -> Result<Vec<RuleTally>, DatapathError> {
         self.tables.rule_counters(self.tables.active()?, rules)
     }
 

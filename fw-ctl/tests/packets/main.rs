@@ -15,7 +15,7 @@ mod random;
 mod scenarios;
 mod targets;
 
-use fw_common::wire::{Action, Counter, Direction};
+use fw_common::wire::{Action, Counter, Direction, DropReason, RuleTally};
 use fw_ctl::datapath::{Hook, Outcome, Verdict};
 
 use scenarios::{Scenario, Step, Way};
@@ -67,11 +67,56 @@ fn play(scenario: &Scenario, target: &mut dyn Target) -> Result<(), String> {
                 Hook::TcEgressForwarded
             }
         };
+        let before = target.rules(present.rules.len());
         let Some(outcome) = target.run(hook, &step.frame) else {
             continue;
         };
+        let rules = moved(&before, &target.rules(present.rules.len()));
         check(step, hook.direction(), &outcome)
+            .and_then(|()| check_rules(step, &rules))
             .map_err(|why| format!("step {} ({}): {why}; {outcome:?}", index + 1, step.what))?;
+    }
+    Ok(())
+}
+
+/// Rules whose counters moved, and by how much.
+fn moved(before: &[RuleTally], after: &[RuleTally]) -> Vec<(u16, RuleTally)> {
+    (0..)
+        .zip(before.iter().zip(after))
+        .filter(|(_, (before, after))| before != after)
+        .map(|(rule, (before, after))| {
+            let moved = RuleTally {
+                packets: after.packets - before.packets,
+                bytes: after.bytes - before.bytes,
+                limited: after.limited - before.limited,
+            };
+            (rule, moved)
+        })
+        .collect()
+}
+
+/// One rule counts what it decides; what is beyond its limit apart.
+fn check_rules(step: &Step, moved: &[(u16, RuleTally)]) -> Result<(), String> {
+    let decided = RuleTally {
+        packets: 1,
+        bytes: step.frame.len() as u64,
+        limited: 0,
+    };
+    let beyond = RuleTally {
+        limited: 1,
+        ..RuleTally::default()
+    };
+    let wanted = match step.expect {
+        Counter::Allowed | Counter::Failsafe => vec![(step.rule, decided)],
+        Counter::Dropped(reason) | Counter::Audited(reason) if !reason.is_policy() => vec![],
+        Counter::Dropped(DropReason::RateLimited) | Counter::Audited(DropReason::RateLimited) => {
+            vec![(step.rule, beyond)]
+        }
+        Counter::Dropped(_) | Counter::Audited(_) => vec![(step.rule, decided)],
+        _ => vec![],
+    };
+    if moved != wanted {
+        return Err(format!("rules counted {moved:?} instead of {wanted:?}"));
     }
     Ok(())
 }

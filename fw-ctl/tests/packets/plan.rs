@@ -20,15 +20,17 @@ pub const PUBLIC: u16 = 5;
 pub const TELNET: u16 = 6;
 /// Failsafe: TCP 2222.
 pub const FAILSAFE: u16 = 7;
-/// Egress to TCP 443, UDP 53 and echo requests to anybody.
+/// Egress to TCP 443, UDP and SCTP 53, echo requests and ESP to anybody.
 pub const OUT: u16 = 8;
 
-/// TCP and UDP 7000 from anybody, `2/h per /24 /56`.
+/// TCP, UDP and SCTP 7000 and ESP from anybody, `2/h per /24 /56`.
 pub const TWO_AN_HOUR: u16 = 9;
 /// UDP 7001 from anybody, `1/s per /32 burst 2`.
 pub const TWO_AND_ONE_A_SECOND: u16 = 10;
 /// UDP 7002 from anybody, `2/h` for all together.
 pub const TOGETHER: u16 = 11;
+/// What is [`PUBLIC`], from 192.0.2.0/24 and `2001:db8:2::/48`, `2/h per /32 /128`.
+pub const PUBLIC_TWO_AN_HOUR: u16 = 12;
 
 /// 10.0.0.1, `fd00::1` and a link-local address; 198.51.100.0/24 and
 /// `2001:db8:a::/48` as a whole.
@@ -64,10 +66,15 @@ pub fn plan(mode: Mode) -> Plan {
         mode,
         builtins: Builtin::ALL,
         peers: Runs::of(
-            &[("10.0.1.0/24", 1), ("fd00:1::/64", 1)]
-                .map(|(prefix, class)| (prefix.parse().expect("a prefix"), class)),
+            &[
+                ("10.0.1.0/24", 1),
+                ("192.0.2.0/24", 2),
+                ("2001:db8:2::/48", 2),
+                ("fd00:1::/64", 1),
+            ]
+            .map(|(prefix, class)| (prefix.parse().expect("a prefix"), class)),
         ),
-        rows: 2,
+        rows: 3,
         directions: [inbound(), outbound()],
         rules: vec![
             rule("no-policy", None, true),
@@ -82,6 +89,7 @@ pub fn plan(mode: Mode) -> Plan {
             limited("ingress[2]", "2/h per /24 /56"),
             limited("ingress[3]", "1/s per /32 burst 2"),
             limited("ingress[4]", "2/h"),
+            limited("ingress[5]", "2/h per /32 /128"),
         ],
     }
 }
@@ -101,7 +109,6 @@ pub fn amended(mode: Mode, singles: &[(&str, u16)]) -> Plan {
 fn inbound() -> DirectionPlan {
     let deny = VerdictWord::default_deny(DENY_IN);
     let common = [
-        VerdictWord::allow(PUBLIC),
         VerdictWord::deny(TELNET),
         VerdictWord::failsafe(FAILSAFE),
         VerdictWord::limited(TWO_AN_HOUR),
@@ -119,10 +126,17 @@ fn inbound() -> DirectionPlan {
     plan.ports[0][2_222] = 4;
     plan.ports[0][7_000] = 5;
     plan.ports[1][7_000] = 5;
+    plan.ports[2][7_000] = 5;
+    plan.protocols[50] = 5;
     plan.ports[1][7_001] = 6;
     plan.ports[1][7_002] = 7;
-    for ssh in [deny, VerdictWord::allow(SSH)] {
-        plan.cells.extend([deny, ssh]);
+    let public = VerdictWord::allow(PUBLIC);
+    for (ssh, public) in [
+        (deny, public),
+        (VerdictWord::allow(SSH), public),
+        (deny, VerdictWord::limited(PUBLIC_TWO_AN_HOUR)),
+    ] {
+        plan.cells.extend([deny, ssh, public]);
         plan.cells.extend(common);
     }
     plan
@@ -133,9 +147,11 @@ fn outbound() -> DirectionPlan {
     let mut plan = empty(2);
     plan.ports[0][443] = 1;
     plan.ports[1][53] = 1;
+    plan.ports[2][53] = 1;
+    plan.protocols[50] = 1;
     plan.icmp[0][8] = 1;
     plan.icmp[1][128] = 1;
-    for _ in 0..2 {
+    for _ in 0..3 {
         plan.cells
             .extend([VerdictWord::default_deny(DENY_OUT), VerdictWord::allow(OUT)]);
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use fw_common::wire::BAN_FOR_GOOD;
+use fw_common::wire::{BAN_FOR_GOOD, RuleTally};
 use fw_ctl::compile::plan::Plan;
 use fw_ctl::datapath::{Hook, ModelRun, Outcome, TestRun};
 use fw_ctl::netlink::LocalAddresses;
@@ -38,6 +38,8 @@ pub trait Target {
     fn wait(&mut self);
     /// Judges; `None` if the target cannot be given such a frame.
     fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome>;
+    /// What the first so many rules of the plan decided.
+    fn rules(&self, count: usize) -> Vec<RuleTally>;
 }
 
 impl Target for ModelRun {
@@ -68,6 +70,9 @@ impl Target for ModelRun {
     }
     fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome> {
         Some(Self::run(self, hook, frame))
+    }
+    fn rules(&self, count: usize) -> Vec<RuleTally> {
+        self.rule_counters(count)
     }
 }
 
@@ -114,6 +119,9 @@ impl Target for Kernel {
             return None;
         }
         Some(self.run.run(hook, frame).expect("test run"))
+    }
+    fn rules(&self, count: usize) -> Vec<RuleTally> {
+        self.run.rule_counters(count).expect("counters of rules")
     }
 }
 

@@ -177,8 +177,8 @@ impl Kernel for Fake {
             (Direction::Egress, Counter::Allowed, Tally::default()),
         ])
     }
-    fn rule_counters(&self, rules: usize) -> Result<Vec<Tally>, Failure> {
-        Ok(vec![Tally::default(); rules])
+    fn rule_counters(&self, rules: usize) -> Result<Vec<RuleTally>, Failure> {
+        Ok(vec![RuleTally::default(); rules])
     }
     fn lost_events(&self) -> Result<u64, Failure> {
         Ok(0)

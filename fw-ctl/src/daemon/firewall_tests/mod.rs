@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use fw_common::wire::{Counter, Direction, Tally, VerdictWord};
+use fw_common::wire::{Counter, Direction, RuleTally, Tally, VerdictWord};
 
 use super::*;
 use crate::compile::plan::Plan;

@@ -3,11 +3,19 @@
 use fw_common::wire::Counter::{Allowed, Audited, Dropped, Reply};
 use fw_common::wire::DropReason::RateLimited;
 use fw_ctl::compile::plan::Mode;
+use fw_ctl::datapath::frame::Payload;
 
-use super::{Scenario, Way, enforced, into, out, reload, step};
+use super::{Scenario, Step, Way, enforced, into, out, reload, step};
 use crate::frames::*;
-use crate::plan::{OUT, TOGETHER, TWO_AN_HOUR, TWO_AND_ONE_A_SECOND};
+use crate::plan::{OUT, PUBLIC_TWO_AN_HOUR, TOGETHER, TWO_AN_HOUR, TWO_AND_ONE_A_SECOND};
 
+/// The port from which clients ask: egress to it is allowed, so that an answer is not
+/// known by policy as one.
+const CLIENT: u16 = 53;
+/// Whose pings are limited.
+const PINGS: &str = "192.0.2.9";
+/// Whose pings are limited.
+const PINGS6: &str = "2001:db8:2::9";
 /// The port of [`TWO_AN_HOUR`].
 const HOUR: u16 = 7_000;
 /// The port of [`TWO_AND_ONE_A_SECOND`].
@@ -117,15 +125,48 @@ pub fn scenarios() -> Vec<Scenario> {
                 into("and no more", second(), over, TWO_AND_ONE_A_SECOND),
             ],
         ),
+        answered("an answer frees nobody of a rate: UDP, IPv4", |port| {
+            [
+                udp((STRANGER, port), (NODE, HOUR)),
+                udp((NODE, HOUR), (STRANGER, port)),
+            ]
+        }),
+        answered("an answer frees nobody of a rate: UDP, IPv6", |port| {
+            [
+                udp((STRANGER6, port), (NODE6, HOUR)),
+                udp((NODE6, HOUR), (STRANGER6, port)),
+            ]
+        }),
+        answered("an answer frees nobody of a rate: SCTP", |port| {
+            [
+                sctp((STRANGER, port), (NODE, HOUR)),
+                sctp((NODE, HOUR), (STRANGER, port)),
+            ]
+        }),
+        answered(
+            "an answer frees nobody of a rate: ESP, which has no ports",
+            |_| {
+                let esp = |from, to| packet(from, to, Payload::Other { protocol: 50 });
+                [esp(STRANGER, NODE), esp(NODE, STRANGER)]
+            },
+        ),
+        asked(
+            "answers to the node pass beyond a rate: UDP, IPv4",
+            STRANGER,
+            NODE,
+        ),
+        asked(
+            "answers to the node pass beyond a rate: UDP, IPv6",
+            STRANGER6,
+            NODE6,
+        ),
         enforced(
-            "answers to the node pass beyond a rate",
-            vec![
-                out("question", udp((NODE, HOUR), (STRANGER, 53)), Allowed, OUT),
-                into("answer", udp((STRANGER, 53), (NODE, HOUR)), Allowed, two),
-                into("answer", udp((STRANGER, 53), (NODE, HOUR)), Allowed, two),
-                into("answer", udp((STRANGER, 53), (NODE, HOUR)), Reply, 0),
-                into("no answer", udp((STRANGER, 54), (NODE, HOUR)), over, two),
-            ],
+            "pings up to a rate, and the node's own beside, IPv4",
+            pings(PINGS, NODE, [8, 0]),
+        ),
+        enforced(
+            "pings up to a rate, and the node's own beside, IPv6",
+            pings(PINGS6, NODE6, [128, 129]),
         ),
         Scenario {
             name: "audit reports what is beyond a rate, and enforcing goes on counting",
@@ -139,5 +180,62 @@ pub fn scenarios() -> Vec<Scenario> {
                 into("cut", hour(STRANGER, 2), over, two),
             ],
         },
+    ]
+}
+
+/// One client, always from the same port. `frames` makes what it sends and what the
+/// server answers.
+fn answered(name: &'static str, frames: fn(u16) -> [Vec<u8>; 2]) -> Scenario {
+    let [question, answer] = frames(CLIENT);
+    let over = Dropped(RateLimited);
+    let mut steps = Vec::new();
+    for _ in 0..2 {
+        steps.push(into("question", question.clone(), Allowed, TWO_AN_HOUR));
+        steps.push(out("its answer", answer.clone(), Allowed, OUT));
+    }
+    steps.push(into("beyond", question.clone(), over, TWO_AN_HOUR));
+    steps.push(out("more of the answer", answer, Allowed, OUT));
+    steps.push(into("still beyond", question, over, TWO_AN_HOUR));
+    enforced(name, steps)
+}
+
+/// What answers the node passes beyond a rate that it falls under, what else comes from
+/// there does not.
+fn asked(name: &'static str, peer: &'static str, node: &'static str) -> Scenario {
+    let question = || udp((node, HOUR), (peer, CLIENT));
+    let answer = || udp((peer, CLIENT), (node, HOUR));
+    let over = Dropped(RateLimited);
+    enforced(
+        name,
+        vec![
+            out("question", question(), Allowed, OUT),
+            into("answer", answer(), Allowed, TWO_AN_HOUR),
+            into("answer", answer(), Allowed, TWO_AN_HOUR),
+            into("answer beyond", answer(), Reply, 0),
+            out("question", question(), Allowed, OUT),
+            into("answer beyond", answer(), Reply, 0),
+            into(
+                "no answer",
+                udp((peer, CLIENT + 1), (node, HOUR)),
+                over,
+                TWO_AN_HOUR,
+            ),
+        ],
+    )
+}
+
+fn pings(peer: &'static str, node: &'static str, [request, reply]: [u8; 2]) -> Vec<Step> {
+    let over = Dropped(RateLimited);
+    let two = PUBLIC_TWO_AN_HOUR;
+    vec![
+        into("first", echo(peer, node, request, 1), Allowed, two),
+        out("its answer", echo(node, peer, reply, 1), Reply, 0),
+        into("second", echo(peer, node, request, 1), Allowed, two),
+        out("its answer", echo(node, peer, reply, 1), Reply, 0),
+        into("beyond", echo(peer, node, request, 1), over, two),
+        into("another beyond", echo(peer, node, request, 2), over, two),
+        out("own", echo(node, peer, request, 3), Allowed, OUT),
+        into("answer", echo(peer, node, reply, 3), Reply, 0),
+        into("answer", echo(peer, node, reply, 3), Reply, 0),
     ]
 }
