@@ -78,7 +78,7 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
         } else {
             Counter::Allowed
         });
-        self.count_rule(word.rule());
+        self.count_rule(word.rule(), false);
         let begins = flow.l4.protocol != TCP || flow.l4.is_pure_syn();
         if begins && word.rule() != RULE_NO_POLICY && self.may_report(KIND_ALLOWED) {
             self.report(flow, word.rule(), Action::Allow, 0);
@@ -90,16 +90,13 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
     #[inline(always)]
     pub fn denied(&self, word: VerdictWord, flow: &Flow, report: bool) -> Verdict {
         let reason = if word.is_allow() {
-            self.tables.count_limited(self.view.index, word.rule());
             DropReason::RateLimited
+        } else if word.is_explicit_deny() {
+            DropReason::DenyRule
         } else {
-            self.count_rule(word.rule());
-            if word.is_explicit_deny() {
-                DropReason::DenyRule
-            } else {
-                DropReason::DefaultDeny
-            }
+            DropReason::DefaultDeny
         };
+        self.count_rule(word.rule(), word.is_allow());
         self.stop(flow, word.rule(), reason, report)
     }
 
@@ -131,9 +128,9 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
     }
 
     #[inline(always)]
-    fn count_rule(&self, rule: u16) {
-        self.tables
-            .count_rule(self.view.index, rule, self.packet.length());
+    fn count_rule(&self, rule: u16, beyond: bool) {
+        let bytes = self.packet.length();
+        self.tables.count_rule(self.view.index, rule, bytes, beyond);
     }
 
     #[inline(always)]

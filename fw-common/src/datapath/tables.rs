@@ -79,10 +79,9 @@ pub trait Tables {
 
     /// Counts a packet.
     fn count(&self, direction: Direction, counter: Counter, bytes: u32);
-    /// Counts a packet for the rule that decided.
-    fn count_rule(&self, generation: u32, rule: u16, bytes: u32);
-    /// Counts a packet beyond the limit of the rule that would allow it.
-    fn count_limited(&self, generation: u32, rule: u16);
+    /// Counts a packet for the rule that decided; apart if it is `beyond` the limit of a
+    /// rule that would allow it.
+    fn count_rule(&self, generation: u32, rule: u16, bytes: u32, beyond: bool);
     /// Whether another event of this kind (0 allowed, 1 not allowed) may be
     /// reported now; what may not is counted as lost.
     fn may_report(&self, kind: u32, limit: u32) -> bool;

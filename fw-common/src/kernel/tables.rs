@@ -310,21 +310,16 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn count_rule(&self, generation: u32, rule: u16, bytes: u32) {
+    fn count_rule(&self, generation: u32, rule: u16, bytes: u32, beyond: bool) {
         if let Some(tally) = RULES.get_ptr_mut(rule_index(generation, rule)) {
+            // Without a branch: the verifier would go both ways from here on.
+            let beyond = u64::from(beyond);
             // SAFETY: as above.
             unsafe {
-                (*tally).packets += 1;
-                (*tally).bytes += u64::from(bytes);
+                (*tally).packets += 1 ^ beyond;
+                (*tally).bytes += u64::from(bytes) & beyond.wrapping_sub(1);
+                (*tally).limited += beyond;
             }
-        }
-    }
-
-    #[inline(always)]
-    fn count_limited(&self, generation: u32, rule: u16) {
-        if let Some(tally) = RULES.get_ptr_mut(rule_index(generation, rule)) {
-            // SAFETY: as above.
-            unsafe { (*tally).limited += 1 };
         }
     }
 

@@ -275,15 +275,15 @@ impl Tables for Model {
         tally.bytes += u64::from(bytes);
     }
 
-    fn count_rule(&self, _generation: u32, rule: u16, bytes: u32) {
+    fn count_rule(&self, _generation: u32, rule: u16, bytes: u32, beyond: bool) {
         let mut rules = self.rules.borrow_mut();
         let tally = rules.entry(rule).or_default();
-        tally.packets += 1;
-        tally.bytes += u64::from(bytes);
-    }
-
-    fn count_limited(&self, _generation: u32, rule: u16) {
-        self.rules.borrow_mut().entry(rule).or_default().limited += 1;
+        if beyond {
+            tally.limited += 1;
+        } else {
+            tally.packets += 1;
+            tally.bytes += u64::from(bytes);
+        }
     }
 
     fn may_report(&self, _kind: u32, limit: u32) -> bool {

@@ -138,11 +138,11 @@ fn a_file_that_is_no_list_gives_few_errors() {
 
 #[test]
 fn endless_words_and_lines_make_short_errors() {
-    let zeros = [0; 100_000];
+    let zeros = vec![0; 100_000];
     let digits = [b'1'; 1_000];
     let behind = [b"10.0.0.0/8".to_vec(), vec![b' '; 100_000], b"x".to_vec()].concat();
     for (text, said) in [
-        (&zeros[..], "a line of 100000 bytes"),
+        (&*zeros, "a line of 100000 bytes"),
         (&digits, "is no address and no prefix: it has 1000 bytes"),
         (&behind, "a line of 100011 bytes"),
     ] {
