@@ -46,7 +46,7 @@ pub(super) enum Change {
 
 /// What a journal says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Changes {
+pub(super) struct Found {
     /// In the order in which they were made.
     pub(super) changes: Vec<Change>,
     /// Bytes of the journal; 0 if there is none.
@@ -57,15 +57,15 @@ pub(super) struct Changes {
 
 /// Reads the changes that are called `name`, or if that is not known, whichever there
 /// are. Others are none: their file was replaced by one that has them in it.
-pub(super) fn read(directory: &Path, name: Option<&str>) -> Changes {
+pub(super) fn read(directory: &Path, name: Option<&str>) -> Found {
     let path = directory.join(FILE);
     let read = match bytes(&path) {
         Ok(bytes) => understood(&bytes, name),
-        Err(error) if atomic::is_absent(&error) => Changes::default(),
+        Err(error) if atomic::is_absent(&error) => Found::default(),
         Err(error) => damaged(format!("it cannot be read: {}", why(&error))),
     };
     let place = |reason| format!("changes of the stored bans, {}: {reason}", path.display());
-    Changes {
+    Found {
         damaged: read.damaged.map(place),
         ..read
     }
@@ -151,7 +151,7 @@ fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn understood(bytes: &[u8], name: Option<&str>) -> Changes {
+fn understood(bytes: &[u8], name: Option<&str>) -> Found {
     let torn = !bytes.ends_with(b"\n");
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
     let Some(Header {
@@ -168,7 +168,7 @@ fn understood(bytes: &[u8], name: Option<&str>) -> Changes {
         ));
     }
     if name.is_some_and(|name| name != its) {
-        return Changes::default();
+        return Found::default();
     }
     let (mut changes, mut lost) = (Vec::new(), 0_usize);
     for line in lines {
@@ -183,17 +183,17 @@ fn understood(bytes: &[u8], name: Option<&str>) -> Changes {
         (1, false) => Some("one is damaged".into()),
         (lost, _) => Some(format!("{lost} are damaged")),
     };
-    Changes {
+    Found {
         changes,
         length: bytes.len() as u64,
         damaged,
     }
 }
 
-fn damaged(reason: String) -> Changes {
-    Changes {
+fn damaged(reason: String) -> Found {
+    Found {
         damaged: Some(reason),
-        ..Changes::default()
+        ..Found::default()
     }
 }
 
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn changes_are_read_as_they_were_made() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(read(dir.path(), Some("seven")), Changes::default());
+        assert_eq!(read(dir.path(), Some("seven")), Found::default());
         let changes = [
             Change::Banned(Ban {
                 address: "2001:db8::1".parse().unwrap(),
@@ -247,14 +247,14 @@ mod tests {
             lifted(1),
         ];
         let bytes = written(dir.path(), &changes);
-        let expected = Changes {
+        let expected = Found {
             changes: changes.into(),
             length: bytes.len() as u64,
             damaged: None,
         };
         assert_eq!(read(dir.path(), Some("seven")), expected);
         assert_eq!(read(dir.path(), None), expected, "of whichever file");
-        assert_eq!(read(dir.path(), Some("other")), Changes::default());
+        assert_eq!(read(dir.path(), Some("other")), Found::default());
     }
 
     #[test]

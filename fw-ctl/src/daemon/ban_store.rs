@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::ban_journal::{self, BanJournal, Change, Changes};
+use super::ban_journal::{self, BanJournal, Change, Found};
 use super::{atomic, sealed};
 use crate::control::protocol::MAX_REASON;
 use crate::moment;
@@ -234,7 +234,7 @@ fn read(directory: &Path) -> Read {
     let name = sealed::journal(&text);
     let journal = match &name {
         // An earlier version wrote it, which knows no journal.
-        None if damaged.is_none() => Changes::default(),
+        None if damaged.is_none() => Found::default(),
         name => ban_journal::read(directory, name.as_deref()),
     };
     let mut all: BTreeMap<_, _> = bans

@@ -275,7 +275,7 @@ fn who_is_named_twice_is_banned_and_let_in_once() {
     assert_eq!(banned.addresses, once);
     let lifted = daemon.unban(Some(&twice.map(ip))).unwrap();
     assert_eq!(lifted.addresses, once);
-    assert_eq!(lifted.missing, [ip("192.0.2.1"); 0]);
+    assert!(lifted.missing.is_empty(), "{:?}", lifted.missing);
     let missing = daemon.unban(Some(&twice.map(ip))).unwrap().missing;
     assert_eq!(missing, once);
 }
