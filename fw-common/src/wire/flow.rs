@@ -236,6 +236,6 @@ mod tests {
             protocol: 11,
             pad: [0; 3],
         };
-        assert_eq!(FlowKey::from_words(&key.words()), key);
+        assert_eq!(FlowKey::from_words(key.words()), key);
     }
 }
