@@ -88,10 +88,7 @@ impl Connection {
         source: Option<u16>,
         to: SocketAddr,
     ) -> io::Result<Self> {
-        let socket = namespace.enter(|| socket(Type::STREAM, source, to))?;
-        socket.connect_timeout(&to.into(), patience)?;
-        let stream = TcpStream::from(socket);
-        stream.set_nodelay(true)?;
+        let stream = connect(patience, namespace, source, to)?;
         stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(patience))?;
         let mut reader = BufReader::new(stream);
@@ -227,6 +224,23 @@ pub fn datagrams(
         }
     }
     Ok(answered)
+}
+
+/// A TCP connection that sends at once, from inside `namespace`, from `source` or any port.
+///
+/// # Errors
+/// As the socket says; `TimedOut` when nothing came back.
+pub fn connect(
+    patience: Duration,
+    namespace: &Namespace,
+    source: Option<u16>,
+    to: SocketAddr,
+) -> io::Result<TcpStream> {
+    let socket = namespace.enter(|| socket(Type::STREAM, source, to))?;
+    socket.connect_timeout(&to.into(), patience)?;
+    let stream = TcpStream::from(socket);
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// An unconnected socket of the family of `to`, bound to `source`. The caller is

@@ -1,5 +1,10 @@
 //! Answers pass although policy would deny them if they came by themselves.
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use sandbox::ping::ping;
 use sandbox::probe::{self, Connection, Outcome};
 use sandbox::{Family, tcp, udp};
@@ -11,6 +16,7 @@ on_xdp_and_tc!(
     the_nodes_own_connections_are_answered_under_ingress_default_deny,
     admitted_connections_are_answered_under_egress_default_deny,
     what_only_looks_like_an_answer_is_denied,
+    a_new_deny_cuts_connections_whose_server_goes_on_sending,
 );
 
 fn the_nodes_own_connections_are_answered_under_ingress_default_deny(xdp: &'static str) {
@@ -112,4 +118,65 @@ fn what_only_looks_like_an_answer_is_denied(xdp: &'static str) {
         assert_eq!(other, Outcome::Silence, "{family} {xdp}");
     }
     assert_eq!(fixture.node.seen(udp(7001)), 0);
+}
+
+/// A port with a server of its own, above that of its clients.
+const STREAM: u16 = 8_088;
+const INGRESS_STREAM: &str = r#"
+  nodeSelector: {}
+  ingress:
+  - toPorts:
+    - ports:
+      - {port: "8088", protocol: TCP}
+"#;
+
+/// The server's port is not below the client's, so that by its packets alone it could be
+/// the client.
+fn a_new_deny_cuts_connections_whose_server_goes_on_sending(xdp: &'static str) {
+    let Some(fixture) = Fixture::start(xdp, "enforce", &[("stream", INGRESS_STREAM)]) else {
+        return;
+    };
+    let (lab, node) = (&fixture.lab, &fixture.lab.node);
+    let second = Duration::from_secs(1);
+    let mut pairs = Vec::new();
+    for family in Family::BOTH {
+        let address = SocketAddr::new(node.address(family), STREAM);
+        let server = node.namespace.enter(|| TcpListener::bind(address)).unwrap();
+        let client = &lab.stranger.namespace;
+        let client = probe::connect(second, client, Some(1_000), address).unwrap();
+        let (peer, _) = server.accept().unwrap();
+        for end in [&client, &peer] {
+            end.set_nonblocking(true).unwrap();
+        }
+        pairs.push((family, client, peer, server));
+    }
+    for (family, client, peer, _server) in &pairs {
+        let heard = exchange(client, peer, second);
+        assert!(heard > 10, "{family} {xdp}: {heard} bytes before");
+    }
+    fixture.write_policy("stream", INGRESS_NOTHING);
+    fixture.reload();
+    for (family, client, peer, _server) in &pairs {
+        // What was on its way arrives yet.
+        exchange(client, peer, second / 4);
+        assert_eq!(exchange(client, peer, second), 0, "{family} {xdp}");
+    }
+}
+
+/// Both ends send a byte every 20 ms; how many of the client's the server got.
+fn exchange(mut client: &TcpStream, mut server: &TcpStream, time: Duration) -> usize {
+    let (start, mut heard) = (Instant::now(), 0);
+    while start.elapsed() < time {
+        for mut end in [client, server] {
+            match end.write(b"x") {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
+                _ => {}
+            }
+        }
+        sleep(Duration::from_millis(20));
+        let mut room = [0; 4_096];
+        let _ = client.read(&mut room);
+        heard += server.read(&mut room).unwrap_or(0);
+    }
+    heard
 }
