@@ -272,8 +272,8 @@ mod tests {
             asker: Some(longest),
         });
         assert!(serde_json::to_string(&request).unwrap().len() < MAX_REQUEST);
-        assert_eq!(few("add", &[longest; AT_ONCE]), Ok(()));
-        let refused = few("add", &[longest; AT_ONCE + 1]).unwrap_err();
+        assert_eq!(few("add", &vec![longest; AT_ONCE]), Ok(()));
+        let refused = few("add", &vec![longest; AT_ONCE + 1]).unwrap_err();
         assert_eq!(refused.exit, exit::USAGE);
         let told = "1001 addresses are too many for one command: at most 1000";
         assert_eq!(refused.message, told);
