@@ -10,12 +10,12 @@ use super::output::{Format, Outcome, print, print_json, say, warn};
 use super::ssh;
 use super::table::table;
 use crate::control::client::ask;
-use crate::control::protocol::{BanRequest, Request};
+use crate::control::protocol::{BanRequest, Failure, Request};
 use crate::daemon::status::{Banned, Bans, Unbanned};
 use crate::{exit, moment};
 
 /// Addresses in one command: what fits a request.
-const AT_ONCE: usize = 1_000;
+const AT_ONCE: usize = 1000;
 
 /// Commands of `ban`.
 #[derive(Debug, Subcommand)]
@@ -36,8 +36,8 @@ pub enum Command {
 /// Arguments of `ban add`.
 #[derive(Debug, ClapArgs)]
 pub struct AddArgs {
-    /// Addresses, IPv4 or IPv6; a ban that is there already is replaced
-    #[arg(required = true, value_name = "ADDRESS", value_parser = address, num_args = 1..=AT_ONCE)]
+    /// Addresses, IPv4 or IPv6, at most 1000; a ban that is there already is replaced
+    #[arg(required = true, value_name = "ADDRESS", value_parser = address)]
     addresses: Vec<IpAddr>,
     /// How long: 90s, 15m, 1h30m, 7d [default: for good]
     #[arg(long = "for", value_name = "SPAN", value_parser = moment::parse_span)]
@@ -75,8 +75,8 @@ pub struct ListArgs {
 #[derive(Debug, ClapArgs)]
 #[group(skip)]
 pub struct RemoveArgs {
-    /// Addresses
-    #[arg(value_name = "ADDRESS", value_parser = address, num_args = 1..=AT_ONCE)]
+    /// Addresses, at most 1000
+    #[arg(value_name = "ADDRESS", value_parser = address)]
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     addresses: Vec<IpAddr>,
     /// Lift every ban
@@ -100,7 +100,19 @@ pub fn run(command: &Command) -> Outcome {
     }
 }
 
+/// Refuses what would be too long a request.
+fn few(verb: &str, addresses: &[IpAddr]) -> Result<(), Failure> {
+    let count = addresses.len();
+    if count <= AT_ONCE {
+        return Ok(());
+    }
+    let message = format!("{count} addresses are too many for one command: at most {AT_ONCE}");
+    Err(Failure::new(exit::USAGE, message)
+        .help(format!("xargs -n {AT_ONCE} fw-ctl ban {verb} < FILE")))
+}
+
 fn add(args: &AddArgs) -> Outcome {
+    few("add", &args.addresses)?;
     // At least as long as was asked for: the present second counts as past.
     let until = args.span.map(|span| moment::now() + 1 + span);
     let until = until.or(args.until);
@@ -147,6 +159,7 @@ fn list(args: &ListArgs) -> Outcome {
 }
 
 fn remove(args: &RemoveArgs) -> Outcome {
+    few("remove", &args.addresses)?;
     let addresses = (!args.all).then(|| args.addresses.clone());
     let unbanned: Unbanned = ask(&args.client.socket(), &Request::Unban { addresses })?;
     for warning in &unbanned.warnings {
@@ -195,7 +208,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::control::protocol::MAX_REASON;
+    use crate::control::protocol::{MAX_REASON, MAX_REQUEST};
 
     #[derive(Parser)]
     struct Line {
@@ -236,9 +249,34 @@ mod tests {
         let help = help.unwrap_err().to_string();
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
         let length = format!("at most {MAX_REASON} bytes");
-        for says in [&length, "failsafe", "policy list --builtin", "forwards"] {
+        let count = format!("at most {AT_ONCE};");
+        for says in [
+            &length,
+            &count,
+            "failsafe",
+            "policy list --builtin",
+            "forwards",
+        ] {
             assert!(help.contains(says), "{says}: {help}");
         }
+    }
+
+    #[test]
+    fn as_many_addresses_as_a_request_has_room_for() {
+        let longest: IpAddr = "2001:1db8:1111:2222:3333:4444:5555:6666".parse().unwrap();
+        let request = Request::Ban(BanRequest {
+            addresses: vec![longest; AT_ONCE],
+            until: Some(u64::MAX),
+            reason: "\"".repeat(MAX_REASON),
+            force: true,
+            asker: Some(longest),
+        });
+        assert!(serde_json::to_string(&request).unwrap().len() < MAX_REQUEST);
+        assert_eq!(few("add", &vec![longest; AT_ONCE]), Ok(()));
+        let refused = few("add", &vec![longest; AT_ONCE + 1]).unwrap_err();
+        assert_eq!(refused.exit, exit::USAGE);
+        let told = "1001 addresses are too many for one command: at most 1000";
+        assert_eq!(refused.message, told);
     }
 
     #[test]

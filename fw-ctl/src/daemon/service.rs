@@ -208,7 +208,10 @@ fn serve_call<K: Kernel, S: Sources>(firewall: &mut Firewall<K, S>, call: Call) 
     let value = answer(firewall, &call.request);
     if call.request.changes() {
         log(&value);
-        log_state(firewall);
+        // A program may ban by the minute, and how links are filtered stays.
+        if !matches!(call.request, Request::Ban(_) | Request::Unban { .. }) {
+            log_state(firewall);
+        }
         tell(firewall, &[]);
     }
     // A client that did not wait for its answer needs none.
@@ -292,6 +295,13 @@ fn log(result: &Result<Answer, Failure>) {
         Ok(Answer::Mode(mode)) => tracing::info!("mode {} (by {})", mode.mode, mode.source),
         Ok(Answer::Detached(detached)) => {
             tracing::warn!("detached: {}", detached.interfaces.join(", "));
+        }
+        Ok(
+            Answer::Banned(Banned { warnings, .. }) | Answer::Unbanned(Unbanned { warnings, .. }),
+        ) => {
+            for warning in warnings {
+                tracing::warn!("{warning}");
+            }
         }
         Ok(_) => {}
         Err(failure) => tracing::error!("{failure}"),

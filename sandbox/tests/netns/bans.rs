@@ -166,6 +166,12 @@ fn bans_of_two_at_once_both_hold(xdp: &'static str) {
     let list = fixture.fw_ctl.must(&["ban", "list", "-o", "json"]).unwrap();
     let list: serde_json::Value = serde_json::from_str(&list).unwrap();
     assert_eq!(list["schema"], 1);
+    let log = fixture.fw_ctl.log();
+    for address in &stranger {
+        assert!(log.contains(&format!("{address} is banned")), "{log}");
+    }
+    let (_, since) = log.split_once(" is banned").unwrap();
+    assert!(!since.contains(": ingress "), "links stay: {log}");
     let listed = list["bans"].as_array().unwrap().iter();
     let listed: Vec<_> = listed.filter_map(|ban| ban["address"].as_str()).collect();
     assert_eq!(listed, stranger, "IPv4 first");
