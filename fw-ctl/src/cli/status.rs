@@ -10,7 +10,7 @@ use super::output::{Format, Outcome, bad, doubtful, good, print, print_json};
 use super::table::table;
 use crate::control::client::ask;
 use crate::control::protocol::Request;
-use crate::daemon::status::Status;
+use crate::daemon::status::{ListStatus, Status};
 use crate::datapath::flows::Pressure;
 use crate::exit;
 
@@ -58,6 +58,15 @@ fn connections(pressure: Pressure) -> String {
         let _ = write!(text, ", {displaced} forgotten early for want of it");
     }
     text
+}
+
+fn lists(lists: &[ListStatus]) -> String {
+    let one = |list: &ListStatus| match (list.entries, list.expired) {
+        (entries, 0) => format!("{} ({entries} entries)", list.name),
+        (entries, expired) => format!("{} ({entries} entries, {expired} expired)", list.name),
+    };
+    let all: Vec<_> = lists.iter().map(one).collect();
+    all.join(", ")
 }
 
 /// Packets of both directions of the counters whose names begin so, most first; `None` if
@@ -108,6 +117,9 @@ fn text(status: &Status, verbose: bool) -> String {
         && let Some(audited) = by_reason(status, "audited/")
     {
         line("Audited", format!("{audited} (would be dropped)"));
+    }
+    if !status.lists.is_empty() {
+        line("Lists", lists(&status.lists));
     }
     if status.bans > 0 {
         line("Bans", format!("{}; see fw-ctl ban list", status.bans));
@@ -229,6 +241,7 @@ mod tests {
                 displaced: 0,
             },
             bans: 0,
+            lists: vec![],
             counters: vec![],
             lost_events: 0,
         }
@@ -253,6 +266,25 @@ Warning     wg0: not filtered: no Ethernet header
 
 INTERFACE  INGRESS     EGRESS  WHY
 eth0       xdp-native  tc      the driver can"
+        );
+    }
+
+    #[test]
+    fn lists_are_told_with_what_they_hold() {
+        let list = |name: &str, entries, expired| ListStatus {
+            name: name.into(),
+            file: format!("/etc/{name}.netset"),
+            entries,
+            expired,
+        };
+        let status = Status {
+            lists: vec![list("drop", 1_204, 0), list("own", 7, 2)],
+            ..status()
+        };
+        let text = plain(&status);
+        assert!(
+            text.contains("\nLists       drop (1204 entries), own (7 entries, 2 expired)\n"),
+            "{text}"
         );
     }
 

@@ -103,6 +103,14 @@ fn accepted(found: &Found, old: Option<&Arc<List>>) -> Result<Arc<List>, String>
              left (try: fw-ctl reload, if that is meant)"
         ));
     }
+    // Whether it denies or allows: nobody meant that, or he can say so.
+    let everybody = |list: &List| list.prefixes.mean_everybody(0);
+    if everybody(new) && !old.is_some_and(|old| everybody(old)) {
+        return Err(format!(
+            "{file}: the list is not taken, because it means every address of a family now (try: \
+             fw-ctl reload, if that is meant)"
+        ));
+    }
     Ok(Arc::clone(new))
 }
 
@@ -216,6 +224,27 @@ mod tests {
             assert!(held[0].contains(&left), "{held:?}");
             assert!(held[0].contains("fw-ctl reload"), "{held:?}");
         }
+    }
+
+    #[test]
+    fn a_list_that_means_everybody_is_not_taken_by_itself() {
+        let list = |text: &str| Arc::new(List::parse("a.cidr", text.as_bytes()).unwrap());
+        let harmless = list("192.0.2.0/24\n0.0.0.0/1\n");
+        for text in ["0.0.0.0/0\n", "::/0\n", "0.0.0.0/1\n128.0.0.0/1\n"] {
+            let everybody = list(text);
+            let of = |old: &[_], new| Change::of(old, vec![found(new)], &config());
+            let change = of(&[Arc::clone(&harmless)], &everybody);
+            assert_eq!(change.lists, [Arc::clone(&harmless)], "{text}");
+            assert!(
+                change.held[0].contains("every address"),
+                "{:?}",
+                change.held
+            );
+            let change = of(&[list("::/0\n0.0.0.0/0\n")], &everybody);
+            assert_eq!((change.lists, change.held), (vec![everybody], vec![]));
+        }
+        let change = Change::of(&[list("192.0.2.0/24\n")], vec![found(&harmless)], &config());
+        assert!(change.held.is_empty());
     }
 
     #[test]

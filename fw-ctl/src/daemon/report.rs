@@ -6,14 +6,15 @@ use fw_common::wire::{BUILTINS, Direction};
 
 use super::firewall::untold;
 use super::status::{
-    CounterStatus, GenerationStatus, InterfaceStatus, RuleStatus, Rules, SCHEMA, Status,
-    UnfilteredStatus, hex,
+    CounterStatus, GenerationStatus, InterfaceStatus, ListStatus, RuleStatus, Rules, SCHEMA,
+    Status, UnfilteredStatus, hex,
 };
 use super::{AttachedLink, Compiled, Firewall, Kernel, Seen, Sources, links};
 use crate::cli::output::plain;
 use crate::control::protocol::Failure;
 use crate::datapath::flows::Pressure;
 use crate::exit;
+use crate::lists::List;
 use crate::netlink::{Choice, Network, choose};
 
 /// How the trouble begins that the kernel's tables cannot be compared.
@@ -207,9 +208,23 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             builtins: self.builtins(),
             connections,
             bans: self.bans().bans.len(),
+            lists: self.lists(),
             counters: self.counters()?,
             lost_events: self.kernel.lost_events()?,
         })
+    }
+
+    fn lists(&self) -> Vec<ListStatus> {
+        let Some(inputs) = self.inputs() else {
+            return Vec::new();
+        };
+        let of = |list: &Arc<List>| ListStatus {
+            name: list.name.clone(),
+            file: list.file.clone(),
+            entries: list.prefixes.len(),
+            expired: list.prefixes.len() - list.prefixes.count(inputs.expired),
+        };
+        inputs.lists.iter().map(of).collect()
     }
 
     /// Hash of what the last look at the files made of them, as far as it is known:

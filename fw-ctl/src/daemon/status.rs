@@ -47,6 +47,9 @@ pub struct Status {
     /// Addresses that are banned.
     #[serde(default)]
     pub bans: usize,
+    /// Lists of prefixes in force.
+    #[serde(default)]
+    pub lists: Vec<ListStatus>,
     /// What became of packets; counters that never moved are left out.
     pub counters: Vec<CounterStatus>,
     /// Verdicts that were not reported: too many at once.
@@ -67,6 +70,19 @@ pub struct GenerationStatus {
     pub kernel: Option<String>,
     /// What the kernel's tables hash to now.
     pub read_back: Option<String>,
+}
+
+/// A list of prefixes that is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListStatus {
+    /// The name by which policies refer to it.
+    pub name: String,
+    /// The file that it was read from.
+    pub file: String,
+    /// Prefixes.
+    pub entries: usize,
+    /// Those of them that have expired.
+    pub expired: usize,
 }
 
 /// An interface that is filtered.

@@ -126,6 +126,21 @@ impl Prefixes {
         self.len() == 0
     }
 
+    /// How many have not expired.
+    #[must_use]
+    pub fn count(&self, now: Moment) -> usize {
+        if self.expired(now) == 0 {
+            return self.len();
+        }
+        live(&self.v4, now).count() + live(&self.v6, now).count()
+    }
+
+    /// Whether they hold every address of a family.
+    #[must_use]
+    pub fn mean_everybody(&self, now: Moment) -> bool {
+        self.ranges::<u32>(now) == [(0, u32::MAX)] || self.ranges::<u128>(now) == [(0, u128::MAX)]
+    }
+
     /// Every prefix that has not expired, with its line.
     pub fn iter(&self, now: Moment) -> impl Iterator<Item = (IpNet, u32)> {
         let v4 = live(&self.v4, now).map(|entry| (entry.prefix(), entry.line));
