@@ -15,7 +15,7 @@ ip -n client link set eth1 up
 nc -ll -p 80 -e echo answer &
 nc -ll -p 81 -e echo answer &
 fw-ctl daemon --config /etc/fw-ctl/fw-ctl.toml >/out/daemon.log 2>&1 &
-for _ in $(seq 200); do
+for _ in $(seq 600); do
     fw-ctl status >/dev/null 2>&1 && break
     sleep 0.1
 done
