@@ -153,7 +153,6 @@ impl Peers<'_> {
     /// at the limit, if all are, the one that is due last.
     #[inline(always)]
     fn begin(self, hash: u64, limit: &RateLimit, now: u64) {
-        const MIRROR: u64 = u64::MAX >> 1;
         // Time left above the number of the slot, as in the table of connections. The
         // units below a few nanoseconds give way to the number.
         const NUMBER: u32 = RATE_SLOTS.trailing_zeros();
@@ -162,7 +161,9 @@ impl Peers<'_> {
             let ahead = self.due(slot).wrapping_sub(now);
             let beyond = ahead.wrapping_sub(limit.tolerance);
             let at_limit = all_ones_if_negative(limit.tolerance.wrapping_sub(ahead));
-            let left = (beyond ^ at_limit & MIRROR).cast_signed() >> (NUMBER + 1);
+            // What is beyond counts from the other end. Not `&` with a constant: of what is
+            // all ones or none, the kernel's verifier would then follow both.
+            let left = (beyond ^ at_limit >> 1).cast_signed() >> (NUMBER + 1);
             let positive = left.wrapping_add(1 << (62 - NUMBER)).cast_unsigned();
             let rank = positive << NUMBER | slot as u64;
             let less = rank.wrapping_sub(least);
