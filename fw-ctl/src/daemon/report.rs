@@ -146,23 +146,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             warnings
                 .push("the files have changed since the last reload; try: fw-ctl reload".into());
         }
-        let choices = choose(&self.network, wanted);
-        let mut unfiltered: Vec<_> = choices
-            .into_iter()
-            .filter_map(|(link, choice)| match choice {
-                Choice::Filter => None,
-                Choice::Leave { why, gap } => Some(UnfilteredStatus {
-                    name: link.name.clone(),
-                    why,
-                    gap,
-                }),
-            })
-            .collect();
-        unfiltered.extend(lost.iter().map(|(link, why)| UnfilteredStatus {
-            name: link.name.clone(),
-            why: why.clone(),
-            gap: true,
-        }));
+        let unfiltered = self.unfiltered(&lost);
         warnings.extend(
             unfiltered
                 .iter()
@@ -212,6 +196,27 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             counters: self.counters()?,
             lost_events: self.kernel.lost_events()?,
         })
+    }
+
+    /// Interfaces that are not filtered, and why: `lost` are those that lost their programs.
+    fn unfiltered(&self, lost: &[(AttachedLink, String)]) -> Vec<UnfilteredStatus> {
+        let choices = choose(&self.network, &self.config.interfaces);
+        let left = choices
+            .into_iter()
+            .filter_map(|(link, choice)| match choice {
+                Choice::Filter => None,
+                Choice::Leave { why, gap } => Some(UnfilteredStatus {
+                    name: link.name.clone(),
+                    why,
+                    gap,
+                }),
+            });
+        let lost = lost.iter().map(|(link, why)| UnfilteredStatus {
+            name: link.name.clone(),
+            why: why.clone(),
+            gap: true,
+        });
+        left.chain(lost).collect()
     }
 
     fn lists(&self) -> Vec<ListStatus> {
