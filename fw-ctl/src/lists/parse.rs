@@ -8,7 +8,7 @@
 //! ```
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -28,6 +28,8 @@ const CONTEXT: usize = 160;
 const LINE: usize = 1 << 16;
 /// Bytes of a word that may be an address or a prefix.
 const WORD: usize = 64;
+/// Bits that say of an address of IPv6 that it is mapped from IPv4.
+const MAPPED: u8 = 96;
 
 /// What a text says.
 pub(super) struct Parsed {
@@ -211,7 +213,19 @@ fn prefix(text: &[u8]) -> Option<(Written, &[u8])> {
     }
     let (address, rest) = address::v6(text)?;
     let (length, rest) = length(rest, 128)?;
-    Some((Written::V6(address, length), rest))
+    let is_mapped = length > MAPPED && Ipv6Addr::from_bits(address).to_ipv4_mapped().is_some();
+    (!is_mapped).then_some((Written::V6(address, length), rest))
+}
+
+/// A prefix of addresses that are mapped from IPv4 (RFC 4291 §2.5.5.2), as programs write
+/// them that listen to both families: what is meant is IPv4. Not all of them: in a list of
+/// bogons that is a prefix of IPv6 and does not mean every address of IPv4.
+fn mapped(word: &str) -> Option<Written> {
+    let (address, length) = word.split_once('/').unwrap_or((word, "128"));
+    let address = address.parse::<Ipv6Addr>().ok()?.to_ipv4_mapped()?;
+    let length = length.parse::<u8>().ok().filter(|length| *length <= 128)?;
+    let longer = length > MAPPED;
+    longer.then(|| Written::V4(address.to_bits(), length - MAPPED))
 }
 
 /// The length of a prefix, or `most` where none is written, and what follows it.
@@ -239,6 +253,9 @@ fn slowly(text: &[u8]) -> Result<(Written, &[u8]), Wrong<'_>> {
             ),
             help: None,
         });
+    }
+    if let Some(written) = mapped(&word) {
+        return Ok((written, &text[place.len()..]));
     }
     let with_length: Cow<'_, str> = match word.parse::<IpAddr>() {
         Ok(IpAddr::V4(_)) => format!("{word}/32").into(),

@@ -35,6 +35,22 @@ fn comments_blanks_windows_and_both_families() {
 }
 
 #[test]
+fn mapped_addresses_are_ipv4_but_all_of_them_are_not() {
+    let text = "::ffff:192.0.2.7\n::FFFF:c000:209\n::ffff:198.51.100.0/120 # x\n\
+                ::ffff:0:0/96\n::/95\n";
+    let expected = [
+        ("192.0.2.7/32", 1),
+        ("192.0.2.9/32", 2),
+        ("198.51.100.0/24", 3),
+        ("::/95", 5),
+        ("::ffff:0.0.0.0/96", 4),
+    ];
+    let found = read(text);
+    let found: Vec<_> = found.iter().map(|(p, line)| (p.as_str(), *line)).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn entries_expire() {
     let text = "192.0.2.0/24 until=2026-12-01T00:00:00Z ; why\n192.0.2.7\tuntil=2027-01-01\n";
     let prefixes = parse("a.netset", text.as_bytes()).prefixes;
@@ -82,10 +98,10 @@ fn what_is_wrong_is_shown_with_its_place_and_with_what_is_right() {
             "write 10.0.0.0/8",
         ),
         (
-            "::ffff:192.0.2.7",
+            "::ffff:0.0.0.0/96",
             1,
             "IPv4 part",
-            "write it as IPv4: 192.0.2.7/32",
+            "write it as IPv4: 0.0.0.0/0",
         ),
         ("example.com", 1, "names are not looked up", "192.0.2.1/32"),
         (

@@ -118,26 +118,34 @@ fn never_matches(
         return Some((reason, Some("write the number of the port".to_owned())));
     }
     let set = item.cidr_set.as_ref()?;
-    let reasons: Option<Vec<String>> = set.iter().map(|rule| empty_set(rule, groups)).collect();
-    Some((reasons?.first()?.clone(), None))
+    let reasons: Option<Vec<_>> = set.iter().map(|rule| empty_set(rule, groups)).collect();
+    reasons?.into_iter().next()
 }
 
-/// Why an entry of a CIDR set holds no address.
-fn empty_set(rule: &CidrRule, groups: &[Arc<CidrGroup>]) -> Option<String> {
+/// Why an entry of a CIDR set holds no address, and what to do about it.
+fn empty_set(rule: &CidrRule, groups: &[Arc<CidrGroup>]) -> Option<(String, Option<String>)> {
     let excepted = |prefix: &IpNet| {
         let mut except = rule.except.iter();
         except.any(|part| part.value.contains(prefix))
     };
     let nothing_left = || "`except` leaves nothing of the CIDR".to_owned();
     if let CidrSelector::Cidr(cidr) = &rule.selector {
-        return excepted(&cidr.value).then(nothing_left);
+        return excepted(&cidr.value).then(|| (nothing_left(), None));
     }
     let named: Vec<_> = named_groups(rule, groups).collect();
     let mut live = named.iter().flat_map(|group| group.live()).peekable();
     if live.peek().is_some() {
-        return live.all(|(prefix, _)| excepted(&prefix)).then(nothing_left);
+        let none = live.all(|(prefix, _)| excepted(&prefix));
+        return none.then(|| (nothing_left(), None));
     }
-    Some(match (&rule.selector, &named[..]) {
+    let help = match (&rule.selector, &named[..]) {
+        // As `validate` has one kind of argument only.
+        (CidrSelector::Group(_), []) => {
+            Some("lists and objects of the inventory are read with --inventory DIR".to_owned())
+        }
+        _ => None,
+    };
+    let reason = match (&rule.selector, &named[..]) {
         (CidrSelector::Group(name), []) => {
             format!("there is no CiliumCIDRGroup and no list `{}`", name.value)
         }
@@ -155,7 +163,8 @@ fn empty_set(rule: &CidrRule, groups: &[Arc<CidrGroup>]) -> Option<String> {
             format!("the CiliumCIDRGroup `{}` is empty", name.value)
         }
         _ => "the `cidrGroupSelector` selects no CiliumCIDRGroup with a CIDR".to_owned(),
-    })
+    };
+    Some((reason, help))
 }
 
 /// Groups that hold nothing, in rules that have other peers.
@@ -166,14 +175,12 @@ fn unknown_groups(
     found: &mut Vec<Diagnostic>,
 ) {
     for rule in item.cidr_set.iter().flatten() {
-        if let Some(reason) = empty_set(rule, groups) {
+        if let Some((reason, help)) = empty_set(rule, groups) {
             let message = format!("this entry selects nobody: {reason}");
-            found.push(warning(
-                &document.source,
-                rule.span,
-                item.path.clone(),
-                message,
-            ));
+            let path = item.path.clone();
+            let mut warning = warning(&document.source, rule.span, path, message);
+            warning.help = help;
+            found.push(warning);
         }
     }
 }
