@@ -4,7 +4,7 @@
 //! the machine meets all rows alike. Every peer gets a lab of its own, and leaves
 //! nothing behind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::generator::{Bounds, Generator, Sent, undisturbed};
 use crate::latency::ping_pong;
 use crate::peer::rules::Rules;
 use crate::peer::{Means, Peer};
+use crate::reference::{Reading, Reference};
 use crate::sample::{Install, Latency, Line, Packets};
 use crate::scenario::{self, Expected, Lists, OWN, Scenario};
 use crate::{Error, Result};
@@ -79,7 +80,6 @@ pub fn run(plan: &Plan, mut write: impl FnMut(&Line) -> Result<()>) -> Result<()
             peers.rotate_left(1);
         }
         for (rules, group) in groups(plan) {
-            let mut alone = BTreeMap::new();
             for &peer in &peers {
                 let mut concerned: Vec<_> = group.to_vec();
                 concerned.retain(|scenario| scenario.concerns(peer));
@@ -96,7 +96,6 @@ pub fn run(plan: &Plan, mut write: impl FnMut(&Line) -> Result<()>) -> Result<()
                     rules,
                     peer,
                     lists: &mut lists,
-                    alone: &mut alone,
                 };
                 let result = cell.measure(&concerned, measures_latency, &mut write);
                 if let Err(error) = result {
@@ -137,8 +136,6 @@ struct Cell<'a> {
     rules: Rules,
     peer: Peer,
     lists: &'a mut Lists,
-    /// Cost of the generator alone in this round, by scenario.
-    alone: &'a mut BTreeMap<String, f64>,
 }
 
 impl Cell<'_> {
@@ -172,9 +169,12 @@ impl Cell<'_> {
                 ms: installed.took.as_secs_f64() * 1e3,
             }))?;
         }
-        for scenario in scenarios {
-            let line = Line::Packets(self.packets(&lab, scenario)?);
-            write(&line)?;
+        if !scenarios.is_empty() {
+            let reference = Reference::new(&lab)?;
+            for scenario in scenarios {
+                let line = Line::Packets(self.packets(&lab, &reference, scenario)?);
+                write(&line)?;
+            }
         }
         if latency {
             match self.latency(&lab) {
@@ -199,21 +199,16 @@ impl Cell<'_> {
         })
     }
 
-    fn packets(&mut self, lab: &Lab, scenario: &Scenario) -> Result<Packets> {
+    fn packets(
+        &mut self,
+        lab: &Lab,
+        reference: &Reference,
+        scenario: &Scenario,
+    ) -> Result<Packets> {
         let traffic = scenario.traffic(lab, self.lists);
         let bounds = Bounds {
             duration: self.plan.duration,
             packets: scenario.most_packets(),
-        };
-        let name = scenario.name();
-        let generator_ns = match self.alone.get(&name) {
-            Some(known) => *known,
-            None => {
-                let mut generator = Generator::to_nowhere(&traffic)?;
-                let sent = send(lab, &mut generator, bounds)?;
-                self.alone.insert(name.clone(), sent.median);
-                sent.median
-            }
         };
         let port = match scenario.expected() {
             Expected::Dropped => None,
@@ -228,27 +223,31 @@ impl Cell<'_> {
             receiver.ask(&scenario::asked(scenario.family));
         }
         let mut generator = Generator::to_node(lab, &traffic)?;
+        let mut yardstick = reference.with(&traffic)?;
         // Where the kernel moves the polling to a thread of its own, the ring of the
         // veth overflows: what is lost is not judged, and the sample void.
         let mut trials = 0..TRIALS;
-        let (sent, delivered, lost) = loop {
+        let (sent, beside, delivered, lost) = loop {
             let before = (delivered(lab, scenario.family), lost(lab));
+            let reading = yardstick.read(lab)?;
             let sent = send(lab, &mut generator, bounds)?;
+            let beside = Reading::between(reading, yardstick.read(lab)?);
             let part = |count: u64| count as f64 / sent.all as f64;
             let arrived = part(delivered(lab, scenario.family) - before.0);
             let lost = part(lost(lab) - before.1);
             if lost < MOST_LOST || trials.next().is_none() {
-                break (sent, arrived, lost);
+                break (sent, beside, arrived, lost);
             }
         };
         Ok(Packets {
             round: self.round,
-            scenario: name,
+            scenario: scenario.name(),
             peer: self.peer.to_string(),
             packets: sent.packets,
             wall_ns: sent.median,
             wall_mean_ns: sent.mean,
-            generator_ns,
+            generator_ns: beside.generator_ns,
+            drop_ns: Some(beside.drop_ns),
             delivered,
             lost,
         })

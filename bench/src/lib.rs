@@ -2,7 +2,7 @@
 //!
 //! From the packet to the report: [`generator`] sends packets from within the
 //! kernel, [`scenario`] says which packets and by which policy they are judged,
-//! [`peer`] is who judges them, [`sample`] is what one measurement says, [`bench`]
+//! [`peer`] is who judges them, [`mod@reference`] tells the machine's speed beside each, [`sample`] is what one measurement says, [`bench`]
 //! walks over all of them round by round, and [`report`] makes them readable.
 //! [`plans`] serves the benchmarks of the compiler and of single verdicts
 //! (`cargo bench`), [`budget`] the limits that tests hold.
@@ -24,6 +24,7 @@ pub mod machine;
 pub mod peer;
 pub mod plans;
 pub mod realtime;
+pub mod reference;
 pub mod report;
 pub mod sample;
 pub mod scenario;

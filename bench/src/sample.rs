@@ -97,8 +97,12 @@ pub struct Packets {
     pub wall_ns: f64,
     /// The same, mean.
     pub wall_mean_ns: f64,
-    /// Nanoseconds a packet of the generator alone, in the same round.
+    /// Nanoseconds a packet of the generator alone, right before and after.
     pub generator_ns: f64,
+    /// Nanoseconds that a bare drop of the same packets takes the receiver, right before
+    /// and after.
+    #[serde(default)]
+    pub drop_ns: Option<f64>,
     /// Part of the packets that reached a UDP socket.
     pub delivered: f64,
     /// Part of the packets that were lost before anything could judge them.

@@ -61,9 +61,11 @@ fn head(lines: &[Line], scenarios: &[Scenario], stem: &str) -> String {
             "- **Packets:** {generator}. Frames are hot in the cache and there is no NIC: compare \
              rows with each other, not with a line rate.\n\
              - **Numbers:** nanoseconds that the receiving side needs for a packet, the generator's \
-             own cost (measured alone, same packets, same round) taken off. In parentheses: of \
-             packets that are dropped, the multiple of the bare `XDP_DROP` of the same round; of \
-             packets that are accepted, nanoseconds above nothing attached.\n"
+             own cost (measured alone, same packets) taken off. In parentheses: of packets that are \
+             dropped, the multiple of a bare `XDP_DROP`; of packets that are accepted, nanoseconds \
+             above nothing attached in the same round. Generator and bare drop are measured right \
+             before and after each sample, and tell how fast the machine was just then; what is \
+             compared is brought to one speed by them.\n"
         ),
     };
     format!(
@@ -283,6 +285,7 @@ mod tests {
                 wall_ns,
                 wall_mean_ns: wall_ns,
                 generator_ns: 20.0,
+                drop_ns: None,
                 delivered,
                 lost: 0.0,
             })

@@ -21,9 +21,11 @@ pub struct Row {
     pub peer: String,
     /// Nanoseconds a packet of the receiver.
     pub receive: Summary,
-    /// Times the receive cost of the bare `XDP_DROP` in the same round.
+    /// Times the receive cost of a bare `XDP_DROP`: of the one beside the sample, or, in
+    /// older raw data, of the same round.
     pub ratio: Option<Summary>,
-    /// Nanoseconds above nothing attached in the same round.
+    /// Nanoseconds above nothing attached in the same round, at the speed that the machine
+    /// had in the sample ([`crate::reference`]).
     pub above_nothing: Option<Summary>,
     /// What is wrong with its packets: some got through, or did not arrive.
     pub fault: Option<String>,
@@ -93,25 +95,31 @@ fn rows(samples: &[&Packets]) -> Vec<Row> {
             .collect::<Vec<_>>()
     };
     let in_round = |peer: &str, round: u32| {
-        of(peer)
-            .into_iter()
-            .find(|sample| sample.round == round)
-            .map(Packets::receive_ns)
+        let mut all = of(peer).into_iter();
+        all.find(|sample| sample.round == round)
     };
     peers
         .iter()
         .filter_map(|&peer| {
             let own = of(peer);
-            let compared = |with: &str, compare: fn(f64, f64) -> f64| {
-                Summary::of(own.iter().filter_map(|sample| {
-                    Some(compare(sample.receive_ns(), in_round(with, sample.round)?))
-                }))
+            let ratio = |sample: &Packets| {
+                let beside = sample.drop_ns;
+                let in_round = || in_round(DROP, sample.round).map(Packets::receive_ns);
+                Some(sample.receive_ns() / beside.or_else(in_round)?)
+            };
+            let above = |sample: &Packets| {
+                let nothing = in_round(NOTHING, sample.round)?;
+                let speed = match (sample.drop_ns, nothing.drop_ns) {
+                    (Some(here), Some(there)) => here / there,
+                    _ => 1.0,
+                };
+                Some(sample.receive_ns() - nothing.receive_ns() * speed)
             };
             Some(Row {
                 peer: peer.to_owned(),
                 receive: Summary::of(own.iter().map(|sample| sample.receive_ns()))?,
-                ratio: compared(DROP, |own, drop| own / drop),
-                above_nothing: compared(NOTHING, |own, nothing| own - nothing),
+                ratio: Summary::of(own.iter().filter_map(|sample| ratio(sample))),
+                above_nothing: Summary::of(own.iter().filter_map(|sample| above(sample))),
                 fault: own.iter().find_map(|sample| fault(sample)),
             })
         })
@@ -201,6 +209,7 @@ mod tests {
             wall_ns,
             wall_mean_ns: wall_ns,
             generator_ns: 20.0,
+            drop_ns: None,
             delivered,
             lost: 0.0,
         })
@@ -222,6 +231,27 @@ mod tests {
         assert!((ratio.min - 3.0).abs() < 1e-9 && (ratio.max - 3.0).abs() < 1e-9);
         assert!((row.receive.median - 90.0).abs() < 1e-9);
         assert_eq!(row.above_nothing, None);
+    }
+
+    #[test]
+    fn what_was_measured_beside_a_sample_comes_first() {
+        let at_speed = |line: Line, drop_ns| match line {
+            Line::Packets(sample) => Line::Packets(Packets {
+                drop_ns: Some(drop_ns),
+                ..sample
+            }),
+            other => other,
+        };
+        // Half as fast while "x" was measured.
+        let lines = [
+            at_speed(sample(0, DROP, 40.0, 0.0), 20.0),
+            at_speed(sample(0, NOTHING, 120.0, 1.0), 20.0),
+            at_speed(sample(0, "x", 240.0, 1.0), 40.0),
+        ];
+        let scenarios = scenarios(&lines);
+        let row = &scenarios[0].rows[2];
+        assert!((row.ratio.unwrap().median - 5.5).abs() < 1e-9);
+        assert!((row.above_nothing.unwrap().median - 20.0).abs() < 1e-9);
     }
 
     #[test]
