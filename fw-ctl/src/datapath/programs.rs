@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::thread;
 
-use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
+use aya::programs::{Program, SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use fw_common::wire::Direction;
 
@@ -60,19 +61,38 @@ impl Programs {
             tc: load(objects::tc().map_err(missing)?)?,
             pinned: names(maps)?,
         };
-        let failed = |name: &'static str| {
-            move |error| DatapathError::aya(format!("loading the program {name}"), &error)
-        };
-        programs.xdp_mut()?.load().map_err(failed(XDP))?;
-        for (direction, name) in [
-            (Direction::Ingress, TC_INGRESS),
-            (Direction::Egress, TC_EGRESS),
-        ] {
-            programs.tc_mut(direction)?.load().map_err(failed(name))?;
+        programs.xdp_mut()?;
+        for direction in [Direction::Ingress, Direction::Egress] {
+            programs.tc_mut(direction)?;
         }
-        let clock: &mut SchedClassifier = program(&mut programs.tc, CLOCK)?;
-        clock.load().map_err(failed(CLOCK))?;
+        programs.verify()?;
         Ok(programs)
+    }
+
+    /// Hands all programs to the kernel, side by side: its verifier takes some tenths of
+    /// a second for each.
+    fn verify(&mut self) -> Result<(), DatapathError> {
+        let programs = self.xdp.programs_mut().chain(self.tc.programs_mut());
+        thread::scope(|scope| {
+            let mut loading = Vec::new();
+            for (name, program) in programs {
+                let load = move || match program {
+                    Program::Xdp(program) => program.load(),
+                    Program::SchedClassifier(program) => program.load(),
+                    _ => Ok(()),
+                };
+                loading.push((name, scope.spawn(load)));
+            }
+            for (name, thread) in loading {
+                let loaded = thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                loaded.map_err(|error| {
+                    DatapathError::aya(format!("loading the program {name}"), &error)
+                })?;
+            }
+            Ok(())
+        })
     }
 
     /// Whether every map is pinned in `maps`.
@@ -145,7 +165,7 @@ pub fn tc_name(direction: Direction) -> &'static str {
 
 fn program<'a, T>(object: &'a mut Ebpf, name: &'static str) -> Result<&'a mut T, DatapathError>
 where
-    &'a mut T: TryFrom<&'a mut aya::programs::Program>,
+    &'a mut T: TryFrom<&'a mut Program>,
 {
     object
         .program_mut(name)

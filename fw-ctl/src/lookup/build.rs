@@ -129,6 +129,16 @@ impl Memory {
         first
     }
 
+    /// Leaves a gap if what is written next, `count` words, would else lie in one line of
+    /// the cache more than it fills.
+    fn fit_lines(&mut self, count: usize) {
+        let line = PEER_GROUP as usize;
+        let at = self.words.len() % line;
+        if (at + count).div_ceil(line) > count.div_ceil(line) {
+            self.words.resize(self.words.len() + line - at, 0);
+        }
+    }
+
     /// Writes the 32 bits at `at`, counted in such pieces from the word `first`.
     fn set(&mut self, first: usize, at: usize, value: u32) {
         let word = &mut self.words[first + at / 2];
@@ -212,7 +222,9 @@ impl Range for (u32, u16) {
 
     fn leaf(start: u64, first: Self, others: &[Self], memory: &mut Memory) -> Node {
         let count = others.len() + 1;
-        let leaf = memory.take(count.div_ceil(2));
+        let words = count.div_ceil(2);
+        memory.fit_lines(words);
+        let leaf = memory.take(words);
         let ranges = std::iter::once((start as u32, first.1)).chain(others.iter().copied());
         for (at, (key, class)) in ranges.enumerate() {
             memory.set(leaf, at, key << 16 | u32::from(class));
