@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use sandbox::{Family, Lab, Nic};
 use socket2::{Domain, SockFilter, Socket, Type};
 
@@ -48,6 +49,8 @@ const TRIALS: u32 = 3;
 const SHORT: Duration = Duration::from_millis(100);
 /// Part of the packets that may be lost on the way to the firewall.
 pub const MOST_LOST: f64 = 0.001;
+/// Samples that one of it takes: of what is rare, there must be enough.
+const PING_PONG_SAMPLES: u32 = 5;
 /// Its name in raw data and report.
 const PING_PONG_NAME: &str = "ping-pong, TCP";
 /// Its rules.
@@ -75,6 +78,10 @@ pub fn run(plan: &Plan, mut write: impl FnMut(&Line) -> Result<()>) -> Result<()
         .copied()
         .filter(|peer| peer.missing(&plan.means).is_none())
         .collect();
+    let bare = match plan.latency && plan.over.is_none() {
+        true => Some(prepared()?),
+        false => None,
+    };
     for round in 0..plan.rounds {
         if round > 0 && !peers.is_empty() {
             // Whoever comes behind a peer that is heavy to install finds another machine
@@ -98,6 +105,7 @@ pub fn run(plan: &Plan, mut write: impl FnMut(&Line) -> Result<()>) -> Result<()
                     rules,
                     peer,
                     lists: &mut lists,
+                    bare: bare.as_ref(),
                 };
                 let result = cell.measure(&concerned, measures_latency, &mut write);
                 if let Err(error) = result {
@@ -138,6 +146,8 @@ struct Cell<'a> {
     rules: Rules,
     peer: Peer,
     lists: &'a mut Lists,
+    /// A lab in which nothing is attached.
+    bare: Option<&'a Lab>,
 }
 
 impl Cell<'_> {
@@ -149,11 +159,7 @@ impl Cell<'_> {
     ) -> Result<()> {
         let lab = match &self.plan.over {
             Some((node, client)) => Lab::over(node, client)?,
-            None => {
-                let lab = Lab::new()?;
-                prepare(&lab)?;
-                lab
-            }
+            None => prepared()?,
         };
         let list = match self.rules {
             Rules::Blocklist(blocklist) => Some(self.lists.get(blocklist)),
@@ -188,16 +194,24 @@ impl Cell<'_> {
     }
 
     fn latency(&self, lab: &Lab) -> Result<Latency> {
-        let histogram = ping_pong(lab, PING_PONG, self.plan.duration)?;
-        let us = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+        let (labs, duration) = match self.bare {
+            Some(bare) => (vec![lab, bare], self.plan.duration * PING_PONG_SAMPLES),
+            None => (vec![lab], self.plan.duration),
+        };
+        let histograms = ping_pong(&labs, PING_PONG, duration)?;
+        let us = |histogram: &Histogram<u64>| {
+            [0.5, 0.99, 0.999].map(|quantile| histogram.value_at_quantile(quantile) as f64 / 1e3)
+        };
+        let [p50_us, p99_us, p999_us] = us(&histograms[0]);
         Ok(Latency {
             round: self.round,
             scenario: PING_PONG_NAME.into(),
             peer: self.peer.to_string(),
-            count: histogram.len(),
-            p50_us: us(0.5),
-            p99_us: us(0.99),
-            p999_us: us(0.999),
+            count: histograms[0].len(),
+            p50_us,
+            p99_us,
+            p999_us,
+            beside_us: histograms.get(1).map(us),
         })
     }
 
@@ -274,10 +288,11 @@ fn send(lab: &Lab, generator: &mut Generator, bounds: Bounds) -> Result<Sent> {
     )))
 }
 
-/// What the lab needs beside what it is made of: an interface that is polled (NAPI),
+/// A lab, with what it needs beside what it is made of: an interface that is polled (NAPI),
 /// so that frames from XDP arrive without a program, and a gateway whose hardware
 /// address is known, so that answers to a million strangers need no resolution.
-fn prepare(lab: &Lab) -> Result<()> {
+fn prepared() -> Result<Lab> {
+    let lab = Lab::new()?;
     let node = &lab.node.namespace;
     node.run("ethtool", &["-K", "eth0", "gro", "on"])?;
     let mac = sandbox::frame::mac_text(lab.stranger.mac);
@@ -290,7 +305,7 @@ fn prepare(lab: &Lab) -> Result<()> {
         format!("neigh replace {v4} lladdr {mac} dev eth0 nud permanent"),
         format!("neigh replace {v6} lladdr {mac} dev eth0 nud permanent"),
     ])?;
-    Ok(())
+    Ok(lab)
 }
 
 /// A UDP socket of the node at which packets end: its filter takes none, so that

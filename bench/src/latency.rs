@@ -3,7 +3,7 @@
 //! Both ends run on the measuring CPU and wait in the kernel: a round trip is two
 //! passes through the device and two wake-ups.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,12 +18,49 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes of a request and of a response.
 const MESSAGE: usize = 64;
 
-/// Times of round trips in nanoseconds, from the jump host to a TCP port of the
-/// node and back, for about `duration`.
+/// How long one connection is used before it is the next one's turn.
+const TURN: Duration = Duration::from_millis(10);
+/// Round trips of each before those that count.
+const WARM_UP: u32 = 500;
+
+/// Times of round trips in nanoseconds, from the jump host of each lab to a TCP port of
+/// its node and back, for about `duration` in each. The labs take turns, so that all meet
+/// the machine in the same states.
 ///
 /// # Errors
-/// The connection does not come about.
-pub fn ping_pong(lab: &Lab, port: u16, duration: Duration) -> Result<Histogram<u64>> {
+/// A connection does not come about.
+pub fn ping_pong(labs: &[&Lab], port: u16, duration: Duration) -> Result<Vec<Histogram<u64>>> {
+    let mut clients = Vec::new();
+    let mut servers = Vec::new();
+    for lab in labs {
+        let (client, server) = connect(lab, port)?;
+        clients.push(client);
+        servers.push(server);
+    }
+    let measured = thread::scope(|scope| {
+        for mut server in servers {
+            scope.spawn(move || {
+                realtime::undisturbed(|| {
+                    let mut message = [0; MESSAGE];
+                    while server.read_exact(&mut message).is_ok() {
+                        if server.write_all(&message).is_err() {
+                            break;
+                        }
+                    }
+                });
+            });
+        }
+        // The clients end with this thread, and with them the servers.
+        let client = scope.spawn(move || realtime::undisturbed(|| play(&mut clients, duration)));
+        client
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    measured.map_err(Error::file("use the ping-pong's connection"))
+}
+
+/// Both ends of a connection.
+fn connect(lab: &Lab, port: u16) -> Result<(TcpStream, TcpStream)> {
     let broken = |what: &'static str| Error::file(format!("{what} the ping-pong's connection"));
     let listener = lab
         .node
@@ -31,58 +68,49 @@ pub fn ping_pong(lab: &Lab, port: u16, duration: Duration) -> Result<Histogram<u
         .enter(|| TcpListener::bind(SocketAddr::from(([0, 0, 0, 0], port))))
         .map_err(broken("listen for"))?;
     let server = lab.node.socket(Family::V4, port);
-    let mut stream = lab
+    let client = lab
         .jump
         .namespace
         .enter(|| TcpStream::connect_timeout(&server, PATIENCE))
         .map_err(broken("open"))?;
-    let (mut accepted, _) = listener.accept().map_err(broken("accept"))?;
-    for end in [&stream, &accepted] {
+    let (accepted, _) = listener.accept().map_err(broken("accept"))?;
+    for end in [&client, &accepted] {
         end.set_nodelay(true).map_err(broken("set up"))?;
         end.set_read_timeout(Some(PATIENCE))
             .map_err(broken("set up"))?;
     }
-    let measured = thread::scope(|scope| {
-        scope.spawn(move || {
-            realtime::undisturbed(|| {
-                let mut message = [0; MESSAGE];
-                while accepted.read_exact(&mut message).is_ok() {
-                    if accepted.write_all(&message).is_err() {
-                        break;
-                    }
-                }
-            });
-        });
-        let client = scope.spawn(move || {
-            realtime::undisturbed(|| {
-                let result = exchange(&mut stream, duration);
-                drop(stream);
-                result
-            })
-        });
-        client
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    });
-    measured.map_err(broken("use"))
+    Ok((client, accepted))
 }
 
-fn exchange(stream: &mut TcpStream, duration: Duration) -> std::io::Result<Histogram<u64>> {
-    /// Round trips before those that count.
-    const WARM_UP: u32 = 500;
-    let mut histogram = Histogram::<u64>::new_with_bounds(1, 10_000_000_000, 3)
-        .expect("ten seconds with three digits are a valid range");
-    let mut message = [7; MESSAGE];
-    let start = Instant::now();
-    let mut round = 0;
-    while round < 2 * WARM_UP || start.elapsed() < duration {
-        let sent = Instant::now();
-        stream.write_all(&message)?;
-        stream.read_exact(&mut message)?;
-        if round >= WARM_UP {
-            histogram.saturating_record(sent.elapsed().as_nanos() as u64);
+fn play(clients: &mut [TcpStream], duration: Duration) -> io::Result<Vec<Histogram<u64>>> {
+    let mut histograms = Vec::new();
+    for client in &mut *clients {
+        for _ in 0..WARM_UP {
+            round_trip(client)?;
         }
-        round += 1;
+        let histogram = Histogram::<u64>::new_with_bounds(1, 10_000_000_000, 3)
+            .expect("ten seconds with three digits are a valid range");
+        histograms.push(histogram);
     }
-    Ok(histogram)
+    let all = duration * clients.len() as u32;
+    let start = Instant::now();
+    while start.elapsed() < all {
+        for (client, histogram) in clients.iter_mut().zip(&mut histograms) {
+            let turn = Instant::now();
+            // The first one finds the caches as the other left them.
+            round_trip(client)?;
+            while turn.elapsed() < TURN {
+                histogram.saturating_record(round_trip(client)?.as_nanos() as u64);
+            }
+        }
+    }
+    Ok(histograms)
+}
+
+fn round_trip(client: &mut TcpStream) -> io::Result<Duration> {
+    let mut message = [7; MESSAGE];
+    let sent = Instant::now();
+    client.write_all(&message)?;
+    client.read_exact(&mut message)?;
+    Ok(sent.elapsed())
 }

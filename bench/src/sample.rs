@@ -134,6 +134,9 @@ pub struct Latency {
     pub p99_us: f64,
     /// 999 of 1000.
     pub p999_us: f64,
+    /// The same three of a lab in which nothing is attached, in turns with this one.
+    #[serde(default)]
+    pub beside_us: Option<[f64; 3]>,
 }
 
 /// What it took to put rules in force.

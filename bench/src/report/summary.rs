@@ -38,7 +38,8 @@ pub struct PingPong {
     pub peer: String,
     /// Microseconds of a round trip at 50, 99 and 99.9 of 100.
     pub quantiles: [Summary; 3],
-    /// Times those of nothing attached in the same round.
+    /// Times those of nothing attached: of the lab beside it, or, over real interfaces, in
+    /// the same round.
     pub ratios: Option<[Summary; 3]>,
 }
 
@@ -147,13 +148,10 @@ fn fault(sample: &Packets) -> Option<String> {
     }
 }
 
-/// One number of a ping-pong's sample.
-type Quantile = fn(&Latency) -> f64;
-const QUANTILES: [Quantile; 3] = [
-    |sample| sample.p50_us,
-    |sample| sample.p99_us,
-    |sample| sample.p999_us,
-];
+/// Round trips at 50, 99 and 99.9 of 100.
+fn quantiles(sample: &Latency) -> [f64; 3] {
+    [sample.p50_us, sample.p99_us, sample.p999_us]
+}
 
 /// Ping-pongs in the order in which peers were measured.
 #[must_use]
@@ -176,21 +174,24 @@ pub fn ping_pongs(lines: &[Line]) -> Vec<PingPong> {
             };
             let own = of(peer);
             let nothing = of(NOTHING);
-            let quantile = |value: Quantile| Summary::of(own.iter().map(|sample| value(sample)));
-            let ratio = |value: Quantile| {
-                Summary::of(own.iter().filter_map(|sample| {
-                    let base = nothing.iter().find(|base| base.round == sample.round)?;
-                    Some(value(sample) / value(base))
-                }))
+            let ratio = |sample: &Latency, which: usize| {
+                let in_round = || nothing.iter().find(|base| base.round == sample.round);
+                let base = sample
+                    .beside_us
+                    .or_else(|| in_round().map(|base| quantiles(base)))?;
+                Some(quantiles(sample)[which] / base[which])
             };
-            let all = |summary: &dyn Fn(Quantile) -> Option<Summary>| {
-                let [p50, p99, p999] = QUANTILES;
-                Some([summary(p50)?, summary(p99)?, summary(p999)?])
+            let all = |summary: &dyn Fn(usize) -> Option<Summary>| {
+                Some([summary(0)?, summary(1)?, summary(2)?])
             };
             Some(PingPong {
                 peer: peer.to_owned(),
-                quantiles: all(&quantile)?,
-                ratios: all(&ratio),
+                quantiles: all(&|which| {
+                    Summary::of(own.iter().map(|sample| quantiles(sample)[which]))
+                })?,
+                ratios: all(&|which| {
+                    Summary::of(own.iter().filter_map(|sample| ratio(sample, which)))
+                }),
             })
         })
         .collect()
@@ -265,6 +266,7 @@ mod tests {
                 p50_us,
                 p99_us: 2.0 * p50_us,
                 p999_us: 3.0 * p50_us,
+                beside_us: None,
             })
         };
         let lines = [
@@ -281,6 +283,14 @@ mod tests {
         assert!((rows[0].quantiles[1].median - 22.0).abs() < 1e-9);
         let alone = ping_pongs(&lines[..1]);
         assert_eq!(alone[0].ratios, None);
+
+        let Line::Latency(mut in_turns) = sample(0, "x", 11.0) else {
+            unreachable!();
+        };
+        in_turns.beside_us = Some([5.5, 11.0, 11.0]);
+        let rows = ping_pongs(&[Line::Latency(in_turns), sample(0, NOTHING, 1.0)]);
+        let ratios = rows[0].ratios.unwrap().map(|ratio| ratio.median);
+        assert!((ratios[0] - 2.0).abs() < 1e-9 && (ratios[2] - 3.0).abs() < 1e-9);
     }
 
     #[test]
