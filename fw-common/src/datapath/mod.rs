@@ -25,6 +25,15 @@ use case::Case;
 use flow::Flow;
 use tables::Tables;
 
+/// What is read of a packet that takes a second look. Not on the stack, of which a packet
+/// has 512 bytes for all functions together.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Scratch {
+    front: Front,
+    behind: Behind,
+}
+
 /// What to do with the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a verdict that nobody acts on lets everything pass"]
@@ -81,13 +90,22 @@ fn thorough<P: Packet, T: Tables, const EGRESS: bool>(
     case: &mut Case<'_, P, T, EGRESS>,
     flow: &mut Flow,
 ) -> Verdict {
+    let tables = case.tables;
+    let verdict = tables.scratch(|scratch| header_by_header(case, flow, scratch));
+    // There is always some, but if there were not, nothing would have been read.
+    verdict.unwrap_or(Verdict::Drop)
+}
+
+#[inline(always)]
+fn header_by_header<P: Packet, T: Tables, const EGRESS: bool>(
+    case: &mut Case<'_, P, T, EGRESS>,
+    flow: &mut Flow,
+    scratch: &mut Scratch,
+) -> Verdict {
     *flow = Flow::default();
-    let mut front = Front::default();
-    if let Some(reason) = front::read(
-        case.packet,
-        &mut front,
-        &mut flow.places(case.direction()).0,
-    ) {
+    let Scratch { front, behind } = scratch;
+    *front = Front::default();
+    if let Some(reason) = front::read(case.packet, front, &mut flow.places(case.direction()).0) {
         return case.unreadable(flow, reason);
     }
     let ip = &front.ip;
@@ -99,12 +117,12 @@ fn thorough<P: Packet, T: Tables, const EGRESS: bool>(
     if let Some(counter) = unjudged(case, flow, front.broadcast) {
         return case.pass(counter);
     }
-    let mut behind = Behind::default();
-    if let Some(reason) = behind::read(case.packet, ip, &mut behind) {
+    *behind = Behind::default();
+    if let Some(reason) = behind::read(case.packet, ip, behind) {
         return case.unreadable(flow, reason);
     }
     if behind.fragment.part != Part::Whole
-        && let Some(reason) = fragment::follow(case, flow, &mut behind)
+        && let Some(reason) = fragment::follow(case, flow, behind)
     {
         return case.unreadable(flow, reason);
     }

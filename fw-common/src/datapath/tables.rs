@@ -1,6 +1,7 @@
 //! What the decision needs from its surroundings: the kernel's maps, or the
 //! model's collections.
 
+use super::Scratch;
 use super::flows::Bucket;
 use super::rate::{Peers, Question};
 use crate::wire::{
@@ -76,6 +77,9 @@ pub trait Tables {
     ) -> Option<R>;
     /// Remembers a fragmented packet. A full table forgets the one not used for longest.
     fn set_fragment(&self, key: &FragmentKey, state: &FragmentState);
+
+    /// Memory for the packet at hand, as the one before left it.
+    fn scratch<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> Option<R>;
 
     /// Counts a packet.
     fn count(&self, direction: Direction, counter: Counter, bytes: u32);

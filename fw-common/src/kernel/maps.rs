@@ -4,6 +4,7 @@ use aya_ebpf::btf_maps;
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 
+use crate::datapath::Scratch;
 use crate::wire::{
     ActiveWord, Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FILTER_WORDS, FlowBucket,
     FlowSeeds, FlowTally, FragmentKey, FragmentState, GENERATIONS, Generation, LOCAL_BUCKETS,
@@ -103,6 +104,9 @@ pub static RATES: Array<RateBucket> = Array::pinned(RATE_BUCKETS, 0);
 /// Fragmented packets under way.
 #[map]
 pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentState> = LruHashMap::pinned(FRAGMENTED, 0);
+/// Memory for the packet at hand.
+#[map]
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::pinned(1, 0);
 /// Verdicts for user space.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::pinned(EVENT_BYTES, 0);

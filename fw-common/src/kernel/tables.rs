@@ -7,8 +7,9 @@ use aya_ebpf::maps::lpm_trie::Key;
 use super::maps::{
     ACTIVE, BAN_FILTER, BANS, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, COUNTERS, EVENT_BUDGET,
     EVENTS, FRAGMENTS, GENERATION, LOCAL, LOCAL_PREFIXES, MATRIX, NUMBERS, OWN_PORTS, PEER_ROOTS,
-    PEERS, PORTS, RATE_LIMITS, RATES, RULES, SINGLE_FILTER, SINGLES,
+    PEERS, PORTS, RATE_LIMITS, RATES, RULES, SCRATCH, SINGLE_FILTER, SINGLES,
 };
+use crate::datapath::Scratch;
 use crate::datapath::flows::Bucket;
 use crate::datapath::rate::{self, Peers, Question};
 use crate::datapath::tables::{Numbers, Tables, View};
@@ -271,6 +272,15 @@ impl Tables for KernelTables {
         // SAFETY: a value of an array map lives as long as the map, which the program
         // holds; programs touch it through `Peers` only.
         Some(unsafe { Peers::new(memory) })
+    }
+
+    #[inline(always)]
+    fn scratch<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> Option<R> {
+        let memory = SCRATCH.get_ptr_mut(0)?;
+        // SAFETY: a value of this CPU. Programs run with bottom halves disabled, and none
+        // of ours begins before the last one on its CPU has ended; zeros, and whatever
+        // they leave, are a value of the type.
+        Some(work(unsafe { &mut *memory }))
     }
 
     #[inline(always)]

@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::PeerTables;
+use crate::datapath::Scratch;
 use crate::datapath::flows::Bucket;
 use crate::datapath::rate::{self, Peers, Question};
 use crate::datapath::tables::{Numbers, Tables, View};
@@ -249,6 +250,10 @@ impl Tables for Model {
         let memory = self.rates.get_or_init(empty).get(number as usize)?;
         // SAFETY: as for the buckets of connections, below.
         Some(unsafe { Peers::new(memory.get()) })
+    }
+
+    fn scratch<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> Option<R> {
+        Some(work(&mut Scratch::default()))
     }
 
     fn fragment<R>(
