@@ -113,6 +113,13 @@ fn enforces_on_virtio(series: &str) {
     assert_eq!(decided(&output, "audited", "deny"), audited);
 }
 
+/// The oldest one that the programs are known to load on: without tcx, and each function's
+/// frame counts in steps of 32 bytes there.
+#[test]
+fn policy_holds_by_native_xdp_on_virtio_of_6_1() {
+    enforces_on_virtio("6.1");
+}
+
 #[test]
 fn policy_holds_by_native_xdp_on_virtio_of_6_12() {
     enforces_on_virtio("6.12");
