@@ -221,7 +221,10 @@ impl DatapathError {
         let what = what.into();
         if let Some((program, log)) = rejected(error) {
             return Self::Verifier {
-                program: program.unwrap_or(what),
+                program: program.unwrap_or_else(|| {
+                    let name = what.strip_prefix("loading the program ");
+                    name.unwrap_or(&what).to_owned()
+                }),
                 log,
                 perfmon: super::host::lacks(super::host::CAP_PERFMON).is_none(),
             };

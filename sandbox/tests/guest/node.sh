@@ -15,11 +15,14 @@ ip -n client link set eth1 up
 nc -ll -p 80 -e echo answer &
 nc -ll -p 81 -e echo answer &
 fw-ctl daemon --config /etc/fw-ctl/fw-ctl.toml >/out/daemon.log 2>&1 &
+daemon=$!
 for _ in $(seq 600); do
     fw-ctl status >/dev/null 2>&1 && break
+    # It says why on the console; the end of the script is the end of the test.
+    kill -0 $daemon || { cat /out/daemon.log; exit 1; }
     sleep 0.1
 done
-fw-ctl status -o json >/out/status.json || cat /out/daemon.log
+fw-ctl status -o json >/out/status.json || { cat /out/daemon.log; exit 1; }
 
 # Asks a port of the node; keeps the answer, and what the client's kernel sent for it.
 ask() {
