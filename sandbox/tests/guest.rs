@@ -55,7 +55,7 @@ fn run(series: &str) -> Option<Output> {
         .file(files.path().join("fw-ctl"), "/etc/fw-ctl");
     // Before there was tcx (6.6), what leaves is judged by a filter of this queue.
     let guest = guest.module("sch_ingress").module("cls_bpf");
-    let output = or_skip(guest.run(include_str!("guest/node.sh"), Duration::from_mins(2)))?;
+    let output = or_skip(guest.run(include_str!("guest/node.sh"), Duration::from_mins(3)))?;
     assert_eq!(output.status, 0, "{}", output.console);
     Some(output)
 }

@@ -5,7 +5,7 @@
 //! copies it often enough to overflow the stack of a thread.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use aya::Pod;
 use aya::maps::{Array, IterableMap, MapData};
@@ -13,6 +13,7 @@ use aya::maps::{Array, IterableMap, MapData};
 /// Commands of linux/bpf.h.
 #[derive(Clone, Copy)]
 enum Command {
+    Create = 0,
     Lookup = 1,
     Update = 2,
     UpdateBatch = 26,
@@ -26,6 +27,19 @@ struct Element {
     key: u64,
     value: u64,
     flags: u64,
+}
+
+/// The part that making a map uses.
+#[repr(C)]
+struct NewMap {
+    kind: u32,
+    key_size: u32,
+    value_size: u32,
+    entries: u32,
+    flags: u32,
+    inner: u32,
+    numa_node: u32,
+    name: [u8; 16],
 }
 
 /// The part that commands on many elements use.
@@ -76,6 +90,36 @@ pub fn write<V: Pod, T: Pod + Default>(
     )
 }
 
+/// Makes an array of maps for such as `inner` is, with a name of at most 15 bytes.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn create_array_of_maps(
+    name: &str,
+    entries: u32,
+    inner: BorrowedFd<'_>,
+) -> io::Result<OwnedFd> {
+    const ARRAY_OF_MAPS: u32 = 12;
+    const INDEX: u32 = size_of::<u32>() as u32;
+    let mut attributes = NewMap {
+        kind: ARRAY_OF_MAPS,
+        key_size: INDEX,
+        value_size: INDEX,
+        entries,
+        flags: 0,
+        inner: inner.as_raw_fd().cast_unsigned(),
+        numa_node: 0,
+        name: [0; 16],
+    };
+    for (byte, letter) in attributes.name.iter_mut().take(15).zip(name.bytes()) {
+        *byte = letter;
+    }
+    // SAFETY: the attributes are those of the command, which has no pointers.
+    let fd = unsafe { bpf(Command::Create, &attributes)? };
+    // SAFETY: the kernel has made it for the caller, who has no other name for it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// The id of the map at `index` of an array of maps, if there is one.
 ///
 /// # Errors
@@ -119,7 +163,7 @@ pub fn set_inner(outer: &MapData, maps: &[(u32, BorrowedFd<'_>)]) -> io::Result<
     // keys and values of four bytes each, as an array of maps has them, and writes
     // to the attributes only.
     match unsafe { bpf(Command::UpdateBatch, &batch) } {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         // Kernels before 5.13 cannot do it all at once.
         Err(_) => keys.iter().zip(&mut fds).try_for_each(|(index, inner)| {
             let inner: *mut i32 = inner;
@@ -165,15 +209,15 @@ fn element(
     // an array. The kernel reads or writes one value: `Array::new` has checked that
     // it has the size of `V`, an array of maps has values of four bytes, and the
     // callers have so much there.
-    unsafe { bpf(command, &attributes) }
+    unsafe { bpf(command, &attributes).map(drop) }
 }
 
-/// Calls the kernel.
+/// Calls the kernel; a file descriptor, of commands that return one, else 0.
 ///
 /// # Safety
 /// The attributes must be those of the command, and what they point to as large as
 /// the command expects.
-unsafe fn bpf<A>(command: Command, attributes: &A) -> io::Result<()> {
+unsafe fn bpf<A>(command: Command, attributes: &A) -> io::Result<RawFd> {
     // SAFETY: as this function demands; the kernel copies the attributes.
     let result = unsafe {
         libc::syscall(
@@ -183,9 +227,8 @@ unsafe fn bpf<A>(command: Command, attributes: &A) -> io::Result<()> {
             size_of::<A>(),
         )
     };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
+    match RawFd::try_from(result) {
+        Ok(fd) if fd >= 0 => Ok(fd),
+        _ => Err(io::Error::last_os_error()),
     }
 }

@@ -42,6 +42,31 @@ pub struct PeerStore {
     places: MapData,
 }
 
+/// Makes and pins the array of blocks in `directory`, if it is not there.
+///
+/// Not left to the loader: that gives the blocks' template a type (BTF), which blocks
+/// made later do not have, and until Linux 6.3 the kernel takes such for other maps
+/// (`bpf_map_meta_equal`: the place of a timer, of which one says "none" and the other
+/// "unknown").
+///
+/// # Errors
+/// The kernel refuses.
+pub fn prepare(directory: &Path) -> Result<(), DatapathError> {
+    let path = directory.join(PEERS);
+    if path.exists() {
+        return Ok(());
+    }
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        DatapathError::aya(format!("making the table {PEERS}"), error)
+    };
+    let template = Block::create(1, PEER_BLOCK_FLAGS).map_err(|error| failed(&error))?;
+    let entries = GENERATIONS * PEER_BLOCKS;
+    let made = command::create_array_of_maps(PEERS, entries, data(&template).fd().as_fd())
+        .map_err(|error| DatapathError::io(format!("making the table {PEERS}"), &error))?;
+    let places = MapData::from_fd(made).map_err(|error| failed(&error))?;
+    places.pin(&path).map_err(|error| failed(&error))
+}
+
 impl PeerStore {
     /// Opens the tables pinned in `directory`.
     ///

@@ -9,7 +9,7 @@ use aya::{Ebpf, EbpfLoader};
 use fw_common::wire::Direction;
 
 use super::error::DatapathError;
-use super::peer_store::PEERS;
+use super::peer_store::{self, PEERS};
 use super::pins::names;
 use super::{host, objects};
 
@@ -37,6 +37,7 @@ impl Programs {
     /// # Errors
     /// The binary has no programs, or the kernel refuses them.
     pub fn load(maps: &Path, sizes: &[(&'static str, u32)]) -> Result<Self, DatapathError> {
+        peer_store::prepare(maps)?;
         let missing = |missing: objects::Missing| DatapathError::NoPrograms(missing.to_string());
         let load = |object: &[u8]| {
             let mut loader = EbpfLoader::new();
