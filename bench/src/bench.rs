@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use sandbox::{Family, Lab, Nic};
 use socket2::{Domain, SockFilter, Socket, Type};
 
-use crate::generator::{Bounds, Generator, Sent, undisturbed};
+use crate::generator::{Bounds, Generator, sample};
 use crate::latency::ping_pong;
 use crate::peer::rules::Rules;
 use crate::peer::{Means, Peer};
@@ -246,7 +246,7 @@ impl Cell<'_> {
         let (sent, beside, delivered, lost) = loop {
             let before = (delivered(lab, scenario.family), lost(lab));
             let reading = yardstick.read(lab)?;
-            let sent = send(lab, &mut generator, bounds)?;
+            let sent = sample(lab, || generator.send(bounds))?;
             let beside = if self.plan.duration < SHORT {
                 reading
             } else {
@@ -272,20 +272,6 @@ impl Cell<'_> {
             lost,
         })
     }
-}
-
-/// One sample. On a busy machine a call now and then returns without a packet: it
-/// says nothing, and is made again.
-fn send(lab: &Lab, generator: &mut Generator, bounds: Bounds) -> Result<Sent> {
-    for _ in 0..TRIALS {
-        let sent = undisturbed(lab, || generator.send(bounds))?;
-        if sent.median.is_finite() {
-            return Ok(sent);
-        }
-    }
-    Err(Error::Unfit(format!(
-        "the generator sent nothing in {TRIALS} trials"
-    )))
 }
 
 /// A lab, with what it needs beside what it is made of: an interface that is polled (NAPI),

@@ -11,7 +11,7 @@ use crate::bpf::calls::{Link, Program};
 use crate::bpf::{self, Action};
 use crate::generator::program::{Destination, SEGMENT};
 use crate::generator::traffic::Traffic;
-use crate::generator::{Generator, undisturbed};
+use crate::generator::{Generator, sample};
 use crate::{Error, Result};
 
 /// The interface's end in the segment, and in the node.
@@ -19,8 +19,6 @@ const PORT: &str = "p-reference";
 const INTERFACE: &str = "reference0";
 /// Packets of one reading, some ten milliseconds of them.
 const PACKETS: u32 = 64 * SEGMENT;
-/// How often an empty reading is made again.
-const TRIALS: u32 = 3;
 
 /// An interface of the node that drops everything.
 pub struct Reference {
@@ -104,13 +102,5 @@ impl Reading {
 }
 
 fn median(lab: &Lab, generator: &mut Generator) -> Result<f64> {
-    for _ in 0..TRIALS {
-        let sent = undisturbed(lab, || generator.call(PACKETS))?;
-        if sent.median.is_finite() {
-            return Ok(sent.median);
-        }
-    }
-    Err(Error::Unfit(format!(
-        "the generator sent nothing in {TRIALS} trials"
-    )))
+    Ok(sample(lab, || generator.call(PACKETS))?.median)
 }

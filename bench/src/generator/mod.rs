@@ -18,13 +18,15 @@ use std::time::Duration;
 use sandbox::Lab;
 
 use crate::bpf::calls::{Memory, Program};
-use crate::{Result, realtime};
+use crate::{Error, Result, realtime};
 use program::{Destination, SEGMENT, STAMPS};
 use traffic::Traffic;
 
 /// Packets that find out how many fit into the time of a sample: warm caches, and
 /// connections for those that repeat.
 const FIRST: u32 = 64 * SEGMENT;
+/// How often a sample without a packet is made again.
+const TRIALS: u32 = 3;
 
 /// How long and how much a sample may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +71,7 @@ impl Generator {
         let port = lab
             .segment
             .enter(|| nix::net::if_::if_nametoindex("p-node"))
-            .map_err(|errno| crate::Error::kernel("find the node's port")(errno.into()))?;
+            .map_err(|errno| Error::kernel("find the node's port")(errno.into()))?;
         Self::new(traffic, Destination::Interface(port))
     }
 
@@ -137,9 +139,21 @@ impl Generator {
     }
 }
 
-/// Runs samples on one CPU, undisturbed if the system allows, inside the segment.
-pub fn undisturbed<T: Send>(lab: &Lab, work: impl FnOnce() -> T + Send) -> T {
-    lab.segment.enter(|| realtime::undisturbed(work))
+/// One sample, on one CPU, undisturbed if the system allows, inside the segment. On a busy
+/// machine a call now and then returns without a packet: it says nothing, and is made again.
+///
+/// # Errors
+/// The kernel cannot send live frames, or sends none again and again.
+pub fn sample(lab: &Lab, mut send: impl FnMut() -> Result<Sent> + Send) -> Result<Sent> {
+    for _ in 0..TRIALS {
+        let sent = lab.segment.enter(|| realtime::undisturbed(&mut send))?;
+        if sent.median.is_finite() {
+            return Ok(sent);
+        }
+    }
+    Err(Error::Unfit(format!(
+        "the generator sent nothing in {TRIALS} trials"
+    )))
 }
 
 /// What the program left in its state.

@@ -277,9 +277,10 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn scratch<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> Option<R> {
         let memory = SCRATCH.get_ptr_mut(0)?;
-        // SAFETY: a value of this CPU. Programs run with bottom halves disabled, and none
+        // SAFETY: a value of this CPU. The hooks run with bottom halves disabled, and none
         // of ours begins before the last one on its CPU has ended; zeros, and whatever
-        // they leave, are a value of the type.
+        // they leave, are a value of the type. A test run on an older kernel may be
+        // interrupted by a packet: then it, not the packet, reads what it did not write.
         Some(work(unsafe { &mut *memory }))
     }
 

@@ -11,6 +11,9 @@ use super::Runs;
 /// Words of all blocks of one generation.
 const ROOM: usize = PEER_BLOCKS as usize * PEER_BLOCK_WORDS;
 
+/// Words of a line of the cache.
+const LINE: usize = PEER_GROUP as usize;
+
 /// Bytes that one prefix can take, whatever the others. It makes two bounds in the
 /// upper halves and two in the lower ones, each at most two ranges of 12 bytes (its
 /// own, and the one that a leaf begins with); samples and what fills up lines add
@@ -132,11 +135,16 @@ impl Memory {
     /// Leaves a gap if what is written next, `count` words, would else lie in one line of
     /// the cache more than it fills.
     fn fit_lines(&mut self, count: usize) {
-        let line = PEER_GROUP as usize;
-        let at = self.words.len() % line;
-        if (at + count).div_ceil(line) > count.div_ceil(line) {
-            self.words.resize(self.words.len() + line - at, 0);
+        let at = self.words.len() % LINE;
+        if (at + count).div_ceil(LINE) > count.div_ceil(LINE) {
+            self.begin_line_after(0);
         }
+    }
+
+    /// Leaves a gap, so that a line of the cache begins `count` words from here.
+    fn begin_line_after(&mut self, count: usize) {
+        let end = (self.words.len() + count).next_multiple_of(LINE);
+        self.words.resize(end - count, 0);
     }
 
     /// Writes the 32 bits at `at`, counted in such pieces from the word `first`.
@@ -153,10 +161,7 @@ impl Memory {
         let samples = peer_samples(count as u32) as usize;
         if samples > 0 {
             // Each group in one line of the cache.
-            let line = PEER_GROUP as usize;
-            let gap =
-                (self.words.len() + samples).next_multiple_of(line) - (self.words.len() + samples);
-            self.words.resize(self.words.len() + gap, 0);
+            self.begin_line_after(samples);
         }
         let leaf = self.take(samples + count + count.div_ceil(2));
         let keys = leaf + samples;

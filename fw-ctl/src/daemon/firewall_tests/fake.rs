@@ -24,6 +24,21 @@ pub(super) struct Pins {
     pub(super) pressure: Pressure,
 }
 
+impl Pins {
+    /// The plan is in force from now on.
+    fn hold(&mut self, plan: &Plan, number: u64, how: &str) -> InForce {
+        let in_force = InForce {
+            number,
+            hash: fake_hash(plan),
+            mode: plan.mode,
+        };
+        self.active = Some(in_force);
+        self.tables = in_force.hash;
+        self.log.push(format!("{how} {number}"));
+        in_force
+    }
+}
+
 #[derive(Clone, Default)]
 pub(super) struct Fake(pub(super) Rc<RefCell<Pins>>);
 
@@ -43,15 +58,7 @@ impl Kernel for Fake {
         if pins.full {
             return Err(Failure::new(exit::REFUSED, "the plan does not fit"));
         }
-        let in_force = InForce {
-            number,
-            hash: fake_hash(plan),
-            mode: plan.mode,
-        };
-        pins.active = Some(in_force);
-        pins.tables = in_force.hash;
-        pins.log.push(format!("install {number}"));
-        Ok(in_force)
+        Ok(pins.hold(plan, number, "install"))
     }
     fn amend(&mut self, old: &Plan, plan: &Plan, number: u64) -> Result<Option<InForce>, Failure> {
         let mut pins = self.0.borrow_mut();
@@ -63,15 +70,7 @@ impl Kernel for Fake {
         if pins.full {
             return Err(Failure::new(exit::REFUSED, "the table is full"));
         }
-        let in_force = InForce {
-            number,
-            hash: fake_hash(plan),
-            mode: plan.mode,
-        };
-        pins.active = Some(in_force);
-        pins.tables = in_force.hash;
-        pins.log.push(format!("amend {number}"));
-        Ok(Some(in_force))
+        Ok(Some(pins.hold(plan, number, "amend")))
     }
     fn set_mode(&mut self, mode: Mode) -> Result<InForce, Failure> {
         let mut pins = self.0.borrow_mut();
