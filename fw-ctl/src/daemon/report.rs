@@ -15,7 +15,7 @@ use crate::control::protocol::Failure;
 use crate::datapath::flows::Pressure;
 use crate::exit;
 use crate::lists::List;
-use crate::netlink::{Choice, Network, choose};
+use crate::netlink::{Choice, Demand, Network, plan};
 
 /// How the trouble begins that the kernel's tables cannot be compared.
 pub(super) const UNREADABLE: &str = "the plan in force cannot be read back";
@@ -200,12 +200,16 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
 
     /// Interfaces that are not filtered, and why: `lost` are those that lost their programs.
     fn unfiltered(&self, lost: &[(AttachedLink, String)]) -> Vec<UnfilteredStatus> {
-        let choices = choose(&self.network, &self.config.interfaces);
+        let demand = Demand {
+            wanted: &self.config.interfaces,
+            needs_tags: self.needs_tags(),
+        };
+        let choices = plan(&self.network, demand);
         let left = choices
             .into_iter()
             .filter_map(|(link, choice)| match choice {
-                Choice::Filter => None,
-                Choice::Leave { why, gap } => Some(UnfilteredStatus {
+                Choice::Filter(_) => None,
+                Choice::Leave { why, gap, .. } => Some(UnfilteredStatus {
                     name: link.name.clone(),
                     why,
                     gap,
