@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod datapath;
 pub mod diagnostic;
 pub mod engine;
+pub mod ethtool;
 pub mod exit;
 mod glob;
 pub mod inventory;
