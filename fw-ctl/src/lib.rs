@@ -7,6 +7,7 @@ pub mod control;
 pub mod daemon;
 pub mod datapath;
 pub mod diagnostic;
+pub mod doctor;
 pub mod engine;
 pub mod ethtool;
 pub mod exit;
