@@ -51,6 +51,7 @@ fn flood(binary: &Path, xdp: &'static str) {
     let settings = Settings {
         node: inventory::NODE,
         mode: "enforce",
+        include: "eth0",
         xdp,
     };
     let files = DaemonFiles::new(&lab, &settings).unwrap();

@@ -59,10 +59,11 @@ impl DaemonFiles {
         format!(
             "[node]\nname = \"{node}\"\n\n\
              [policy]\nmode = \"{mode}\"\ndirs = [{policies:?}]\ninventory = [{inventory:?}]\n\n\
-             [interfaces]\ninclude = [\"eth0\"]\nxdp = \"{xdp}\"\n\n\
+             [interfaces]\ninclude = [\"{include}\"]\nxdp = \"{xdp}\"\n\n\
              [failsafe]\ninbound = []\noutbound = []\n",
             node = settings.node,
             mode = settings.mode,
+            include = settings.include,
             xdp = settings.xdp,
             policies = self.policies,
             inventory = self.inventory,
@@ -77,6 +78,8 @@ pub struct Settings {
     pub node: &'static str,
     /// `audit` or `enforce`.
     pub mode: &'static str,
+    /// The interfaces: a name, a glob or `auto`.
+    pub include: &'static str,
     /// `native`, `generic`, `off` or `auto`.
     pub xdp: &'static str,
 }
@@ -337,6 +340,10 @@ pub struct Status {
     pub degraded: serde_json::Value,
     /// Every interface that is filtered.
     pub interfaces: Vec<StatusInterface>,
+    /// Every interface that is not.
+    pub unfiltered: Vec<StatusUnfiltered>,
+    /// What became of packets.
+    pub counters: Vec<StatusCounter>,
     /// The plan in force.
     pub generation: serde_json::Value,
 }
@@ -352,7 +359,36 @@ pub struct StatusInterface {
     pub egress: String,
 }
 
+/// One interface of [`Status`] that is not filtered.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct StatusUnfiltered {
+    /// `wg0`.
+    pub name: String,
+    /// Why.
+    pub why: String,
+    /// Traffic of the node may pass here unfiltered.
+    pub gap: bool,
+}
+
+/// One counter of [`Status`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct StatusCounter {
+    /// `ingress` or `egress`.
+    pub direction: String,
+    /// `allowed`, `reply`, `dropped/default-deny`, …
+    pub name: String,
+    /// Packets.
+    pub packets: u64,
+}
+
 impl Status {
+    /// How packets that arrive on an interface are judged; `None`: they are not.
+    #[must_use]
+    pub fn ingress_of(&self, name: &str) -> Option<&str> {
+        let row = self.interfaces.iter().find(|row| row.name == name)?;
+        Some(&row.ingress)
+    }
+
     /// Whether something is not as declared.
     #[must_use]
     pub fn is_degraded(&self) -> bool {
@@ -369,7 +405,6 @@ impl Status {
     /// How packets that arrive on `eth0` are judged.
     #[must_use]
     pub fn ingress(&self) -> Option<&str> {
-        let eth0 = self.interfaces.iter().find(|row| row.name == "eth0")?;
-        Some(&eth0.ingress)
+        self.ingress_of("eth0")
     }
 }

@@ -49,9 +49,33 @@ impl Lab {
     /// Without root, `ip`, or a kernel with bridges and veth.
     pub fn new() -> Result<Self> {
         let lab = Self::apart()?;
-        lab.connect_segment()?;
+        lab.connect_segment(&lab.on_segment())?;
         lab.connect_pod()?;
         Ok(lab)
+    }
+
+    /// The peers on the segment, and the node beside it: it has no network before
+    /// [`Self::plug`]. There is no pod.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn unplugged() -> Result<Self> {
+        let lab = Self::apart()?;
+        quicken(&lab.node.namespace)?;
+        lab.connect_segment(&lab.peers())?;
+        Ok(lab)
+    }
+
+    /// Connects the node by whatever stands between it and the segment: `port`, an
+    /// interface in the segment's namespace, joins the bridge; `device`, one in the
+    /// node's, gets the node's addresses and the default routes.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn plug(&self, port: &str, device: &str) -> Result<()> {
+        self.segment
+            .ip([format!("link set {port} master br0 up")])?;
+        self.node.namespace.ip(uplink(&self.node, device))
     }
 
     /// Only the node and the jump host, over real interfaces with a cable between them.
@@ -67,7 +91,7 @@ impl Lab {
             nic.lend(&host.namespace)?;
         }
         for host in [&lab.node, &lab.jump] {
-            host.namespace.ip(uplink(host, "eth0", "eth0"))?;
+            host.namespace.ip(uplink(host, "eth0"))?;
         }
         Ok(lab)
     }
@@ -122,6 +146,12 @@ impl Lab {
         [&self.node, &self.jump, &self.node2, &self.stranger]
     }
 
+    /// The machines that the node can talk to.
+    #[must_use]
+    pub fn peers(&self) -> [&Host; 3] {
+        [&self.jump, &self.node2, &self.stranger]
+    }
+
     /// Gives pods the network as most container networks do: under the node's own
     /// address, by netfilter.
     ///
@@ -139,21 +169,21 @@ impl Lab {
         node.run_with_input("nft", &["-f", "-"], rules).map(drop)
     }
 
-    fn connect_segment(&self) -> Result<()> {
+    fn connect_segment(&self, hosts: &[&Host]) -> Result<()> {
         let mut lines = vec![
             // A learning switch and nothing else: no querier, no spanning tree.
             "link add br0 type bridge mcast_snooping 0 stp_state 0".to_owned(),
             "link set br0 up".to_owned(),
         ];
-        for host in self.on_segment() {
+        for host in hosts {
             quicken(&host.namespace)?;
             let port = format!("p-{}", host.name);
             lines.push(veth(&port, host));
             lines.push(format!("link set {port} master br0 up"));
         }
         self.segment.ip(lines)?;
-        for host in self.on_segment() {
-            host.namespace.ip(uplink(host, "eth0", "eth0"))?;
+        for host in hosts {
+            host.namespace.ip(uplink(host, "eth0"))?;
         }
         Ok(())
     }
@@ -167,9 +197,10 @@ impl Lab {
             format!("addr add {POD_GATEWAY_V6} dev pod0 nodad"),
         ])?;
         let via = |prefix: &str| prefix.split('/').next().unwrap_or(prefix).to_owned();
-        let v4 = format!("eth0 via {}", via(POD_GATEWAY_V4));
-        let v6 = format!("eth0 via {}", via(POD_GATEWAY_V6));
-        self.pod.namespace.ip(uplink(&self.pod, &v4, &v6))
+        let routes = [POD_GATEWAY_V4, POD_GATEWAY_V6].map(|own| format!("eth0 via {}", via(own)));
+        self.pod
+            .namespace
+            .ip(addressed(&self.pod, "eth0", &routes))
     }
 }
 
@@ -182,14 +213,19 @@ fn veth(here: &str, host: &Host) -> String {
     )
 }
 
-/// Brings `eth0` up with the host's addresses and default routes.
-fn uplink(host: &Host, v4_route: &str, v6_route: &str) -> Vec<String> {
+/// Brings a device up with the host's addresses; everything else is on link there.
+fn uplink(host: &Host, device: &str) -> Vec<String> {
+    addressed(host, device, &[device.to_owned(), device.to_owned()])
+}
+
+/// The same, with the ways of the default routes: IPv4, IPv6.
+fn addressed(host: &Host, device: &str, [v4_way, v6_way]: &[String; 2]) -> Vec<String> {
     vec![
-        "link set eth0 up".to_owned(),
-        format!("addr add {}/{} dev eth0", host.v4.0, host.v4.1),
-        format!("addr add {}/{} dev eth0 nodad", host.v6.0, host.v6.1),
-        format!("route add 0.0.0.0/0 dev {v4_route}"),
-        format!("route add ::/0 dev {v6_route}"),
+        format!("link set {device} up"),
+        format!("addr add {}/{} dev {device}", host.v4.0, host.v4.1),
+        format!("addr add {}/{} dev {device} nodad", host.v6.0, host.v6.1),
+        format!("route add 0.0.0.0/0 dev {v4_way}"),
+        format!("route add ::/0 dev {v6_way}"),
     ]
 }
 

@@ -4,7 +4,10 @@
 //! policies for RKE2, makes the same connections twice, first in audit mode and
 //! then enforcing, and compares for each what the policy says, what happened and
 //! what the firewall reported. Any disagreement ends it with exit code 1.
+//!
+//! `sandbox devices` does it over every kind of network device instead.
 
+mod devices;
 mod run;
 
 use std::path::PathBuf;
@@ -16,11 +19,13 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The fw-ctl binary [default: $`FW_CTL`, else target/release/fw-ctl]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     fw_ctl: Option<PathBuf>,
     /// Policies to enforce on the node
-    #[arg(long, value_name = "DIR", default_value = "config/policies/rke2")]
+    #[arg(long, value_name = "DIR", default_value = "config/policies/rke2", global = true)]
     policies: PathBuf,
     /// How packets that arrive are judged
     #[arg(long, value_enum, default_value_t = Xdp::Native)]
@@ -31,6 +36,31 @@ struct Arguments {
     /// Leave the lab running at the end, until Ctrl-C, to look around in it
     #[arg(long)]
     hold: bool,
+}
+
+/// What else it can show.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Bonds, VLANs, bridges, tunnels: one line for each connection over each of them
+    Devices(devices::Arguments),
+}
+
+impl Arguments {
+    fn fw_ctl(&self) -> PathBuf {
+        self.fw_ctl
+            .clone()
+            .or_else(|| std::env::var_os("FW_CTL").map(PathBuf::from))
+            .unwrap_or_else(|| "target/release/fw-ctl".into())
+    }
+
+    fn show(&self) -> sandbox::Result<bool> {
+        match &self.command {
+            Some(Command::Devices(wanted)) => {
+                devices::run(wanted, self.fw_ctl(), self.policies.clone())
+            }
+            None => run::run(self),
+        }
+    }
 }
 
 /// `interfaces.xdp` of the configuration.
@@ -46,7 +76,7 @@ enum Xdp {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match sandbox::signals::clean_up_on_signals().and_then(|()| run::run(&arguments)) {
+    match sandbox::signals::clean_up_on_signals().and_then(|()| arguments.show()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

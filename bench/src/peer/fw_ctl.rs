@@ -22,6 +22,7 @@ pub fn install(
     let settings = Settings {
         node: inventory::NODE,
         mode: "enforce",
+        include: "eth0",
         xdp,
     };
     let files = DaemonFiles::new(lab, &settings)?;

@@ -1,8 +1,8 @@
 //! The story that the program tells, from the lab's start to the last table.
 
 mod phase;
-mod policy;
-mod row;
+pub mod policy;
+pub mod row;
 mod table;
 
 use std::path::PathBuf;
@@ -83,6 +83,7 @@ fn configure(lab: &Lab, arguments: &Arguments, policies: &std::path::Path) -> Re
     let settings = Settings {
         node: inventory::NODE,
         mode: Phase::Audit.mode(),
+        include: "eth0",
         xdp,
     };
     let files = DaemonFiles::new(lab, &settings)?;
@@ -95,12 +96,7 @@ fn configure(lab: &Lab, arguments: &Arguments, policies: &std::path::Path) -> Re
         std::fs::copy(entry.path(), &to)
             .map_err(Error::io(format!("copy a policy to {}", to.display())))?;
     }
-    let binary = arguments
-        .fw_ctl
-        .clone()
-        .or_else(|| std::env::var_os("FW_CTL").map(PathBuf::from))
-        .unwrap_or_else(|| "target/release/fw-ctl".into());
-    FwCtl::new(lab, &binary, files)
+    FwCtl::new(lab, &arguments.fw_ctl(), files)
 }
 
 fn introduction(lab: &Lab, took: Duration) -> String {

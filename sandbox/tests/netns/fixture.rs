@@ -91,6 +91,7 @@ impl Fixture {
         let settings = Settings {
             node: inventory::NODE,
             mode,
+            include: "eth0",
             xdp,
         };
         let files = DaemonFiles::new(&lab, &settings).unwrap();
