@@ -198,9 +198,7 @@ impl Lab {
         ])?;
         let via = |prefix: &str| prefix.split('/').next().unwrap_or(prefix).to_owned();
         let routes = [POD_GATEWAY_V4, POD_GATEWAY_V6].map(|own| format!("eth0 via {}", via(own)));
-        self.pod
-            .namespace
-            .ip(addressed(&self.pod, "eth0", &routes))
+        self.pod.namespace.ip(addressed(&self.pod, "eth0", &routes))
     }
 }
 

@@ -1,5 +1,7 @@
 //! `fw-ctl doctor`
 
+mod plan;
+
 use clap::Args as ClapArgs;
 
 use super::args::{ClientArgs, OutputArgs, load};
@@ -14,6 +16,9 @@ const SUBJECT: usize = 21;
 /// Arguments of `doctor`.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
+    /// Print what would be attached to which interface, and nothing else
+    #[arg(long)]
+    plan: bool,
     #[command(flatten)]
     client: ClientArgs,
     #[command(flatten)]
@@ -25,6 +30,9 @@ pub struct Args {
 /// # Errors
 /// When stdout cannot be written.
 pub fn run(args: &Args) -> Outcome {
+    if args.plan {
+        return plan::run(&args.client, args.output.format);
+    }
     let report = diagnose(&gather(&place(&args.client)));
     match args.output.format {
         Format::Json => print_json(&report)?,

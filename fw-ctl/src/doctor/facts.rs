@@ -166,6 +166,11 @@ pub enum Role {
         /// Its name.
         of: String,
     },
+    /// A bond, team or bridge in whose place others are filtered.
+    Elsewhere {
+        /// Which.
+        why: String,
+    },
     /// Traffic of the node may pass it unfiltered.
     Gap {
         /// Why.

@@ -99,6 +99,7 @@ fn headline(interface: &Interface, facts: &Facts) -> Finding {
                 .why(why)
                 .advice(advice)
         }
+        (Role::Elsewhere { why }, None) => say(Level::Ok, why),
         (Role::Member { of }, None) => say(Level::Ok, &format!("belongs to {of}")),
         (_, Some(judged)) => match judged.ingress {
             Ingress::XdpNative => say(Level::Ok, "native XDP"),

@@ -29,7 +29,6 @@ pub fn findings(kernel: &Kernel) -> Vec<Finding> {
     )];
     findings.extend(jit(kernel));
     findings.push(frags(kernel));
-    findings.push(bonds(kernel));
     if kernel.statistics == Some(1) {
         findings.push(
             finding(
@@ -105,23 +104,6 @@ fn frags(kernel: &Kernel) -> Finding {
     )
 }
 
-fn bonds(kernel: &Kernel) -> Finding {
-    let subject = "native XDP on bonds";
-    let what = match kernel.is_at_least(5, 15) {
-        true => "had (by the kernel's version)",
-        false => "not had (it came with 5.15)",
-    };
-    let level = match kernel.is_at_least(5, 15) {
-        true => Level::Ok,
-        false => Level::Note,
-    };
-    let finding = finding(subject, level, what);
-    match level {
-        Level::Note => finding.why("native XDP is to be had on the members of a bond only"),
-        _ => finding,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,7 +134,7 @@ mod tests {
         let old = [("large frames in XDP", Level::Note)];
         for (version, expected) in [
             ((5, 4), &[("release", Level::Missing)][..]),
-            ((5, 10), &[old[0], ("native XDP on bonds", Level::Note)][..]),
+            ((5, 10), &old),
             ((5, 15), &old),
             ((5, 18), &[]),
             ((6, 12), &[]),

@@ -11,12 +11,14 @@ mod gather;
 mod interfaces;
 mod kernel;
 mod offloads;
+mod plan;
 mod programs;
 mod report;
 mod rights;
 
 pub use facts::Facts;
-pub use gather::{Where, gather};
+pub use gather::{Where, gather, network};
+pub use plan::{PlanReport, Planned};
 pub use report::{Finding, Group, Level, Report};
 
 /// What there is to say, by group.

@@ -197,9 +197,24 @@ pub fn judged_once(stage: &Stage, report: &mut Report) -> Result<()> {
     for family in Family::BOTH {
         let stranger = &lab.stranger;
         let cases = [
-            ("stranger -> node, refused", lab.node.socket(family, SSH), true, false),
-            ("stranger -> node, allowed", lab.node.socket(family, WEB), false, false),
-            ("node -> stranger, allowed", stranger.socket(family, WEB), false, true),
+            (
+                "stranger -> node, refused",
+                lab.node.socket(family, SSH),
+                true,
+                false,
+            ),
+            (
+                "stranger -> node, allowed",
+                lab.node.socket(family, WEB),
+                false,
+                false,
+            ),
+            (
+                "node -> stranger, allowed",
+                stranger.socket(family, WEB),
+                false,
+                true,
+            ),
         ];
         for (who, to, refused, from_node) in cases {
             let from = if from_node { node } else { &stranger.namespace };

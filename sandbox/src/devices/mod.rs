@@ -45,13 +45,20 @@ const STORIES: &[Story] = &[];
 pub fn run(arguments: &Arguments, fw_ctl: PathBuf, policies: PathBuf) -> Result<bool> {
     let names = || {
         let stories = STORIES.iter().map(|(name, _)| *name);
-        topology::ALL.iter().map(|topology| topology.name).chain(stories)
+        topology::ALL
+            .iter()
+            .map(|topology| topology.name)
+            .chain(stories)
     };
     if arguments.list {
         names().for_each(|name| anstream::println!("{name}"));
         return Ok(true);
     }
-    if let Some(unknown) = arguments.only.iter().find(|only| !names().any(|name| name == *only)) {
+    if let Some(unknown) = arguments
+        .only
+        .iter()
+        .find(|only| !names().any(|name| name == *only))
+    {
         return Err(Error::Unexpected(format!(
             "there is no scenario `{unknown}`; try: sandbox devices --list"
         )));
@@ -66,7 +73,10 @@ pub fn run(arguments: &Arguments, fw_ctl: PathBuf, policies: PathBuf) -> Result<
         wrong += report.totals().1;
     };
 
-    let topologies: Vec<_> = topology::ALL.iter().filter(|topology| wanted(topology.name)).collect();
+    let topologies: Vec<_> = topology::ALL
+        .iter()
+        .filter(|topology| wanted(topology.name))
+        .collect();
     if !topologies.is_empty() {
         let stage = Stage::new(&sources)?;
         for topology in topologies {

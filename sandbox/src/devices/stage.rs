@@ -122,7 +122,8 @@ impl Stage {
     /// If the daemon does not answer.
     pub fn check_modes(&self, report: &mut Report, when: &str, expected: &[&str]) -> Result<()> {
         let expected = expected.join(", ");
-        let status = self.await_status(|status| modes(status) == expected && !status.is_degraded())?;
+        let status =
+            self.await_status(|status| modes(status) == expected && !status.is_degraded())?;
         report.check(format!("{when}filtered"), &expected, modes(&status));
         report.check(format!("{when}degraded"), "[]", &status.degraded);
         Ok(())

@@ -70,7 +70,8 @@ impl Topology {
         }
         for peer in lab.peers() {
             peer.flush_neighbours()?;
-            peer.namespace.ip([format!("link set eth0 mtu {ETHERNET}")])?;
+            peer.namespace
+                .ip([format!("link set eth0 mtu {ETHERNET}")])?;
         }
         Ok(())
     }
@@ -99,7 +100,11 @@ impl Topology {
 /// When `ip` fails.
 pub fn links(namespace: &Namespace) -> Result<Vec<String>> {
     let text = namespace.run("ip", &["-o", "link"])?;
-    Ok(text.lines().filter_map(name_of).map(str::to_owned).collect())
+    Ok(text
+        .lines()
+        .filter_map(name_of)
+        .map(str::to_owned)
+        .collect())
 }
 
 /// `bond0.212` of `5: bond0.212@bond0: <BROADCAST,…`. What the kernel makes in every
@@ -111,10 +116,7 @@ fn name_of(line: &str) -> Option<&str> {
 }
 
 const CABLE: &str = "link add eth0 type veth peer name up0 netns SEGMENT";
-const CABLES: [&str; 2] = [
-    CABLE,
-    "link add eth1 type veth peer name up1 netns SEGMENT",
-];
+const CABLES: [&str; 2] = [CABLE, "link add eth1 type veth peer name up1 netns SEGMENT"];
 
 /// A bond of both cables, the same at both ends, and what else is built on it.
 macro_rules! bond {
@@ -192,9 +194,30 @@ pub const ALL: &[Topology] = &[
         "bond0.212",
         ETHERNET
     ),
-    bond!("bond-active-backup", "active-backup", [], "bond0", "bond0", ETHERNET),
-    bond!("bond-balance-xor", "balance-xor", [], "bond0", "bond0", ETHERNET),
-    bond!("bond-802.3ad", "802.3ad lacp_rate fast", [], "bond0", "bond0", ETHERNET),
+    bond!(
+        "bond-active-backup",
+        "active-backup",
+        [],
+        "bond0",
+        "bond0",
+        ETHERNET
+    ),
+    bond!(
+        "bond-balance-xor",
+        "balance-xor",
+        [],
+        "bond0",
+        "bond0",
+        ETHERNET
+    ),
+    bond!(
+        "bond-802.3ad",
+        "802.3ad lacp_rate fast",
+        [],
+        "bond0",
+        "bond0",
+        ETHERNET
+    ),
     bond!(
         "bond-vlan-9000",
         "active-backup",
@@ -343,7 +366,11 @@ mod tests {
     #[test]
     fn names_are_unique() {
         for (at, one) in ALL.iter().enumerate() {
-            assert!(ALL[..at].iter().all(|other| other.name != one.name), "{}", one.name);
+            assert!(
+                ALL[..at].iter().all(|other| other.name != one.name),
+                "{}",
+                one.name
+            );
         }
     }
 }

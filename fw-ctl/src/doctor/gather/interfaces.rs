@@ -8,7 +8,7 @@ use crate::config::Interfaces;
 use crate::daemon::status::Status;
 use crate::doctor::facts::{Bond, ForeignXdp, Interface, Judged, Role};
 use crate::ethtool;
-use crate::netlink::{Choice, Link, Network, choose};
+use crate::netlink::{Choice, Demand, Link, Network, plan};
 
 /// Interfaces that are filtered or would be, members of such bonds, and gaps.
 ///
@@ -40,15 +40,25 @@ pub fn gather(wanted: &Interfaces, status: Option<&Status>) -> Result<Vec<Interf
 
 /// Which interfaces matter, and why.
 fn roles<'a>(network: &'a Network, wanted: &Interfaces) -> Vec<(&'a Link, Role)> {
-    let choices = choose(network, wanted);
+    let demand = Demand {
+        wanted,
+        needs_tags: false,
+    };
+    let choices = plan(network, demand);
     let filtered = |index: u32| {
-        let same =
-            |(link, choice): &&(&'a Link, Choice)| link.index == index && *choice == Choice::Filter;
+        let same = |(link, choice): &&(&'a Link, Choice)| link.index == index && choice.is_filter();
         choices.iter().find(same).map(|(link, _)| *link)
     };
     let role = |(link, choice): &(&'a Link, Choice)| match choice {
-        Choice::Filter => Some((*link, Role::Filtered)),
-        Choice::Leave { why, gap: true } => Some((*link, Role::Gap { why: why.clone() })),
+        Choice::Filter(_) => Some((*link, Role::Filtered)),
+        Choice::Leave { why, gap: true, .. } => Some((*link, Role::Gap { why: why.clone() })),
+        Choice::Leave {
+            why,
+            elsewhere: true,
+            ..
+        } if matches!(link.kind.as_str(), "bond" | "team" | "bridge") => {
+            Some((*link, Role::Elsewhere { why: why.clone() }))
+        }
         Choice::Leave { .. } => {
             let master = filtered(link.master?)?;
             let of = master.name.clone();
@@ -103,6 +113,7 @@ fn foreign(names: &BTreeMap<u32, String>, details: &Details) -> Option<ForeignXd
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::XdpSetting;
 
     fn link(index: u32, name: &str, kind: &str) -> Link {
         Link {
@@ -140,7 +151,14 @@ mod tests {
     #[test]
     fn members_of_a_bond_matter_and_what_nobody_filters_does_not() {
         let network = machine();
-        let roles = roles(&network, &Interfaces::default());
+        let bond = |xdp| Interfaces {
+            xdp,
+            ..Interfaces::default()
+        };
+        let off = bond(XdpSetting::Off);
+        let auto = bond(XdpSetting::Auto);
+        let by_members = roles(&network, &auto);
+        let roles = roles(&network, &off);
         let roles: Vec<_> = roles
             .iter()
             .map(|(link, role)| (link.name.as_str(), role))
@@ -156,6 +174,17 @@ mod tests {
                 ("eth2", &member),
                 ("bond0", &Role::Filtered),
                 ("wg0", &gap),
+            ]
+        );
+        let why = "filtered on its members: eth1, eth2".to_owned();
+        let by_members: Vec<_> = by_members.iter().map(|(_, role)| role).collect();
+        assert_eq!(
+            by_members,
+            [
+                &Role::Filtered,
+                &Role::Filtered,
+                &Role::Elsewhere { why },
+                &gap
             ]
         );
     }

@@ -16,6 +16,7 @@ use crate::control::client::ask;
 use crate::control::protocol::Request;
 use crate::datapath::host::TcKind;
 use crate::exit;
+use crate::netlink::Network;
 
 /// Which instance is examined.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +57,14 @@ pub fn gather(place: &Where) -> Facts {
         rights,
         daemon,
     }
+}
+
+/// The interfaces and addresses of this network namespace.
+///
+/// # Errors
+/// A sentence: what cannot be listed, and why.
+pub fn network() -> Result<Network, String> {
+    Ok(links::list()?.0)
 }
 
 fn daemon(place: &Where) -> Daemon {

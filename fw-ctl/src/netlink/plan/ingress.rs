@@ -18,14 +18,24 @@ pub enum Wish {
 }
 
 impl Wish {
-    /// In words, as it stands in the attach plan.
+    /// The modes in the order in which they are tried, with the names of `status`.
     #[must_use]
-    pub fn words(&self) -> &'static str {
+    pub fn modes(&self) -> &'static [&'static str] {
         match self {
-            Self::Auto => "xdp-native, else tc",
-            Self::Native => "xdp-native",
-            Self::Generic => "xdp-generic",
-            Self::Tc(_) => "tc",
+            Self::Auto => &["xdp-native", "tc"],
+            Self::Native => &["xdp-native"],
+            Self::Generic => &["xdp-generic"],
+            Self::Tc(_) => &["tc"],
+        }
+    }
+
+    /// Why it is not native XDP.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Auto | Self::Native => None,
+            Self::Generic => Some("interfaces.xdp = \"generic\""),
+            Self::Tc(why) => Some(why),
         }
     }
 }

@@ -62,7 +62,9 @@ fn filtered(network: &Network, wanted: &Interfaces, needs_tags: bool) -> Vec<Str
     plan(network, demand)
         .into_iter()
         .filter_map(|(link, choice)| match choice {
-            Choice::Filter(wish) => Some(format!("{}: {}", link.name, wish.words())),
+            Choice::Filter(wish) => {
+                Some(format!("{}: {}", link.name, wish.modes().join(", else ")))
+            }
             Choice::Leave { .. } => None,
         })
         .collect()
