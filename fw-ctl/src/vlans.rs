@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// The key of the annotation.
+pub const ANNOTATION: &str = "fw-ctl.io/vlans";
 /// The id that stands for frames without a tag; such with a mere priority tag are none
 /// either (IEEE 802.1Q).
 pub const UNTAGGED: u16 = 0;
@@ -192,7 +194,8 @@ mod tests {
 
     fn says(text: &str) -> Result<String, String> {
         let set: Result<VlanSet, _> = text.parse();
-        set.map(|set| set.to_string()).map_err(|error| error.message)
+        set.map(|set| set.to_string())
+            .map_err(|error| error.message)
     }
 
     #[test]

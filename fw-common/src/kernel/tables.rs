@@ -187,7 +187,9 @@ impl Tables for KernelTables {
     fn vlan_class(&self, generation: u32, vlan: u16) -> Option<u32> {
         let classes = VLANS.get(generation)?.0.as_ptr();
         // SAFETY: there are 4,096 entries, and the index has 12 bits.
-        Some(u32::from(unsafe { *classes.add(usize::from(vlan & 0xfff)) }))
+        Some(u32::from(unsafe {
+            *classes.add(usize::from(vlan & 0xfff))
+        }))
     }
 
     #[inline(always)]

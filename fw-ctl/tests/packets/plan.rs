@@ -56,6 +56,7 @@ pub fn plan(mode: Mode) -> Plan {
         allow,
         match_type: "all",
         rate: None,
+        vlans: None,
     };
     let limited = |name, rate: &str| PlanRule {
         rate: Some(rate.parse().expect("a rate")),
@@ -75,6 +76,7 @@ pub fn plan(mode: Mode) -> Plan {
             .map(|(prefix, class)| (prefix.parse().expect("a prefix"), class)),
         ),
         rows: 3,
+        vlans: Vec::new(),
         directions: [inbound(), outbound()],
         rules: vec![
             rule("no-policy", None, true),
