@@ -24,4 +24,5 @@ mod ranges;
 pub mod reference;
 pub mod texts;
 pub mod trace;
+pub mod vlans;
 mod why;

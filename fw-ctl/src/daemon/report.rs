@@ -46,6 +46,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             .into(),
             verdict: if rule.allow { "allow" } else { "deny" }.into(),
             rate: rule.rate.map(|rate| rate.to_string()),
+            vlans: rule.vlans.as_ref().map(ToString::to_string),
             policy: rule.policy.clone(),
             rule: rule.rule.clone(),
             origin: rule.origin.clone(),
@@ -190,6 +191,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 .as_ref()
                 .map_or(0, |(_, c)| c.plan.rules.len()),
             builtins: self.builtins(),
+            vlans: self.admitted_vlans(),
             connections,
             bans: self.bans().bans.len(),
             lists: self.lists(),
@@ -250,6 +252,12 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             }
             _ => None,
         }
+    }
+
+    /// By the plan in force, which may be of an older configuration.
+    fn admitted_vlans(&self) -> Option<String> {
+        let admitted = self.inputs()?.config.interfaces.admitted()?;
+        Some(admitted.to_string())
     }
 
     fn builtins(&self) -> Vec<String> {
