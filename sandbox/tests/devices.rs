@@ -13,6 +13,6 @@ fn adhoc() {
         .file(root.join("config"), "/config");
     for m in ["bonding","8021q","veth","bridge","macvlan","vxlan","geneve","wireguard","ip_gre","ipip","dummy","sch_ingress","cls_bpf"] { guest = guest.module(m); }
     let script = std::fs::read_to_string(std::env::var("SCRIPT").unwrap()).unwrap();
-    let out = guest.run(&script, Duration::from_mins(8)).unwrap();
+    let out = guest.run(&script, Duration::from_mins(10)).unwrap();
     eprintln!("{}\nstatus {}", out.console, out.status);
 }

@@ -46,6 +46,7 @@ type Story = (&'static str, fn(&Sources, &mut Report) -> Result<()>);
 
 const STORIES: &[Story] = &[
     ("bond-members", bond::members),
+    ("bond-virtio", bond::virtio),
     ("moves", moves::moves),
     ("later", later::later),
     ("pair", pair::pair),

@@ -8,7 +8,8 @@ use sandbox::{Error, Namespace, Result};
 
 use super::report::Report;
 use super::stage::{Sources, Stage};
-use super::{flows, modes, topology};
+use super::topology::Topology;
+use super::{flows, modes};
 
 /// Another address of the node, so that the first one can go.
 const SECOND: [&str; 2] = ["10.0.0.11/24", "2001:db8:0:10::11/64"];
@@ -33,7 +34,7 @@ const MOVES: [Move; 7] = [
 /// If something cannot be tried.
 pub fn moves(sources: &Sources, report: &mut Report) -> Result<()> {
     let stage = Stage::new(sources)?;
-    topology::ALL[0].plug(&stage.lab)?;
+    Topology::named("nic").plug(&stage.lab)?;
     let release = super::release()?;
     stage.check_modes(report, "", modes::expected("nic", &release))?;
     for (name, act, scenario) in MOVES {
@@ -116,9 +117,5 @@ fn leave_bond(stage: &Stage) -> Result<()> {
 
 /// Not the link-local ones, which the kernel gives again.
 fn forget_addresses(namespace: &Namespace, device: &str) -> Result<()> {
-    namespace.ip([
-        format!("addr flush dev {device} scope global"),
-        format!("route flush dev {device}"),
-        format!("-6 route flush dev {device}"),
-    ])
+    namespace.ip([format!("addr flush dev {device} scope global")])
 }

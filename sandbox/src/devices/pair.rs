@@ -5,7 +5,8 @@ use sandbox::{Lab, Namespace, Result};
 
 use super::report::Report;
 use super::stage::{Sources, Stage};
-use super::{flows, modes, topology};
+use super::topology::Topology;
+use super::{flows, modes};
 
 /// See above.
 ///
@@ -18,7 +19,7 @@ pub fn pair(sources: &Sources, report: &mut Report) -> Result<()> {
     let second = Stage::in_lab(lab, sources, None, "second")?;
     let expected = modes::expected("nic", &super::release()?);
     for stage in [&first, &second] {
-        topology::ALL[0].plug(&stage.lab)?;
+        Topology::named("nic").plug(&stage.lab)?;
     }
     for (who, stage) in [("first: ", &first), ("second: ", &second)] {
         stage.check_modes(report, who, expected)?;

@@ -13,7 +13,8 @@ use sandbox::{Host, Result};
 use super::flows::{self, SSH, WEB};
 use super::report::Report;
 use super::stage::{Sources, Stage};
-use super::{modes, topology, wireguard};
+use super::topology::Topology;
+use super::{modes, wireguard};
 
 /// A kind of tunnel.
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +113,7 @@ fn run(kind: Kind, sources: &Sources, report: &mut Report) -> Result<()> {
         .then_some(("tunnels", ALL_OF_ADMINISTRATORS));
     let stage = Stage::with_policy(sources, more)?;
     let lab = &stage.lab;
-    topology::ALL[0].plug(lab)?;
+    Topology::named("nic").plug(lab)?;
     let allowed = if kind.by_administrators { &lab.jump } else { &lab.node2 };
     for (number, peer) in (0..).zip([allowed, &lab.stranger]) {
         end(kind, number, &lab.node, peer, false)?;
