@@ -11,8 +11,9 @@ use serde::Deserialize;
 
 use crate::{Error, Lab, Namespace, Result};
 
-/// How long a daemon may take until it answers; a debug build is slow to start.
-const START: Duration = Duration::from_secs(30);
+/// How long a daemon may take until it answers; a debug build is slow to start, and an
+/// emulated kernel slow to look through the programs.
+const START: Duration = Duration::from_mins(2);
 
 /// The directories of one instance and its configuration.
 #[derive(Clone, Debug)]

@@ -216,14 +216,14 @@ fn uplink(host: &Host, device: &str) -> Vec<String> {
     addressed(host, device, &[device.to_owned(), device.to_owned()])
 }
 
-/// The same, with the ways of the default routes: IPv4, IPv6.
+/// The same, with the ways of the default routes: IPv4, IPv6. It may have some of it.
 fn addressed(host: &Host, device: &str, [v4_way, v6_way]: &[String; 2]) -> Vec<String> {
     vec![
         format!("link set {device} up"),
-        format!("addr add {}/{} dev {device}", host.v4.0, host.v4.1),
-        format!("addr add {}/{} dev {device} nodad", host.v6.0, host.v6.1),
-        format!("route add 0.0.0.0/0 dev {v4_way}"),
-        format!("route add ::/0 dev {v6_way}"),
+        format!("addr replace {}/{} dev {device}", host.v4.0, host.v4.1),
+        format!("addr replace {}/{} dev {device} nodad", host.v6.0, host.v6.1),
+        format!("route replace 0.0.0.0/0 dev {v4_way}"),
+        format!("route replace ::/0 dev {v6_way}"),
     ]
 }
 

@@ -45,6 +45,17 @@ impl Namespace {
         Self::create(true)
     }
 
+    /// A new network namespace that shares the mounts of another one, its bpffs too.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn beside(other: &Self) -> Result<Self> {
+        Ok(Self {
+            mounts: other.mounts.clone(),
+            ..Self::new()?
+        })
+    }
+
     /// The one in which the calling thread is.
     ///
     /// # Errors

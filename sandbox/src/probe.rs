@@ -173,6 +173,17 @@ pub fn udp(namespace: &Namespace, source: Option<u16>, to: SocketAddr) -> Outcom
     udp_of_size(namespace, source, to, 32)
 }
 
+/// The same with more or less patience.
+#[must_use]
+pub fn udp_within(
+    patience: Duration,
+    namespace: &Namespace,
+    source: Option<u16>,
+    to: SocketAddr,
+) -> Outcome {
+    exchange_datagram(patience, namespace, source, to, 32).into()
+}
+
 /// Sends one datagram of `size` bytes (more than the MTU: in fragments) and gets it back.
 #[must_use]
 pub fn udp_of_size(
@@ -181,21 +192,28 @@ pub fn udp_of_size(
     to: SocketAddr,
     size: usize,
 ) -> Outcome {
-    let exchange = || -> io::Result<()> {
-        let socket: UdpSocket = namespace.enter(|| socket(Type::DGRAM, source, to))?.into();
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.connect(to)?;
-        let sent: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
-        // The firewall may drop it on the way out; the silence will tell.
-        let _ = socket.send(&sent);
-        let mut back = vec![0; size + 1];
-        let length = socket.recv(&mut back)?;
-        match back[..length] == sent {
-            true => Ok(()),
-            false => Err(io::Error::other("another datagram came back than was sent")),
-        }
-    };
-    exchange().into()
+    exchange_datagram(PATIENCE, namespace, source, to, size).into()
+}
+
+fn exchange_datagram(
+    patience: Duration,
+    namespace: &Namespace,
+    source: Option<u16>,
+    to: SocketAddr,
+    size: usize,
+) -> io::Result<()> {
+    let socket: UdpSocket = namespace.enter(|| socket(Type::DGRAM, source, to))?.into();
+    socket.set_read_timeout(Some(patience))?;
+    socket.connect(to)?;
+    let sent: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+    // The firewall may drop it on the way out; the silence will tell.
+    let _ = socket.send(&sent);
+    let mut back = vec![0; size + 1];
+    let length = socket.recv(&mut back)?;
+    match back[..length] == sent {
+        true => Ok(()),
+        false => Err(io::Error::other("another datagram came back than was sent")),
+    }
 }
 
 /// Sends `count` datagrams from one port, each after the former one was answered or its

@@ -30,6 +30,6 @@ fn adhoc() {
         guest = guest.module(m);
     }
     let script = std::fs::read_to_string(std::env::var("SCRIPT").unwrap()).unwrap();
-    let out = guest.run(&script, Duration::from_mins(8)).unwrap();
+    let out = guest.run(&script, Duration::from_mins(10)).unwrap();
     eprintln!("{}\nstatus {}", out.console, out.status);
 }

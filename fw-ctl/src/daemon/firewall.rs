@@ -314,7 +314,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
 
     /// Whether verdicts of the plan in force depend on the VLAN.
     pub(super) fn needs_tags(&self) -> bool {
-        false
+        let installed = self.installed.as_ref();
+        installed.is_some_and(|(_, compiled)| compiled.plan.needs_vlan())
     }
 
     /// `again`: links that are attached already are adopted anew.

@@ -3,10 +3,13 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sandbox::{Error, FwCtl, Namespace, Result};
+use sandbox::{Error, Namespace, Result, Status};
 
-/// How long the last segments of a connection may take to be sent and judged.
+/// How long the last segments of a connection may take.
 const SETTLE: Duration = Duration::from_secs(5);
+/// Silence of both ends that means that the last segment was sent: an acknowledgement is
+/// delayed by up to 40 ms, and without a loss nothing is repeated.
+const QUIET: Duration = Duration::from_millis(150);
 
 /// Segments that a namespace has sent so far, repetitions among them, over IPv4 and IPv6
 /// (RFC 4022: tcpOutSegs has none, tcpRetransSegs nothing else).
@@ -57,13 +60,11 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// The counters of the running daemon.
-    ///
-    /// # Errors
-    /// If it does not answer.
-    pub fn so_far(fw_ctl: &FwCtl) -> Result<Self> {
+    /// As `fw-ctl status` tells it.
+    #[must_use]
+    pub fn told_by(status: &Status) -> Self {
         let mut judged = Self::default();
-        for counter in fw_ctl.status()?.counters {
+        for counter in &status.counters {
             let slot = match (counter.direction.as_str(), counter.name.as_str()) {
                 ("ingress", "allowed" | "reply") => &mut judged.passed_in,
                 ("egress", "allowed" | "reply") => &mut judged.passed_out,
@@ -73,10 +74,12 @@ impl Judged {
             };
             *slot += counter.packets;
         }
-        Ok(judged)
+        judged
     }
 
-    fn since(self, before: Self) -> Self {
+    /// What was counted since `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
         Self {
             passed_in: self.passed_in - before.passed_in,
             dropped_in: self.dropped_in - before.dropped_in,
@@ -96,49 +99,37 @@ impl std::fmt::Display for Judged {
     }
 }
 
-/// What was sent and what was judged meanwhile.
-#[derive(Clone, Copy, Debug)]
-pub struct Balance {
+/// Segments of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchange {
     /// Segments that the node sent.
     pub by_node: u64,
     /// Segments that the peer sent.
     pub by_peer: u64,
-    /// What the firewall counted.
-    pub judged: Judged,
 }
 
 /// Does `work`, which makes TCP connections between two machines, and waits until both
-/// sides are silent and `settled` says that everything was judged, or [`SETTLE`] is over.
+/// sides are silent.
 ///
 /// # Errors
-/// If counters cannot be read.
-pub fn balance(
-    fw_ctl: &FwCtl,
-    node: &Namespace,
-    peer: &Namespace,
-    settled: impl Fn(&Balance) -> bool,
-    work: impl FnOnce(),
-) -> Result<Balance> {
-    let before = (
-        segments_sent(node)?,
-        segments_sent(peer)?,
-        Judged::so_far(fw_ctl)?,
-    );
+/// If the kernels' tables cannot be read.
+pub fn exchange(node: &Namespace, peer: &Namespace, work: impl FnOnce()) -> Result<Exchange> {
+    let sent = || -> Result<_> { Ok((segments_sent(node)?, segments_sent(peer)?)) };
+    let before = sent()?;
     work();
-    let end = Instant::now() + SETTLE;
-    loop {
-        let balance = Balance {
-            by_node: segments_sent(node)? - before.0,
-            by_peer: segments_sent(peer)? - before.1,
-            judged: Judged::so_far(fw_ctl)?.since(before.2),
-        };
-        let silent = balance.by_node == segments_sent(node)? - before.0
-            && balance.by_peer == segments_sent(peer)? - before.1;
-        if (silent && settled(&balance)) || Instant::now() > end {
-            return Ok(balance);
+    let mut last = sent()?;
+    let (mut quiet, end) = (Instant::now() + QUIET, Instant::now() + SETTLE);
+    while Instant::now() < quiet.min(end) {
+        thread::sleep(QUIET / 10);
+        let now = sent()?;
+        if now != last {
+            (last, quiet) = (now, Instant::now() + QUIET);
         }
-        thread::sleep(Duration::from_millis(50));
     }
+    Ok(Exchange {
+        by_node: last.0 - before.0,
+        by_peer: last.1 - before.1,
+    })
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sandbox::probe::{self, Connection, Outcome};
-use sandbox::{Family, Lab, Namespace, Protocol, Result, ping, tcp};
+use sandbox::{Family, Lab, Namespace, Protocol, Result, ping};
 
-use super::counters::{self, Balance};
+use super::counters::{self, Judged};
 use super::report::Report;
 use super::stage::Stage;
 use crate::run::row::{Kind, Row, What};
@@ -15,9 +15,9 @@ use crate::run::row::{Kind, Row, What};
 /// Connections at a time; more would only wait for the emulated CPUs.
 const AT_ONCE: usize = 8;
 /// How long something that policy allows may take, in an emulated machine.
-const LONG: Duration = Duration::from_secs(10);
+pub const LONG: Duration = Duration::from_secs(10);
 /// How long to listen for an answer that should not come.
-const SHORT: Duration = Duration::from_millis(600);
+pub const SHORT: Duration = Duration::from_millis(600);
 
 /// A port that only somebody with the network of the administrators may use.
 pub const SSH: u16 = 22;
@@ -183,68 +183,32 @@ pub fn load(stage: &Stage, report: &mut Report, mtu: u16) {
 /// # Errors
 /// If counters cannot be read.
 pub fn judged_once(stage: &Stage, report: &mut Report) -> Result<()> {
-    let (lab, fw_ctl) = (&stage.lab, &stage.fw_ctl);
-    let node = &lab.node.namespace;
-    let judged = |by_node, by_peer, refused| {
-        let (passed_in, dropped_in) = if refused { (0, by_peer) } else { (by_peer, 0) };
-        counters::Judged {
-            passed_in,
-            dropped_in,
-            passed_out: by_node,
-            dropped_out: 0,
-        }
-    };
+    let lab = &stage.lab;
+    let (node, stranger) = (&lab.node.namespace, &lab.stranger.namespace);
+    let mut expected = Judged::default();
+    let before = (stage.judged()?, stage.denied_by_rules()?);
     for family in Family::BOTH {
-        let stranger = &lab.stranger;
-        let cases = [
-            (
-                "stranger -> node, refused",
-                lab.node.socket(family, SSH),
-                true,
-                false,
-            ),
-            (
-                "stranger -> node, allowed",
-                lab.node.socket(family, WEB),
-                false,
-                false,
-            ),
-            (
-                "node -> stranger, allowed",
-                stranger.socket(family, WEB),
-                false,
-                true,
-            ),
-        ];
-        for (who, to, refused, from_node) in cases {
-            let from = if from_node { node } else { &stranger.namespace };
-            let rules = stage.denied_by_rules()?;
-            let right = |balance: &Balance| {
-                balance.by_peer > 0
-                    && balance.judged == judged(balance.by_node, balance.by_peer, refused)
-            };
-            let balance = counters::balance(fw_ctl, node, &stranger.namespace, right, || {
-                ask(from, to, refused);
+        let refused = counters::exchange(node, stranger, || {
+            ask(stranger, lab.node.socket(family, SSH), SHORT);
+        })?;
+        expected.dropped_in += refused.by_peer;
+        for (from, to) in [(stranger, &lab.node), (node, &lab.stranger)] {
+            let passed = counters::exchange(node, stranger, || {
+                ask(from, to.socket(family, WEB), LONG);
             })?;
-            report.check(
-                format!("{who}, {} {family}: segments judged", tcp(to.port())),
-                judged(balance.by_node, balance.by_peer, refused),
-                balance.judged,
-            );
-            if refused {
-                report.check(
-                    format!("{who}, {} {family}: segments by rule", tcp(to.port())),
-                    balance.by_peer,
-                    stage.denied_by_rules()? - rules,
-                );
-            }
+            expected.passed_in += passed.by_peer;
+            expected.passed_out += passed.by_node;
         }
     }
+    report.at_least("segments sent to the node", 8, expected.passed_in + expected.dropped_in);
+    let judged = stage.judged()?.since(before.0);
+    report.check("segments judged", expected, judged);
+    let by_rules = stage.denied_by_rules()? - before.1;
+    report.check("refused segments, by rules", expected.dropped_in, by_rules);
     Ok(())
 }
 
-fn ask(from: &Namespace, to: std::net::SocketAddr, refused: bool) {
-    let patience = if refused { SHORT } else { LONG };
+fn ask(from: &Namespace, to: std::net::SocketAddr, patience: Duration) {
     // Whether it is answered is checked elsewhere; what counts here are the segments.
     let _ = Connection::open_within(patience, from, None, to)
         .and_then(|mut connection| connection.talk("counted"));

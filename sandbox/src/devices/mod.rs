@@ -7,14 +7,22 @@
 //! each other ([`pair`]). It needs a kernel with all these devices, and `ethtool`: see
 //! `tests/devices.rs`, which runs it in a guest.
 
+mod bond;
 mod counters;
 mod flows;
+mod later;
 mod modes;
+mod moves;
+mod pair;
 mod report;
 mod stage;
+mod steady;
 mod topology;
+mod tunnel;
+mod wireguard;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use sandbox::{Error, Result};
 
@@ -36,7 +44,18 @@ pub struct Arguments {
 /// A story of its own: its name, and what it does.
 type Story = (&'static str, fn(&Sources, &mut Report) -> Result<()>);
 
-const STORIES: &[Story] = &[];
+const STORIES: &[Story] = &[
+    ("bond-members", bond::members),
+    ("bond-virtio", bond::virtio),
+    ("moves", moves::moves),
+    ("later", later::later),
+    ("pair", pair::pair),
+    ("vxlan", tunnel::vxlan),
+    ("geneve", tunnel::geneve),
+    ("wireguard", tunnel::wireguard),
+    ("ipip", tunnel::ipip),
+    ("gre", tunnel::gre),
+];
 
 /// Runs the scenarios; whether every check was good.
 ///
@@ -65,8 +84,7 @@ pub fn run(arguments: &Arguments, fw_ctl: PathBuf, policies: PathBuf) -> Result<
     }
     let wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|n| n == name);
     let sources = Sources { fw_ctl, policies };
-    let release = nix::sys::utsname::uname().map_err(Error::io("ask for the kernel's release"))?;
-    let release = release.release().to_string_lossy().into_owned();
+    let release = release()?;
     let (mut checks, mut wrong) = (0, 0);
     let mut sum = |report: &Report| {
         checks += report.totals().0;
@@ -81,7 +99,7 @@ pub fn run(arguments: &Arguments, fw_ctl: PathBuf, policies: PathBuf) -> Result<
         let stage = Stage::new(&sources)?;
         for topology in topologies {
             let mut report = Report::of(topology.name);
-            let begin = std::time::Instant::now();
+            let begin = Instant::now();
             if let Err(error) = over(topology, &stage, &release, &mut report) {
                 report.failed(&error);
             }
@@ -92,13 +110,21 @@ pub fn run(arguments: &Arguments, fw_ctl: PathBuf, policies: PathBuf) -> Result<
     }
     for (name, story) in STORIES.iter().filter(|(name, _)| wanted(name)) {
         let mut report = Report::of(name);
+        let begin = Instant::now();
         if let Err(error) = story(&sources, &mut report) {
             report.failed(&error);
         }
+        report.data("seconds", format!("{:.1}", begin.elapsed().as_secs_f32()));
         sum(&report);
     }
     anstream::println!("{wrong} of {checks} checks on Linux {release} were not as expected");
     Ok(wrong == 0)
+}
+
+/// The running kernel's, as `uname -r` has it.
+fn release() -> Result<String> {
+    let names = nix::sys::utsname::uname().map_err(Error::io("ask for the kernel's release"))?;
+    Ok(names.release().to_string_lossy().into_owned())
 }
 
 /// Connects the node so, and tries everything.

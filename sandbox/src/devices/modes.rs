@@ -11,7 +11,7 @@ pub fn expected(scenario: &str, release: &str) -> &'static [&'static str] {
         false => &["bond0 tc"],
     };
     match scenario {
-        "nic" | "nic-9000" => &["eth0 xdp-native"],
+        "nic" | "nic-9000" => &["eth0 tc"],
         // No kernel has native XDP on a bond of this mode.
         "bond-balance-alb-vlan" => &["bond0 tc"],
         "bridge-vlan-bond" => match at_least(release, (5, 15)) {
@@ -20,12 +20,13 @@ pub fn expected(scenario: &str, release: &str) -> &'static [&'static str] {
         },
         // The cable is a veth, which is filtered only where it has an address.
         "vlan-tag-offloaded" | "vlan-tag-in-frame" => &["eth0.212 tc"],
-        "vlan-on-used-nic" | "vlan-on-used-nic-offloaded" => &["eth0 xdp-native"],
+        "vlan-on-used-nic" | "vlan-on-used-nic-offloaded" => &["eth0 tc"],
         "bridge" => &["br1 tc"],
+        "renamed" => &["wan0 tc"],
         "macvlan" => &["macvlan0 tc"],
-        "vxlan" | "geneve" => &["eth0 xdp-native", "in0 tc", "in1 tc"],
+        "vxlan" | "geneve" => &["eth0 tc", "in0 tc", "in1 tc"],
         // No Ethernet header inside.
-        "wireguard" | "ipip" | "gre" => &["eth0 xdp-native"],
+        "wireguard" | "ipip" | "gre" => &["eth0 tc"],
         _ => bond,
     }
 }

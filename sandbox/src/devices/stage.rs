@@ -8,6 +8,7 @@ use sandbox::{
     Daemon, DaemonFiles, Error, FwCtl, Host, Lab, Result, Servers, Settings, Status, inventory,
 };
 
+use super::counters::Judged;
 use super::flows;
 use super::report::Report;
 use crate::run::policy::{Answer, ask_reference};
@@ -55,14 +56,19 @@ impl Stage {
     /// # Errors
     /// If something does not start.
     pub fn with_policy(sources: &Sources, more: Option<(&str, &str)>) -> Result<Self> {
-        Self::in_lab(Lab::unplugged()?, sources, more)
+        Self::in_lab(Lab::unplugged()?, sources, more, "fw-ctl")
     }
 
-    /// The same in a lab that is there.
+    /// The same in a lab that is there, with this directory below the bpffs for pins.
     ///
     /// # Errors
     /// If something does not start.
-    pub fn in_lab(lab: Lab, sources: &Sources, more: Option<(&str, &str)>) -> Result<Self> {
+    pub fn in_lab(
+        lab: Lab,
+        sources: &Sources,
+        more: Option<(&str, &str)>,
+        pins: &str,
+    ) -> Result<Self> {
         let settings = Settings {
             node: inventory::NODE,
             mode: "enforce",
@@ -72,6 +78,10 @@ impl Stage {
         let files = DaemonFiles::new(&lab, &settings)?;
         lab.dir
             .write("inventory/cluster.yaml", &inventory::rke2(&lab))?;
+        let config = std::fs::read_to_string(&files.config)
+            .map_err(Error::io(format!("read {}", files.config.display())))?;
+        let pins = format!("\n[paths]\npin_dir = \"/sys/fs/bpf/{pins}\"\n");
+        lab.dir.write("fw-ctl.toml", &(config + &pins))?;
         copy_files(&sources.policies, &files.policies)?;
         if let Some((name, text)) = more {
             lab.dir.write(&format!("policies/{name}.yaml"), text)?;
@@ -98,11 +108,25 @@ impl Stage {
     /// # Errors
     /// If it does not start.
     pub fn restart(&mut self) -> Result<()> {
-        if let Some(daemon) = self.daemon.take() {
-            daemon.kill()?;
-        }
+        self.stop()?;
         self.daemon = Some(self.fw_ctl.start()?);
         Ok(())
+    }
+
+    /// Kills the daemon; what it has pinned stays.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub fn stop(&mut self) -> Result<()> {
+        self.daemon.take().map_or(Ok(()), Daemon::kill)
+    }
+
+    /// What the firewall has counted so far.
+    ///
+    /// # Errors
+    /// If the daemon does not answer.
+    pub fn judged(&self) -> Result<Judged> {
+        Ok(Judged::told_by(&self.fw_ctl.status()?))
     }
 
     /// The servers of a host.

@@ -31,14 +31,35 @@ pub struct Topology {
 pub const ETHERNET: u16 = 1500;
 
 impl Topology {
+    /// The one of this name.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn named(name: &str) -> &'static Self {
+        let found = ALL.iter().find(|topology| topology.name == name);
+        found.expect("scenarios name what is in the table")
+    }
+
     /// Builds it, connects the node, and makes every link on the way as large as it says.
     ///
     /// # Errors
     /// When `ip` or `ethtool` fails.
     pub fn plug(&self, lab: &Lab) -> Result<()> {
+        let path = lab.segment.path().display().to_string();
+        let cables = self.node.iter().filter(|line| CABLES.contains(line));
+        let lines = cables.map(|line| line.replace("SEGMENT", &path));
+        lab.node.namespace.ip(lines)?;
+        self.plug_over_cables(lab)
+    }
+
+    /// The same where the cables are there already.
+    ///
+    /// # Errors
+    /// When `ip` or `ethtool` fails.
+    pub fn plug_over_cables(&self, lab: &Lab) -> Result<()> {
         let (node, segment) = (&lab.node.namespace, &lab.segment);
-        let path = segment.path().display().to_string();
-        node.ip(self.node.iter().map(|line| line.replace("SEGMENT", &path)))?;
+        node.ip(self.node.iter().filter(|line| !CABLES.contains(line)))?;
         segment.ip(self.segment)?;
         for line in self.ethtool {
             for (namespace, device) in [(node, "eth0"), (segment, "up0")] {
