@@ -80,7 +80,26 @@ pub(super) fn settle<K: Kernel>(
         }
     }
     problems.extend(unfiltered(network, demand.wanted, &choices));
+    problems.extend(blind(demand, &choices));
     problems
+}
+
+/// Links on which the VLAN of a packet cannot be told, though verdicts depend on it.
+fn blind(demand: Demand<'_>, choices: &[(&Link, Choice)]) -> Vec<String> {
+    if !demand.needs_tags {
+        return Vec::new();
+    }
+    filtered(choices)
+        .filter(|(link, _)| link.kind == "vlan")
+        .map(|(link, _)| {
+            format!(
+                "interface {}: rules for VLANs, and `interfaces.vlans`, take what it brings for \
+                 untagged: its tag was taken off below, where nothing is filtered \
+                 (try: filter the interface that it sits on, in its place)",
+                link.name
+            )
+        })
+        .collect()
 }
 
 /// Returns why not, if it failed.

@@ -70,7 +70,10 @@ pub fn virtio(sources: &Sources, report: &mut Report) -> Result<()> {
     for (name, to, new) in moves {
         Nic::named(name)?;
         let path = to.path();
-        Namespace::here()?.ip([format!("link set {name} netns {} name {new}", path.display())])?;
+        Namespace::here()?.ip([format!(
+            "link set {name} netns {} name {new}",
+            path.display()
+        )])?;
     }
     let name = "bond-802.3ad-vlan";
     Topology::named(name).plug_over_cables(lab)?;

@@ -20,7 +20,11 @@ type Move = (&'static str, fn(&Stage) -> Result<()>, &'static str);
 
 const MOVES: [Move; 7] = [
     ("down and up", down_and_up, "nic"),
-    ("address replaced by another and back", replace_address, "nic"),
+    (
+        "address replaced by another and back",
+        replace_address,
+        "nic",
+    ),
     ("renamed", rename, "renamed"),
     ("renamed back", rename_back, "nic"),
     ("to another namespace and back", visit, "nic"),
@@ -39,7 +43,11 @@ pub fn moves(sources: &Sources, report: &mut Report) -> Result<()> {
     stage.check_modes(report, "", modes::expected("nic", &release))?;
     for (name, act, scenario) in MOVES {
         act(&stage)?;
-        stage.check_modes(report, &format!("{name}: "), modes::expected(scenario, &release))?;
+        stage.check_modes(
+            report,
+            &format!("{name}: "),
+            modes::expected(scenario, &release),
+        )?;
         flows::await_path(&stage.lab)?;
         flows::verdicts(&stage, report, &format!("{name}: "));
     }

@@ -114,7 +114,11 @@ fn run(kind: Kind, sources: &Sources, report: &mut Report) -> Result<()> {
     let stage = Stage::with_policy(sources, more)?;
     let lab = &stage.lab;
     Topology::named("nic").plug(lab)?;
-    let allowed = if kind.by_administrators { &lab.jump } else { &lab.node2 };
+    let allowed = if kind.by_administrators {
+        &lab.jump
+    } else {
+        &lab.node2
+    };
     for (number, peer) in (0..).zip([allowed, &lab.stranger]) {
         end(kind, number, &lab.node, peer, false)?;
         end(kind, number, peer, &lab.node, true)?;
@@ -136,10 +140,18 @@ fn run(kind: Kind, sources: &Sources, report: &mut Report) -> Result<()> {
         for port in [WEB, SSH] {
             let carried = number == 0;
             let passes = carried && (port == WEB || !filtered);
-            let expected = if passes { Outcome::Answered } else { Outcome::Silence };
+            let expected = if passes {
+                Outcome::Answered
+            } else {
+                Outcome::Silence
+            };
             let to = SocketAddr::new(inner(number, false), port);
             let got = ask(peer, to, passes);
-            report.check(format!("in {tunnel}, {} -> node, {port}/tcp", peer.name), expected, got);
+            report.check(
+                format!("in {tunnel}, {} -> node, {port}/tcp", peer.name),
+                expected,
+                got,
+            );
         }
     }
     Ok(())

@@ -1,12 +1,16 @@
 //! `fw-ctl doctor --plan`
 
+use std::sync::Arc;
+
 use super::super::args::{ClientArgs, load};
-use super::super::output::{Format, Outcome, bad, doubtful, good, print, print_json};
+use super::super::output::{Format, Outcome, bad, doubtful, good, print, print_json, warn};
 use super::super::table::table;
-use crate::config::Overrides;
+use crate::config::{Config, Overrides};
 use crate::control::protocol::Failure;
+use crate::daemon::{Inputs, sources};
 use crate::doctor::{PlanReport, Planned, network};
 use crate::exit;
+use crate::lists::ListFiles;
 
 /// Prints the plan for the interfaces of this network namespace.
 ///
@@ -21,7 +25,11 @@ pub fn run(client: &ClientArgs, format: Format) -> Outcome {
     let loaded = load(&overrides)
         .map_err(|errors| Failure::refused("the configuration is refused", &errors))?;
     let network = network().map_err(|why| Failure::new(exit::UNREACHABLE, why))?;
-    let report = PlanReport::new(&network, &loaded.config.interfaces, false);
+    let report = PlanReport::new(
+        &network,
+        &loaded.config.interfaces,
+        needs_tags(&loaded.config),
+    );
     match format {
         Format::Json => print_json(&report)?,
         Format::Table => print(&text(&report))?,
@@ -31,6 +39,21 @@ pub fn run(client: &ClientArgs, format: Format) -> Outcome {
     } else {
         exit::NEGATIVE
     })
+}
+
+/// Whether the policies make the VLAN of a packet matter. Refused ones make no plan: then
+/// the one in force stays, and what is shown is what the configuration alone says.
+fn needs_tags(config: &Config) -> bool {
+    let (inputs, unreadable) = Inputs::read(config, &ListFiles::default());
+    match sources::compile(Arc::new(inputs), unreadable) {
+        Ok(compiled) => compiled.plan.needs_vlan(),
+        Err(_) => {
+            warn(
+                "the policies are refused (fw-ctl policy validate says why): whether rules for VLANs need tags is not known",
+            );
+            false
+        }
+    }
 }
 
 fn text(report: &PlanReport) -> String {

@@ -97,11 +97,19 @@ impl<'a> Stack<'a> {
             "ifb" => Some("sees copies of what another link has received".into()),
             // What a VRF receives was received by its member before, and judged there.
             "vrf" => Some("its members are filtered".into()),
-            "veth" | "netkit" if !self.network.has_global_address(link.index) => {
+            "veth" | "netkit" if !self.carries_address(link, MAX_STACK) => {
                 Some(format!("{} without a global address", link.kind))
             }
             _ => None,
         }
+    }
+
+    /// Whether it, or what sits on it, has an address of global scope.
+    fn carries_address(&self, link: &Link, depth: u32) -> bool {
+        let links = self.network.links.iter();
+        let mut above = links.filter(|other| other.parent == Some(link.index) && sits_on(other));
+        self.network.has_global_address(link.index)
+            || (depth > 0 && above.any(|other| self.carries_address(other, depth - 1)))
     }
 
     /// What becomes of the members of `master`.
@@ -138,11 +146,7 @@ impl<'a> Stack<'a> {
 
     /// The link below that judges what `link` receives.
     fn carrier(&self, link: &Link, depth: u32) -> Option<&'a Link> {
-        let on_another = matches!(
-            link.kind.as_str(),
-            "vlan" | "macvlan" | "ipvlan" | "macvtap" | "ipvtap"
-        );
-        let parent = self.network.link(link.parent.filter(|_| on_another)?)?;
+        let parent = self.network.link(link.parent.filter(|_| sits_on(link))?)?;
         self.is_covered(parent, depth).then_some(parent)
     }
 
@@ -185,6 +189,14 @@ impl<'a> Stack<'a> {
     fn is_asked(&self, link: &Link) -> bool {
         self.excluded_by(link).is_none() && (self.has_auto() || self.is_named(link))
     }
+}
+
+/// Whether what it receives comes through its parent as it is.
+fn sits_on(link: &Link) -> bool {
+    matches!(
+        link.kind.as_str(),
+        "vlan" | "macvlan" | "ipvlan" | "macvtap" | "ipvtap"
+    )
 }
 
 /// Masters whose members may be judged in their place.

@@ -175,8 +175,8 @@ fn every_kind_of_device_by_itself() {
         ),
         (
             "veth: not those of containers",
-            "veth0 veth\n veth1 veth +",
-            &["veth1: tc"],
+            "veth0 veth\n veth1 veth +\n veth2 veth\n veth2.5 vlan @veth2 +",
+            &["veth1: tc", "veth2: tc"],
         ),
         (
             "somebody's master",
