@@ -108,7 +108,7 @@ impl Machine<'_> {
             "-m",
             "1G",
             "-append",
-            "console=ttyS0 loglevel=5 panic=-1",
+            "console=ttyS0 loglevel=5 oops=panic panic=-1",
             "-kernel",
             &self.kernel.display().to_string(),
             "-initrd",

@@ -1,0 +1,45 @@
+//! A test that runs itself in guests: what holds in this machine's kernel holds in others.
+
+use std::time::Duration;
+
+use sandbox::guest::{Guest, on_each_kernel, or_skip};
+
+/// No test takes a tenth of it where nothing else runs.
+const LIMIT: Duration = Duration::from_mins(10);
+/// In the environment of what runs in a guest.
+const HERE: &str = "FW_IN_GUEST";
+
+/// Where the corpora are in a guest that has them, as [`super::corpus`] looks for them.
+pub const CORPORA: &str = "FW_CONFORMANCE=/corpora";
+
+/// Whether this is the program in the guest.
+pub fn is_here() -> bool {
+    std::env::var_os(HERE).is_some()
+}
+
+/// Runs one test of this program in each kernel of `FW_GUESTS`. `environment` is the
+/// test's, `NAME=value`; `prepare` gives the guest what it needs.
+pub fn passes_in_guests(
+    test: &str,
+    environment: &str,
+    prepare: impl for<'a> Fn(Guest<'a>) -> Guest<'a>,
+) {
+    let program = std::env::current_exe().unwrap();
+    let name = program.file_name().unwrap().to_str().unwrap();
+    let script = format!(
+        "export {HERE}=yes FW_KERNEL_TESTS=require {environment}\n\
+         {name} --exact {test} --nocapture >/out/log 2>&1"
+    );
+    on_each_kernel(|kernel| {
+        // A second CPU would only wait for its turn.
+        let guest = prepare(Guest::new(kernel).cpus(1)).program(&program);
+        let Some(output) = or_skip(guest.run(&script, LIMIT)) else {
+            return;
+        };
+        let log = output.file("log").unwrap();
+        assert_eq!(output.status, 0, "{log}\n{}", output.console);
+        // A name that is no test's would be none that fails.
+        assert!(log.contains("test result: ok. 1 passed;"), "{log}");
+        println!("Linux {}:\n{log}", kernel.release());
+    });
+}
