@@ -193,6 +193,6 @@ fn direction_plan(
         ports: services.ports.each_ref().map(table),
         icmp: services.icmp.each_ref().map(table),
         protocols: table(&services.protocols),
-        cells: merged.cells,
+        cells: matrix.cells(&merged),
     })
 }
