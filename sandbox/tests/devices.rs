@@ -11,7 +11,7 @@ fn adhoc() {
         .program(env!("CARGO_BIN_EXE_sandbox"))
         .program("ip").program("ethtool")
         .file(root.join("config"), "/config");
-    for m in ["bonding","8021q","veth","bridge","macvlan","vxlan","geneve","wireguard","ip_gre","ipip","dummy","sch_ingress","cls_bpf"] { guest = guest.module(m); }
+    for m in ["bonding","8021q","veth","bridge","macvlan","vxlan","geneve","wireguard","ip_gre","ipip","dummy","sch_ingress","cls_bpf"] { guest = guest.module(m); } guest = guest.nics(4);
     let script = std::fs::read_to_string(std::env::var("SCRIPT").unwrap()).unwrap();
     let out = guest.run(&script, Duration::from_mins(10)).unwrap();
     eprintln!("{}\nstatus {}", out.console, out.status);

@@ -121,6 +121,9 @@ fn release() -> Result<String> {
 fn over(topology: &Topology, stage: &Stage, release: &str, report: &mut Report) -> Result<()> {
     topology.plug(&stage.lab)?;
     stage.check_modes(report, "", modes::expected(topology.name, release))?;
+    let unfiltered = stage.fw_ctl.status()?.unfiltered;
+    let gaps: Vec<_> = unfiltered.iter().filter(|row| row.gap).map(|row| &row.name).collect();
+    report.check("carries traffic unfiltered", "[]", format!("{gaps:?}"));
     flows::await_path(&stage.lab)?;
     flows::verdicts(stage, report, "");
     flows::load(stage, report, topology.mtu);

@@ -140,7 +140,7 @@ impl Stage {
     }
 
     /// Waits until exactly these interfaces are filtered, in these modes, and nothing is
-    /// degraded; checks it, and that nothing else carries traffic unfiltered.
+    /// degraded; checks it.
     ///
     /// # Errors
     /// If the daemon does not answer.
