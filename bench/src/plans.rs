@@ -14,7 +14,7 @@ use fw_ctl::inventory::Identities;
 use fw_ctl::lists::Prefixes;
 use fw_ctl::policy::rules::{
     CidrBlock, CidrMatchMode, GroupBlock, Origin, PeerSelector, Peers, Rule, RuleSet, ServiceRange,
-    Services,
+    Services, Switch,
 };
 use fw_ctl::policy::schema::CidrGroup;
 use ipnet::{IpNet, Ipv4Net};
@@ -51,6 +51,7 @@ pub fn allowing(list: impl IntoIterator<Item = (Peers, u16)>) -> RuleSet {
                 last: port,
             }]),
             rate: None,
+            vlans: None,
             origin: Origin {
                 policy: "bench".into(),
                 rule: format!("ingress[{i}]"),
@@ -59,7 +60,11 @@ pub fn allowing(list: impl IntoIterator<Item = (Peers, u16)>) -> RuleSet {
             },
         });
     }
-    ingress.default_deny = ingress.rules.first().map(|rule| rule.origin.clone());
+    let switch = |rule: &Rule| Switch {
+        origin: rule.origin.clone(),
+        vlans: None,
+    };
+    ingress.default_deny = ingress.rules.first().map(switch).into_iter().collect();
     set
 }
 
@@ -97,6 +102,7 @@ pub fn plan(rules: &RuleSet, identities: &Identities) -> Plan {
         enforcement: Enforcement::Default,
         cidr_match_mode: CidrMatchMode::World,
         failsafe: Vec::new(),
+        vlans: None,
     };
     compile(rules, identities, &options).expect("it fits the kernel's tables")
 }

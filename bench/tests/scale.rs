@@ -39,7 +39,7 @@ fn timed(rules: &RuleSet, identities: &Identities) -> Plan {
 
 fn decides(plan: &Plan, peer: [u8; 4], port: u16) -> Option<&str> {
     let service = Service::Port { protocol: 6, port };
-    let word = plan.lookup(Direction::Ingress, peer.into(), service);
+    let word = plan.lookup(Direction::Ingress, 0, peer.into(), service);
     word.is_allow().then(|| plan.rule(word).rule.as_str())
 }
 

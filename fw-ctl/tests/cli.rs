@@ -50,9 +50,10 @@ impl From<Output> for Answer {
     }
 }
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "daemon",
     "status",
+    "doctor",
     "reload",
     "mode",
     "monitor",

@@ -198,9 +198,7 @@ impl Lab {
         ])?;
         let via = |prefix: &str| prefix.split('/').next().unwrap_or(prefix).to_owned();
         let routes = [POD_GATEWAY_V4, POD_GATEWAY_V6].map(|own| format!("eth0 via {}", via(own)));
-        self.pod
-            .namespace
-            .ip(addressed(&self.pod, "eth0", &routes))
+        self.pod.namespace.ip(addressed(&self.pod, "eth0", &routes))
     }
 }
 
@@ -223,7 +221,10 @@ fn addressed(host: &Host, device: &str, [v4_way, v6_way]: &[String; 2]) -> Vec<S
     vec![
         format!("link set {device} up"),
         format!("addr replace {}/{} dev {device}", host.v4.0, host.v4.1),
-        format!("addr replace {}/{} dev {device} nodad", host.v6.0, host.v6.1),
+        format!(
+            "addr replace {}/{} dev {device} nodad",
+            host.v6.0, host.v6.1
+        ),
         format!("route replace 0.0.0.0/0 dev {v4_way}"),
         format!("route replace ::/0 dev {v6_way}"),
     ]

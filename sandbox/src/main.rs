@@ -25,7 +25,12 @@ struct Arguments {
     #[arg(long, value_name = "FILE", global = true)]
     fw_ctl: Option<PathBuf>,
     /// Policies to enforce on the node
-    #[arg(long, value_name = "DIR", default_value = "config/policies/rke2", global = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "config/policies/rke2",
+        global = true
+    )]
     policies: PathBuf,
     /// How packets that arrive are judged
     #[arg(long, value_enum, default_value_t = Xdp::Native)]

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sandbox::WorkDir;
-use sandbox::guest::{Guest, Kernel, Output, or_skip};
+use sandbox::guest::{Guest, Kernel, Output, on_each_kernel, or_skip};
 use serde_json::Value;
 
 const CONFIG: &str = r#"
@@ -111,6 +111,19 @@ fn enforces_on_virtio(series: &str) {
     assert_eq!(decided(&output, "denied", "deny"), denied);
     let audited = denied + segments(&output, "audited");
     assert_eq!(decided(&output, "audited", "deny"), audited);
+}
+
+#[test]
+fn a_guest_runs_the_kernel_that_was_asked_for() {
+    on_each_kernel(|kernel| {
+        let script = "uname -r >/out/release; echo 3 >/out/three; exit 7";
+        let Some(output) = or_skip(Guest::new(kernel).run(script, Duration::from_mins(2))) else {
+            return;
+        };
+        assert_eq!(output.status, 7, "{}", output.console);
+        assert_eq!(output.file("release").unwrap().trim(), kernel.release());
+        assert_eq!(output.file("three").unwrap(), "3\n");
+    });
 }
 
 /// The oldest one that the programs are known to load on: without tcx, and each function's

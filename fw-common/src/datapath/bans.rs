@@ -48,12 +48,12 @@ fn banned<P: Packet, T: Tables, const EGRESS: bool>(
 
 /// Whether a failsafe entry allows what this packet would answer.
 #[inline(always)]
-fn answers_failsafe<P: Packet, T: Tables, const EGRESS: bool>(
+pub(super) fn answers_failsafe<P: Packet, T: Tables, const EGRESS: bool>(
     case: &Case<'_, P, T, EGRESS>,
     flow: &Flow,
 ) -> bool {
     let back = case.direction().reverse();
-    classify::verdict(case.tables, case.view, back, case.class, answered(&flow.l4)).is_failsafe()
+    classify::verdict(case.tables, case.view, back, case.row, answered(&flow.l4)).is_failsafe()
 }
 
 /// What the packet would answer.

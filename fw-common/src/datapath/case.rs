@@ -18,8 +18,8 @@ pub struct Case<'a, P, T, const EGRESS: bool> {
     pub tables: &'a T,
     /// The plan that judges it.
     pub view: View<'a>,
-    /// Class of the peer, once it is known.
-    pub class: u32,
+    /// Row of the matrix, once it is known: VLAN and peer, the same in both directions.
+    pub row: u32,
     /// Outermost VLAN id, once it is known.
     pub vlan: u16,
     /// 4 or 6, once it is known.
@@ -38,7 +38,7 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
             packet,
             tables,
             view,
-            class: 0,
+            row: 0,
             vlan: 0,
             family: 0,
         }
@@ -54,6 +54,21 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
         } else {
             Direction::Ingress
         }
+    }
+
+    /// The first row of the matrix for the VLAN that the packet is in.
+    ///
+    /// Replies are taken to come back in the same VLAN; one that comes in another, and
+    /// whose connection is not remembered, is judged by what holds there.
+    #[inline(always)]
+    pub fn first_row(&self) -> u32 {
+        let plan = self.view.plan;
+        if plan.flags & GenerationFlags::VLANS == 0 {
+            return 0;
+        }
+        let class = self.tables.vlan_class(self.view.index, self.vlan);
+        // As with peers, a missing entry cannot happen with a plan that was read back.
+        class.unwrap_or(0) * plan.rows
     }
 
     /// Whether what is denied is dropped.
@@ -86,11 +101,13 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
         Verdict::Pass
     }
 
-    /// Policy denies it, or allows it up to a limit that is exceeded.
+    /// Policy denies it or admission does, or it is over the limit up to which it is allowed.
     #[inline(always)]
     pub fn denied(&self, word: VerdictWord, flow: &Flow, report: bool) -> Verdict {
         let reason = if word.is_allow() {
             DropReason::RateLimited
+        } else if word.is_unadmitted() {
+            DropReason::VlanNotAdmitted
         } else if word.is_explicit_deny() {
             DropReason::DenyRule
         } else {

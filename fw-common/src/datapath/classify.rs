@@ -1,4 +1,4 @@
-//! Peer class × service class → verdict word: constant cost, whatever the size
+//! VLAN and peer class × service class → verdict word: constant cost, whatever the size
 //! of the policy (recursive flow classification, Gupta & McKeown 1999).
 
 use super::tables::{Numbers, Tables, View};
@@ -31,7 +31,7 @@ pub fn verdict<T: Tables>(
     tables: &T,
     view: View<'_>,
     direction: Direction,
-    class: u32,
+    row: u32,
     service: Service,
 ) -> VerdictWord {
     // Not an index: the verifier does not know that a direction is 0 or 1.
@@ -42,7 +42,7 @@ pub fn verdict<T: Tables>(
     let Some(column) = service_class(tables, view.index, direction, service) else {
         return VerdictWord::default_deny(RULE_NO_POLICY);
     };
-    match tables.verdict(view.index, direction, class * columns + column) {
+    match tables.verdict(view.index, direction, row * columns + column) {
         Some(word) => word,
         None => VerdictWord::default_deny(RULE_NO_POLICY),
     }

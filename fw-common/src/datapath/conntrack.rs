@@ -4,6 +4,9 @@
 //! by the policy of the other direction. So a busy server's replies never create
 //! state, and nobody fills the table from outside while ingress is what is
 //! filtered.
+//!
+//! A connection is its five-tuple, whatever VLAN its packets are in: links fail over,
+//! and routes need not be symmetric.
 
 use super::case::Case;
 use super::classify::{self, Service};
@@ -244,7 +247,8 @@ fn quotes_answerable<P: Packet, T: Tables, const EGRESS: bool>(
     };
     let (_, remote) = sides(case.direction(), quoted);
     let class = classify::peer_class(case.tables, case.view, case.family, remote);
-    classify::verdict(case.tables, case.view, case.direction(), class, reply).is_allow()
+    let row = case.first_row() + class;
+    classify::verdict(case.tables, case.view, case.direction(), row, reply).is_allow()
 }
 
 /// Whether policy would deny the reply to this packet, or let it pass only up to a
@@ -258,7 +262,7 @@ fn denies_reply<P: Packet, T: Tables, const EGRESS: bool>(
         return false;
     };
     let back = case.direction().reverse();
-    !classify::verdict(case.tables, case.view, back, case.class, reply).always_passes()
+    !classify::verdict(case.tables, case.view, back, case.row, reply).always_passes()
 }
 
 /// What the reply to a packet looks like to policy; `None` if it has no reply.

@@ -3,6 +3,7 @@
 //! Generic over the frame ([`Packet`]) and its surroundings ([`Tables`]), so that
 //! XDP, TC and the host run the very same lines.
 
+mod admission;
 mod bans;
 pub mod builtin;
 mod case;
@@ -164,11 +165,12 @@ fn settle<P: Packet, T: Tables, const EGRESS: bool>(
     if builtin::passes(builtins, case.direction(), case.family, hop_limit, flow) {
         return case.pass(Counter::Builtin);
     }
-    case.class = classify::peer_class(case.tables, case.view, case.family, flow.peer());
+    let class = classify::peer_class(case.tables, case.view, case.family, flow.peer());
+    case.row = case.first_row() + class;
     judge(case, flow, quoted)
 }
 
-/// Policy, then what conntrack knows. The class of the peer is in the case.
+/// Policy, then what conntrack knows. The row of the matrix is in the case.
 #[inline(always)]
 fn judge<P: Packet, T: Tables, const EGRESS: bool>(
     case: &Case<'_, P, T, EGRESS>,
@@ -183,7 +185,7 @@ fn judge<P: Packet, T: Tables, const EGRESS: bool>(
         case.tables,
         case.view,
         case.direction(),
-        case.class,
+        case.row,
         flow.service(),
     );
     let word = bans::apply(case, flow, word);
@@ -193,7 +195,7 @@ fn judge<P: Packet, T: Tables, const EGRESS: bool>(
         conntrack::remember(case, flow, word.is_to_be_remembered());
         return case.allowed(word, flow);
     }
-    if !word.is_banned() {
+    if admission::may_answer(case, flow, word) {
         if conntrack::is_reply(case, flow) {
             return case.pass(Counter::Reply);
         }

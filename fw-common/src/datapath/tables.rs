@@ -42,6 +42,8 @@ pub trait Tables {
     fn is_local(&self, view: View<'_>, address: &Address) -> bool;
     /// Class of a peer: its own, else that of the longest prefix.
     fn peer_class(&self, view: View<'_>, family: u8, address: &Address) -> Option<u32>;
+    /// Class of a VLAN, by its id.
+    fn vlan_class(&self, generation: u32, vlan: u16) -> Option<u32>;
     /// Whether the operator has banned a peer, and the ban has not run out.
     fn is_banned(&self, view: View<'_>, address: &Address) -> bool;
     /// Service class of a port; `table` is a [`crate::wire::port_index`].

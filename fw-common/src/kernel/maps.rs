@@ -10,7 +10,7 @@ use crate::wire::{
     FlowSeeds, FlowTally, FragmentKey, FragmentState, GENERATIONS, Generation, LOCAL_BUCKETS,
     LocalBucket, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PEER_BLOCK_FLAGS, PEER_BLOCKS,
     PORT_PROTOCOLS, PeerBlock, PeerRoot, PortClasses, RULES as RULE_ENTRIES, RateBucket, RateLimit,
-    RuleTally, SINGLES as SINGLE_ENTRIES, Tally,
+    RuleTally, SINGLES as SINGLE_ENTRIES, Tally, VlanClasses,
 };
 
 const _: () = assert!(size_of::<Event>().is_multiple_of(8));
@@ -67,6 +67,10 @@ pub static BANS: HashMap<Address, u64> = HashMap::pinned(SINGLE_ENTRIES, 1);
 /// Which addresses may be in it.
 #[map]
 pub static BAN_FILTER: Array<u64> = Array::pinned(FILTER_WORDS, 0);
+/// Classes of VLANs by id, by generation; read only where
+/// [`crate::wire::GenerationFlags::VLANS`] says so.
+#[map]
+pub static VLANS: Array<VlanClasses> = Array::pinned(GENERATIONS, 0);
 /// Service classes by port.
 #[map]
 pub static PORTS: Array<PortClasses> = Array::pinned(GENERATIONS * 2 * PORT_PROTOCOLS, 0);

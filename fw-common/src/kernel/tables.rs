@@ -7,7 +7,7 @@ use aya_ebpf::maps::lpm_trie::Key;
 use super::maps::{
     ACTIVE, BAN_FILTER, BANS, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, COUNTERS, EVENT_BUDGET,
     EVENTS, FRAGMENTS, GENERATION, LOCAL, LOCAL_PREFIXES, MATRIX, NUMBERS, OWN_PORTS, PEER_ROOTS,
-    PEERS, PORTS, RATE_LIMITS, RATES, RULES, SCRATCH, SINGLE_FILTER, SINGLES,
+    PEERS, PORTS, RATE_LIMITS, RATES, RULES, SCRATCH, SINGLE_FILTER, SINGLES, VLANS,
 };
 use crate::datapath::Scratch;
 use crate::datapath::flows::Bucket;
@@ -181,6 +181,15 @@ impl Tables for KernelTables {
             lookup::v6(&memory, address)
         };
         Some(memory.join(Node(class.unwrap_or(0))).0)
+    }
+
+    #[inline(always)]
+    fn vlan_class(&self, generation: u32, vlan: u16) -> Option<u32> {
+        let classes = VLANS.get(generation)?.0.as_ptr();
+        // SAFETY: there are 4,096 entries, and the index has 12 bits.
+        Some(u32::from(unsafe {
+            *classes.add(usize::from(vlan & 0xfff))
+        }))
     }
 
     #[inline(always)]

@@ -51,6 +51,8 @@ pub struct ModelTables {
     pub generation: Generation,
     /// Peer classes by address.
     pub peers: PeerTables,
+    /// By VLAN id: 4,096 classes, or none where no flag asks for them.
+    pub vlans: Vec<u16>,
     /// By direction and slot (TCP, UDP, SCTP): 65,536 classes.
     pub ports: [[Vec<u16>; 3]; 2],
     /// By direction.
@@ -182,6 +184,11 @@ impl Tables for Model {
         } else {
             lookup::v6(peers, address)
         }
+    }
+
+    fn vlan_class(&self, generation: u32, vlan: u16) -> Option<u32> {
+        let class = self.table(generation)?.vlans.get(usize::from(vlan))?;
+        Some(u32::from(*class))
     }
 
     fn is_banned(&self, _view: View<'_>, address: &Address) -> bool {

@@ -15,6 +15,7 @@ mod plan;
 mod rate;
 mod reason;
 mod single;
+mod vlan;
 
 pub use connection::{
     FLOW_SLOTS, FlowBucket, FlowPlace, FlowSeeds, FlowState, FlowTally, Origin, Phase,
@@ -36,6 +37,7 @@ pub use plan::{
 pub use rate::{CLOCK_UNITS, RATE_SLOTS, RateBucket, RateLimit};
 pub use reason::{DROP_REASONS, DropReason};
 pub use single::{BAN_FOR_GOOD, FILTER_WORDS, SINGLES, Spot, ban_holds};
+pub use vlan::{VLANS, VlanClasses};
 
 /// Version of everything in this module, and the `v<N>` of the pin directory.
 pub const SCHEMA_VERSION: u32 = 5;

@@ -114,7 +114,7 @@ pub struct Generation {
     pub hash: [u8; 16],
     /// Service classes (columns of the matrix), by direction.
     pub columns: [u32; 2],
-    /// Peer classes (rows of the matrix).
+    /// Peer classes: rows of the matrix, for each class of VLANs.
     pub rows: u32,
     /// [`GenerationFlags`].
     pub flags: u32,
@@ -126,6 +126,10 @@ pub struct Generation {
     pub peer_blocks: u32,
     /// Seconds in a tick of the kernel's clock (`1 / CONFIG_HZ`), times 2^32.
     pub seconds_per_tick: u32,
+    /// Classes of VLANs, at least 1.
+    pub vlan_classes: u32,
+    /// Zero.
+    pub pad: u32,
 }
 
 /// Bits of [`Generation::flags`].
@@ -139,6 +143,9 @@ impl GenerationFlags {
     pub const FILTERS_INGRESS: u32 = 2;
     /// Some packet of the node is denied.
     pub const FILTERS_EGRESS: u32 = 4;
+    /// What decides depends on the VLAN: its class must be looked up. A bit, so that
+    /// packets of nodes without such rules do not pay for it.
+    pub const VLANS: u32 = 8;
 
     /// The bit that says whether `direction` denies anything.
     #[inline(always)]
@@ -155,7 +162,7 @@ impl GenerationFlags {
 ///
 /// Bits 0–15 rule id, 16 allow, 17 explicit deny (a deny rule, not default
 /// deny), 18 failsafe; 19 is set for banned peers by the datapath; 20 allow up to the
-/// rule's [`super::RateLimit`].
+/// rule's [`super::RateLimit`]; 21 denied because the VLAN is not admitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct VerdictWord(pub u32);
@@ -166,6 +173,7 @@ impl VerdictWord {
     const FAILSAFE: u32 = 1 << 18;
     const BANNED: u32 = 1 << 19;
     const LIMITED: u32 = 1 << 20;
+    const UNADMITTED: u32 = 1 << 21;
 
     /// Allowed by `rule`.
     #[must_use]
@@ -191,6 +199,17 @@ impl VerdictWord {
     #[must_use]
     pub const fn default_deny(rule: u16) -> Self {
         Self(rule as u32)
+    }
+    /// Denied because its VLAN is not admitted; `rule` is what says so.
+    #[must_use]
+    pub const fn unadmitted(rule: u16) -> Self {
+        Self(rule as u32 | Self::UNADMITTED)
+    }
+    /// Whether it was made by [`Self::unadmitted`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_unadmitted(self) -> bool {
+        self.0 & Self::UNADMITTED != 0
     }
     /// The rule that decides.
     #[inline(always)]
@@ -269,14 +288,15 @@ pub struct NumberClasses {
     pub protocol: [u16; 256],
 }
 
-/// A piece of the verdict matrix; cell = peer class × columns + service class.
+/// A piece of the verdict matrix; cell = row × columns + service class, and
+/// row = VLAN class × peer classes + peer class.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct MatrixBlock(pub [u32; MATRIX_BLOCK_WORDS as usize]);
 
 pod!(
     ActiveWord: 4,
-    Generation: 56,
+    Generation: 64,
     VerdictWord: 4,
     PortClasses: 131_072,
     NumberClasses: 1_536,

@@ -27,10 +27,12 @@ pub enum DropReason {
     FragmentLimit = 8,
     /// A rule allows it, and its peer is over the rate limit of the rule.
     RateLimited = 9,
+    /// It is in a VLAN that the configuration does not admit.
+    VlanNotAdmitted = 10,
 }
 
 /// Every reason: itself, Cilium's number, Cilium's text, and the metric-style name.
-pub const DROP_REASONS: [(DropReason, u8, &str, &str); 10] = [
+pub const DROP_REASONS: [(DropReason, u8, &str, &str); 11] = [
     (
         DropReason::DefaultDeny,
         133,
@@ -81,6 +83,12 @@ pub const DROP_REASONS: [(DropReason, u8, &str, &str); 10] = [
         "fragment-limit",
     ),
     (DropReason::RateLimited, 198, "Rate limited", "rate-limited"),
+    (
+        DropReason::VlanNotAdmitted,
+        182,
+        "VLAN traffic disallowed by VLAN filter",
+        "vlan-not-admitted",
+    ),
 ];
 
 #[cfg(not(target_arch = "bpf"))]
@@ -103,7 +111,10 @@ impl DropReason {
     /// Whether a rule or the lack of one decided, not the packet's form.
     #[must_use]
     pub fn is_policy(self) -> bool {
-        matches!(self, Self::DefaultDeny | Self::DenyRule | Self::RateLimited)
+        matches!(
+            self,
+            Self::DefaultDeny | Self::DenyRule | Self::RateLimited | Self::VlanNotAdmitted
+        )
     }
     /// A short name for counters and JSON.
     #[must_use]

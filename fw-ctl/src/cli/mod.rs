@@ -6,6 +6,7 @@ mod ban;
 mod completions;
 mod daemon;
 mod detach;
+mod doctor;
 mod man;
 mod mode;
 mod monitor;
@@ -59,6 +60,8 @@ enum Command {
     Daemon(daemon::Args),
     /// Say how it goes: mode, interfaces, plan; exit 1 when degraded
     Status(status::Args),
+    /// Say what is slow or missing on this machine, and what to do; says more as root
+    Doctor(doctor::Args),
     /// Read configuration, policies and inventory again, and put them in force
     Reload(reload::Args),
     /// Say or change what happens to denied packets
@@ -110,6 +113,7 @@ fn run(command: Command) -> Outcome {
         Command::Daemon(args) => daemon::run(&args),
         Command::Detach(args) => detach::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Mode(args) => mode::run(&args),
         Command::Monitor(args) => monitor::run(&args),

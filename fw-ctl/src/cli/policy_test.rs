@@ -155,6 +155,7 @@ fn options(args: &Args) -> Options {
         } else {
             Vec::new()
         },
+        vlans: None,
     }
 }
 

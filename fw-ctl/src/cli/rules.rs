@@ -32,9 +32,10 @@ pub fn run(args: &Args) -> Outcome {
     Ok(exit::OK)
 }
 
-/// With a column more where a rule has a rate.
+/// With a column more where a rule has a rate, and where one holds in some VLANs only.
 fn text(rules: Rules) -> String {
     let is_limited = rules.rules.iter().any(|rule| rule.limited.is_some());
+    let in_vlans = rules.rules.iter().any(|rule| rule.vlans.is_some());
     let rows = rules.rules.into_iter().map(|rule| {
         [
             rule.direction,
@@ -49,6 +50,7 @@ fn text(rules: Rules) -> String {
             rule.bytes.to_string(),
             rule.limited
                 .map_or_else(String::new, |limited| limited.to_string()),
+            rule.vlans.unwrap_or_default(),
         ]
     });
     table(
@@ -61,6 +63,7 @@ fn text(rules: Rules) -> String {
             "PACKETS",
             "BYTES",
             if is_limited { "LIMITED" } else { "" },
+            if in_vlans { "VLANS" } else { "" },
         ],
         rows,
     )
@@ -77,6 +80,7 @@ mod tests {
             direction: "ingress".into(),
             verdict: "allow".into(),
             rate: limited.map(|_| "5/m burst 5".to_owned()),
+            vlans: None,
             policy: "web".into(),
             rule: rule.into(),
             origin: "web.yaml:9".into(),

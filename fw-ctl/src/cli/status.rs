@@ -118,6 +118,9 @@ fn text(status: &Status, verbose: bool) -> String {
     {
         line("Audited", format!("{audited} (would be dropped)"));
     }
+    if let Some(vlans) = &status.vlans {
+        line("VLANs", format!("{vlans}; others are not admitted"));
+    }
     if !status.lists.is_empty() {
         line("Lists", lists(&status.lists));
     }
@@ -234,6 +237,7 @@ mod tests {
             policies: 2,
             rules: 9,
             builtins: vec!["neighbor-discovery".into()],
+            vlans: None,
             connections: Pressure {
                 live: 12,
                 capacity: 8_192,

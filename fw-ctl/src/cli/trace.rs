@@ -14,6 +14,7 @@ use crate::daemon::{Inputs, sources};
 use crate::exit;
 use crate::lists::ListFiles;
 use crate::trace::{From, To, Trace, trace};
+use crate::vlans;
 
 /// Arguments of `trace`.
 #[derive(Debug, ClapArgs)]
@@ -24,6 +25,9 @@ pub struct Args {
     /// Receiver: IP:PORT/PROTO; IP[:TYPE]/icmp; IP/PROTO for other protocols
     #[arg(long, value_name = "IP:PORT/PROTO")]
     to: To,
+    /// In this VLAN: its id
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u16).range(1..=i64::from(vlans::LAST)))]
+    vlan: Option<u16>,
     /// Judge by these policies, not by those of the daemon
     #[arg(long, value_name = "PATH", num_args = 1..)]
     policies: Vec<PathBuf>,
@@ -59,6 +63,7 @@ pub fn run(args: &Args) -> Outcome {
         protocol: args.to.protocol,
         source_port: args.from.port,
         destination_port: args.to.port,
+        vlan: args.vlan.unwrap_or(vlans::UNTAGGED),
     };
     let answer: Trace = if args.policies.is_empty() {
         ask(&args.client.socket(), &Request::Trace(flow))?

@@ -87,14 +87,20 @@ pub(super) fn check_classes(
 
 /// Words of one direction's matrix.
 pub(super) fn check_words(
+    vlans: usize,
     rows: usize,
     columns: usize,
     rules: &RuleSet,
 ) -> Result<(), CapacityError> {
-    let what = format!("verdict words ({rows} peer classes × {columns} service classes)");
+    let vlan_classes = match vlans {
+        1 => String::new(),
+        vlans => format!("{vlans} VLAN classes × "),
+    };
+    let what =
+        format!("verdict words ({vlan_classes}{rows} peer classes × {columns} service classes)");
     check(
         &what,
-        rows.saturating_mul(columns),
+        vlans.saturating_mul(rows).saturating_mul(columns),
         MATRIX_WORDS as usize,
         rules,
     )

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use super::plan::{DirectionPlan, Mode, Plan, PlanRule};
 
 /// Raised when the bytes below change, so that old and new hashes never agree.
-const FORMAT: &[u8] = b"fw-ctl plan 2\0";
+const FORMAT: &[u8] = b"fw-ctl plan 3\0";
 
 impl Plan {
     /// SHA-256 over all of the plan. Numbers are little-endian, every list and
@@ -20,6 +20,7 @@ impl Plan {
         });
         bytes.word(self.builtins);
         bytes.word(self.rows);
+        bytes.classes(&self.vlans);
         bytes.length(self.peers.v4.len());
         for (first, class) in &self.peers.v4 {
             bytes.word(*first);
@@ -87,5 +88,7 @@ impl Canonical {
         self.byte(u8::from(rule.allow));
         self.text(rule.match_type);
         self.text(&rule.rate.map(|rate| rate.to_string()).unwrap_or_default());
+        let vlans = rule.vlans.as_ref().map(ToString::to_string);
+        self.text(&vlans.unwrap_or_default());
     }
 }

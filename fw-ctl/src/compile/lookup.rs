@@ -8,14 +8,55 @@ use super::plan::{DirectionPlan, Plan, PlanRule};
 use crate::policy::rules::{PORT_PROTOCOLS, Service};
 
 impl Plan {
-    /// Who decides about a new connection, and how. Built-ins are not part of the
+    /// Who decides about a new connection in a VLAN (0: untagged), and how. Built-ins are not part of the
     /// matrix, failsafe entries are.
     #[must_use]
-    pub fn lookup(&self, direction: Direction, peer: IpAddr, service: Service) -> VerdictWord {
+    pub fn lookup(
+        &self,
+        direction: Direction,
+        vlan: u16,
+        peer: IpAddr,
+        service: Service,
+    ) -> VerdictWord {
         let direction = &self.directions[direction as usize];
-        let row = usize::from(self.peer_class(peer));
+        let first = usize::from(self.vlan_class(vlan)) * self.rows as usize;
+        let row = first + usize::from(self.peer_class(peer));
         let column = usize::from(direction.service_class(service));
         direction.cells[row * direction.columns as usize + column]
+    }
+
+    /// Class of a VLAN.
+    #[must_use]
+    pub fn vlan_class(&self, vlan: u16) -> u16 {
+        self.vlans.get(usize::from(vlan)).copied().unwrap_or(0)
+    }
+
+    /// How many VLAN classes there are.
+    #[must_use]
+    pub fn vlan_classes(&self) -> u32 {
+        1 + u32::from(self.vlans.iter().copied().max().unwrap_or(0))
+    }
+
+    /// A VLAN of each class, the lowest.
+    pub fn vlan_examples(&self) -> impl Iterator<Item = u16> {
+        let mut next = 0;
+        let first = self.vlans.is_empty().then_some(0);
+        let classes = (0..).zip(&self.vlans);
+        // Classes are numbered in the order of their lowest ids.
+        let lowest = classes.filter_map(move |(vlan, class)| {
+            (*class == next).then(|| {
+                next += 1;
+                vlan
+            })
+        });
+        first.into_iter().chain(lowest)
+    }
+
+    /// Whether the verdict on some packet depends on its VLAN: then packets must be
+    /// judged where their tag can be seen.
+    #[must_use]
+    pub fn needs_vlan(&self) -> bool {
+        !self.vlans.is_empty()
     }
 
     /// Class of a peer's address.

@@ -1,17 +1,17 @@
-//! The verdict of every peer class on every service class, before and after equal
-//! rows and columns are merged.
+//! The verdict of every peer class on every service class in every VLAN class, before and
+//! after equal rows and columns are merged.
 
 use std::collections::HashMap;
 
 use fw_common::wire::VerdictWord;
 
 use super::bits::{Bits, Interner};
-use super::rules::{NumberedDirection, Verdict};
+use super::rules::{InVlan, Verdict};
 use super::services::ServiceClasses;
-use super::{CapacityError, WORKING_WORDS, capacity};
+use super::{CapacityError, capacity};
 use crate::policy::rules::RuleSet;
 
-/// The cells of one direction.
+/// The cells of one direction, in one VLAN class or in all of them.
 pub(super) struct Matrix {
     columns: usize,
     /// Distinct rows.
@@ -20,7 +20,7 @@ pub(super) struct Matrix {
     row_of: Vec<u32>,
 }
 
-/// Peer classes whose rows are equal in both directions, made one.
+/// Peer classes whose rows are equal in both directions and all VLANs, made one.
 pub(super) struct MergedRows {
     /// Merged class by class.
     pub(super) class_of: Vec<u32>,
@@ -34,27 +34,28 @@ pub(super) struct MergedColumns {
     pub(super) column_of: Vec<u32>,
     /// How many there are.
     pub(super) columns: usize,
-    /// `rows × columns` words.
+    /// `VLAN classes × rows × columns` words.
     pub(super) cells: Vec<VerdictWord>,
 }
 
 impl Matrix {
     /// Decides every cell: of the rules that match, the one of highest precedence.
     pub(super) fn fill(
-        direction: &NumberedDirection,
+        direction: &InVlan,
+        service_sets: usize,
         classes: &[Bits],
         services: &ServiceClasses,
-        rules: &RuleSet,
+        (rules, room): (&RuleSet, usize),
     ) -> Result<Self, CapacityError> {
         let mut wants = Interner::new();
-        let mut best: Vec<Option<Verdict>> = vec![None; direction.service_sets.len()];
+        let mut best: Vec<Option<Verdict>> = vec![None; service_sets];
         let row_of: Vec<u32> = classes
             .iter()
             .map(|class| wants.number(&want(direction, class, &mut best)))
             .collect();
         let wants: Vec<Vec<(u32, Verdict)>> = wants.into_values();
         let columns = services.classes.len();
-        capacity::check_working(wants.len().saturating_mul(columns), WORKING_WORDS, rules)?;
+        capacity::check_working(wants.len().saturating_mul(columns), room, rules)?;
         let sets: Vec<Vec<usize>> = services
             .classes
             .iter()
@@ -83,6 +84,19 @@ impl Matrix {
                 .map(|want| row_of_want[want as usize])
                 .collect(),
         })
+    }
+
+    /// The rows of several VLAN classes, one behind the other.
+    pub(super) fn stacked(classes: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut classes = classes.into_iter();
+        let mut whole = classes.next()?;
+        for class in classes {
+            let first = u32::try_from(whole.rows.len()).expect("rows are numbered by 32 bits");
+            whole.rows.extend(class.rows);
+            let rows = class.row_of.into_iter().map(|row| first + row);
+            whole.row_of.extend(rows);
+        }
+        Some(whole)
     }
 
     /// Makes equal columns one.
@@ -119,11 +133,7 @@ impl Matrix {
 }
 
 /// What the rules that hold a peer class want, by service set, ascending.
-fn want(
-    direction: &NumberedDirection,
-    class: &Bits,
-    best: &mut [Option<Verdict>],
-) -> Vec<(u32, Verdict)> {
+fn want(direction: &InVlan, class: &Bits, best: &mut [Option<Verdict>]) -> Vec<(u32, Verdict)> {
     let mut touched = Vec::new();
     for peers in class.iter() {
         for (set, verdict) in &direction.by_peers[peers] {
@@ -143,7 +153,7 @@ fn want(
         .collect()
 }
 
-/// Makes those peer classes one whose rows are equal in every direction.
+/// Makes those peer classes one whose rows are equal in every direction and VLAN class.
 pub(super) fn merge_rows(matrices: &mut [Matrix]) -> MergedRows {
     let classes = matrices.first().map_or(0, |matrix| matrix.row_of.len());
     let mut numbers: HashMap<Vec<u32>, u32> = HashMap::new();

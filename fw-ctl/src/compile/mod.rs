@@ -6,7 +6,10 @@
 //! default deny and failsafe are resolved here, so that a packet costs one
 //! longest-prefix match and two array loads, whatever the number of rules.
 //!
-//! Order: [`peers`] and [`services`] number the classes, [`matrix`] fills the
+//! VLANs in which other rules hold have rows of their own in the matrix; classes of peers
+//! and services are shared by all.
+//!
+//! Order: [`vlans`], [`peers`] and [`services`] number the classes, [`matrix`] fills the
 //! cells and merges equal rows and columns, [`capacity`] refuses what would not
 //! fit the kernel's tables.
 
@@ -24,6 +27,7 @@ mod services;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod vlans;
 
 use fw_common::wire::{Direction, MATRIX_WORDS};
 use ipnet::IpNet;
@@ -32,6 +36,7 @@ use crate::inventory::Identities;
 use crate::lookup::Runs;
 use crate::policy::rules::{CidrMatchMode, RuleSet, ServiceRange};
 use crate::ranges::{Number, push};
+use crate::vlans::VlanSet;
 pub use capacity::CapacityError;
 use matrix::{Matrix, MergedRows};
 use plan::{DirectionPlan, Mode, Plan};
@@ -73,6 +78,8 @@ pub struct Options {
     pub cidr_match_mode: CidrMatchMode,
     /// Allowances before any policy.
     pub failsafe: Vec<Failsafe>,
+    /// The VLANs that are admitted; `None`: all.
+    pub vlans: Option<VlanSet>,
 }
 
 /// Cells that compiling may hold at once, before equal columns are merged: far
@@ -113,9 +120,15 @@ pub fn draft(
     capacity::check_rules(&numbered.rules, rules)?;
     let peers = peers::classify(&numbered.peer_sets, identities, options.cidr_match_mode);
     let services = [0, 1].map(|i| services::classify(&numbered.directions[i].service_sets));
-    let mut matrices = Vec::with_capacity(2);
+    let vlans = numbered.vlans.classes.len();
+    let mut matrices = Vec::with_capacity(2 * vlans);
     for (direction, services) in numbered.directions.iter().zip(&services) {
-        matrices.push(Matrix::fill(direction, &peers.classes, services, rules)?);
+        let sets = direction.service_sets.len();
+        let limits = (rules, WORKING_WORDS / vlans);
+        for in_vlan in &direction.vlans {
+            let matrix = Matrix::fill(in_vlan, sets, &peers.classes, services, limits)?;
+            matrices.push(matrix);
+        }
     }
     let rows = matrix::merge_rows(&mut matrices);
     capacity::check_classes("peer classes", rows.count, rules)?;
@@ -124,8 +137,16 @@ pub fn draft(
         v6: merged(&peers.v6, &rows),
     };
     let mut directions = Vec::with_capacity(2);
-    for (matrix, services) in matrices.iter().zip(&services) {
-        directions.push(direction_plan(matrix, services, rows.count, rules)?);
+    let mut matrices = matrices.into_iter();
+    for services in &services {
+        let whole = Matrix::stacked(matrices.by_ref().take(vlans))
+            .expect("there is at least one VLAN class, in both directions");
+        directions.push(direction_plan(
+            &whole,
+            services,
+            (vlans, rows.count),
+            rules,
+        )?);
     }
     let directions = directions
         .try_into()
@@ -135,6 +156,7 @@ pub fn draft(
         builtins: options.builtins,
         peers: runs,
         rows: u32::try_from(rows.count).expect("check_classes allows no more than 65,536"),
+        vlans: numbered.vlans.class_of,
         directions,
         rules: numbered.rules,
     })
@@ -155,12 +177,12 @@ fn merged<N: Number>(runs: &[(N, u32)], rows: &MergedRows) -> Vec<(N, u16)> {
 fn direction_plan(
     matrix: &Matrix,
     services: &services::ServiceClasses,
-    rows: usize,
+    (vlans, rows): (usize, usize),
     rules: &RuleSet,
 ) -> Result<DirectionPlan, CapacityError> {
     let merged = matrix.merge_columns();
     capacity::check_classes("service classes", merged.columns, rules)?;
-    capacity::check_words(rows, merged.columns, rules)?;
+    capacity::check_words(vlans, rows, merged.columns, rules)?;
     let number = |class: &u32| -> u16 {
         u16::try_from(merged.column_of[*class as usize])
             .expect("check_classes allows no more than 65,536")

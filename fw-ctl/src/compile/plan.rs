@@ -8,6 +8,10 @@ use fw_common::wire::{Direction, VerdictWord};
 use crate::lookup::Runs;
 
 use crate::policy::rate::Rate;
+use crate::vlans::VlanSet;
+
+/// Name of the rule that denies what is in a VLAN which is not admitted.
+pub const NOT_ADMITTED: &str = "vlan-not-admitted";
 
 /// Whether what is denied is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +31,11 @@ pub struct Plan {
     pub builtins: u32,
     /// Class of every address.
     pub peers: Runs,
-    /// Peer classes: rows of both matrices.
+    /// Peer classes: rows of both matrices, for each VLAN class.
     pub rows: u32,
+    /// Class by VLAN id (4,096 entries, 0 for untagged frames); empty: one class for all,
+    /// and nothing depends on the VLAN.
+    pub vlans: Vec<u16>,
     /// Ingress, egress: indexed by [`Direction`].
     pub directions: [DirectionPlan; 2],
     /// By rule id. `[0]` is `RULE_NO_POLICY`, `[1]` is `RULE_BAN`.
@@ -46,7 +53,8 @@ pub struct DirectionPlan {
     pub icmp: [Vec<u16>; 2],
     /// Class by IP protocol number (256 entries) for all other protocols.
     pub protocols: Vec<u16>,
-    /// `rows × columns` words; cell = peer class × columns + service class.
+    /// `VLAN classes × rows × columns` words; cell = (VLAN class × rows + peer class) ×
+    /// columns + service class.
     pub cells: Vec<VerdictWord>,
 }
 
@@ -55,11 +63,12 @@ pub struct DirectionPlan {
 pub struct PlanRule {
     /// Name of the policy; of the one that switched default deny on, for a default deny.
     pub policy: String,
-    /// `ingress[0]`, `specs[1].egressDeny[2]`, `default-deny`, `failsafe[0]`, `no-policy`, `banned-peer`.
+    /// `ingress[0]`, `specs[1].egressDeny[2]`, `default-deny`, `failsafe[0]`, `no-policy`, `banned-peer`,
+    /// `vlan-not-admitted`.
     pub rule: String,
     /// `path:line`, empty where nothing was written.
     pub origin: String,
-    /// Direction that it belongs to; `None` for `RULE_NO_POLICY` and `RULE_BAN`.
+    /// Direction that it belongs to; `None` for those of both.
     pub direction: Option<Direction>,
     /// `allow`, `deny`.
     pub allow: bool,
@@ -67,4 +76,6 @@ pub struct PlanRule {
     pub match_type: &'static str,
     /// How much it allows; `None`: without a limit.
     pub rate: Option<Rate>,
+    /// In which VLANs it holds; `None`: in all.
+    pub vlans: Option<VlanSet>,
 }

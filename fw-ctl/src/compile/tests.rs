@@ -12,7 +12,7 @@ use crate::inventory::Identities;
 use crate::policy::label::{Label, LabelKey, LabelSet};
 use crate::policy::rules::{
     CidrBlock, CidrMatchMode, Origin, PeerSelector, Peers, Rule, RuleSet, Service, ServiceRange,
-    Services,
+    Services, Switch,
 };
 use crate::policy::schema::{LabelSelector, Operator, Requirement};
 
@@ -23,6 +23,7 @@ fn options() -> Options {
         enforcement: Enforcement::Default,
         cidr_match_mode: CidrMatchMode::World,
         failsafe: Vec::new(),
+        vlans: None,
     }
 }
 
@@ -59,6 +60,7 @@ fn rule(name: &str, deny: bool, peers: Peers, services: Services) -> Rule {
         peers,
         services,
         rate: None,
+        vlans: None,
         origin: origin(name),
     }
 }
@@ -66,7 +68,11 @@ fn rule(name: &str, deny: bool, peers: Peers, services: Services) -> Rule {
 /// Ingress rules under default deny.
 fn ingress(rules: Vec<Rule>) -> RuleSet {
     let mut set = RuleSet::default();
-    set.directions[0].default_deny = rules.first().map(|rule| rule.origin.clone());
+    let switch = |rule: &Rule| Switch {
+        origin: rule.origin.clone(),
+        vlans: rule.vlans.clone(),
+    };
+    set.directions[0].default_deny = rules.iter().map(switch).collect();
     set.directions[0].rules = rules;
     set
 }
@@ -77,7 +83,7 @@ fn plan(rules: &RuleSet, options: &Options) -> Plan {
 
 fn look(plan: &Plan, peer: &str, port: u16) -> VerdictWord {
     let service = Service::Port { protocol: 6, port };
-    plan.lookup(Direction::Ingress, peer.parse().unwrap(), service)
+    plan.lookup(Direction::Ingress, 0, peer.parse().unwrap(), service)
 }
 
 #[test]
@@ -150,7 +156,7 @@ fn a_limit_filters_and_is_part_of_the_hash() {
     let with = |rate| {
         let mut rules = ingress(vec![limited("ingress[0]", rate, Peers::Any, Services::All)]);
         // Without default deny: what is not limited passes.
-        rules.directions[0].default_deny = None;
+        rules.directions[0].default_deny = Vec::new();
         plan(&rules, &options())
     };
     let plan = with("1/s");
@@ -179,7 +185,7 @@ fn failsafe_comes_before_deny_and_knows_no_identities() {
     let plan = compile(&rules, &identities, &options).unwrap();
     let ping = |peer: &str| {
         let peer: IpAddr = peer.parse().unwrap();
-        plan.lookup(Direction::Ingress, peer, Service::Icmp(8))
+        plan.lookup(Direction::Ingress, 0, peer, Service::Icmp(8))
     };
     assert!(ping("192.0.2.1").is_failsafe() && ping("192.0.2.200").is_failsafe());
     assert!(ping("198.51.100.1").is_explicit_deny());

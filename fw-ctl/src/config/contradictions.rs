@@ -1,6 +1,6 @@
 //! Values that are of the right type, but mean nothing, alone or together.
 
-use super::{Config, FailsafePorts, Require, XdpSetting};
+use super::{Config, FailsafePorts, Require, XdpSetting, vlans};
 use crate::glob::check_glob;
 use crate::policy::decode::{is_label_value, is_qualified_name};
 
@@ -51,6 +51,8 @@ pub fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
             }
         }
     }
+    let vlans = vlans::contradiction(&interfaces.vlans);
+    found.extend(vlans.map(|message| ("interfaces.vlans", message.to_owned())));
     found.extend(patterns(config));
     found.extend(labels(config));
     found

@@ -1,7 +1,7 @@
 //! The names of all keys, to say what was meant when one is misspelt.
 
 /// Every key that is no table. A `*` stands for any name.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "node.name",
     "node.labels.*",
     "policy.mode",
@@ -13,6 +13,7 @@ const KEYS: [&str; 17] = [
     "interfaces.exclude",
     "interfaces.xdp",
     "interfaces.require",
+    "interfaces.vlans",
     "failsafe.inbound",
     "failsafe.outbound",
     "builtins.disable",

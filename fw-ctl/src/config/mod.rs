@@ -10,6 +10,7 @@ mod keys;
 mod layers;
 mod place;
 mod sshd;
+mod vlans;
 mod wording;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::compile::plan::Mode;
 pub use failsafe::{FailsafeEntry, FailsafePorts};
 pub use layers::{Loaded, Overrides, load, paths};
 pub use sshd::listening_ports;
+pub use vlans::VlanEntry;
 
 /// Where the configuration file is unless `--config` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/fw-ctl/fw-ctl.toml";
@@ -125,6 +127,8 @@ pub struct Interfaces {
     pub xdp: XdpSetting,
     /// The slowest attach mode that is accepted.
     pub require: Require,
+    /// The VLANs that are admitted.
+    pub vlans: Vec<VlanEntry>,
 }
 
 impl Default for Interfaces {
@@ -134,6 +138,7 @@ impl Default for Interfaces {
             exclude: Vec::new(),
             xdp: XdpSetting::default(),
             require: Require::default(),
+            vlans: vec![VlanEntry::All],
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::compile::plan::Mode;
 use crate::diagnostic::Diagnostic;
 use crate::exit;
 use crate::observe::Record;
+use crate::vlans::UNTAGGED;
 
 /// Longest reason of a ban: bytes of UTF-8.
 pub const MAX_REASON: usize = 256;
@@ -182,6 +183,14 @@ pub struct Flow {
     pub source_port: u16,
     /// Destination port; the type for ICMP.
     pub destination_port: u16,
+    /// Id of the VLAN; 0: untagged.
+    #[serde(default, skip_serializing_if = "is_untagged")]
+    pub vlan: u16,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_untagged(vlan: &u16) -> bool {
+    *vlan == UNTAGGED
 }
 
 /// Whom to ban.
@@ -302,6 +311,7 @@ mod tests {
                     protocol: 6,
                     source_port: 0,
                     destination_port: 22,
+                    vlan: 0,
                 }),
                 false,
             ),

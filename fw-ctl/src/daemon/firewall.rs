@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::links::Tried;
 use super::status::{Reloaded, SCHEMA, hex};
 use super::{
     AttachedLink, BanStore, Compiled, ConfirmedStore, InForce, Kernel, Look, ModeStore, Names,
@@ -19,7 +20,7 @@ use crate::cli::output::plain;
 use crate::compile::plan::Mode;
 use crate::config::Config;
 use crate::control::protocol::Failure;
-use crate::netlink::Network;
+use crate::netlink::{Demand, Network};
 use crate::observe::Identify;
 
 /// What can be wrong, one entry each: the newest word replaces the older one.
@@ -69,6 +70,8 @@ pub struct Firewall<K, S> {
     pub(super) installed: Option<(InForce, Compiled)>,
     names: watch::Sender<Arc<Names>>,
     pub(super) network: Network,
+    /// What was tried to attach.
+    tried: Tried,
     /// `fw-ctl detach` was here.
     pub(super) detached: bool,
     pub(super) troubles: BTreeMap<Trouble, Vec<String>>,
@@ -97,6 +100,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             installed: None,
             names,
             network: Network::default(),
+            tried: Tried::default(),
             detached: false,
             troubles: BTreeMap::new(),
             looked: None,
@@ -308,6 +312,11 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             .set_local_addresses(&self.network.local_addresses())
     }
 
+    /// Whether verdicts of the plan in force depend on the VLAN.
+    pub(super) fn needs_tags(&self) -> bool {
+        false
+    }
+
     /// `again`: links that are attached already are adopted anew.
     pub(super) fn settle(&mut self, again: bool) {
         let mut problems = Vec::new();
@@ -317,10 +326,15 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let judges = matches!(self.kernel.active(), Ok(Some(_)));
         if judges && !self.detached {
             let wanted = &self.config.interfaces;
+            let demand = Demand {
+                wanted,
+                needs_tags: self.needs_tags(),
+            };
             problems.extend(links::settle(
                 &mut self.kernel,
+                &mut self.tried,
                 &self.network,
-                wanted,
+                demand,
                 again,
             ));
             problems.extend(links::unacceptable(&self.kernel.attached(), wanted));

@@ -9,7 +9,7 @@ use crate::compile::plan::{Mode, Plan};
 use crate::control::protocol::Failure;
 use crate::datapath::Ingress;
 use crate::datapath::flows::Pressure;
-use crate::netlink::{Link, LocalAddresses};
+use crate::netlink::{Link, LocalAddresses, Wish};
 
 /// The plan that packets see, as the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,19 +20,6 @@ pub struct InForce {
     pub hash: [u8; 16],
     /// Whether what is denied is dropped.
     pub mode: Mode,
-}
-
-/// How ingress is to be attached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Native XDP, else TC.
-    Auto,
-    /// Native XDP, nothing slower.
-    Native,
-    /// Generic XDP, nothing else.
-    Generic,
-    /// TC, for this reason.
-    Tc(String),
 }
 
 /// A link that is filtered.

@@ -1,62 +1,113 @@
 //! Keeping the filter on the links that are to have it.
 
-use super::{AttachedLink, Ingress, Kernel, Wish};
+use std::collections::BTreeMap;
+
+use super::{AttachedLink, Ingress, Kernel};
 use crate::config::{Interfaces, Require, XdpSetting};
 use crate::control::protocol::Failure;
 use crate::exit;
 use crate::glob::glob_match;
-use crate::netlink::{Choice, Link, Network, choose, missing};
+use crate::netlink::{Choice, Demand, Link, Network, Wish, missing, plan};
 
-/// How ingress of `link` is to be attached.
-pub(super) fn wish(link: &Link, setting: XdpSetting) -> Wish {
-    match setting {
-        XdpSetting::Off => Wish::Tc("interfaces.xdp = \"off\"".into()),
-        XdpSetting::Generic => Wish::Generic,
-        XdpSetting::Native => Wish::Native,
-        // A native program on one end of a veth pair switches segmentation
-        // offload off for the sender on the other end.
-        XdpSetting::Auto if link.kind == "veth" => Wish::Tc(
-            "veth: native XDP would take TSO off its peer (interfaces.xdp = \"native\" forces it)"
-                .into(),
-        ),
-        XdpSetting::Auto => Wish::Auto,
+/// What was tried last on each link: how it was then, and the wish.
+#[derive(Default)]
+pub(super) struct Tried(BTreeMap<u32, (Link, Wish)>);
+
+impl Tried {
+    /// Whether trying again would end as it did.
+    fn is_same(&self, link: &Link, wish: &Wish) -> bool {
+        let tried = self.0.get(&link.index);
+        tried.is_some_and(|(then, wished)| *then == settled(link) && wished == wish)
     }
 }
 
-/// Brings the attached links in line with what is chosen. Returns what failed.
+/// The link without what does not matter to the mode that it can have.
+fn settled(link: &Link) -> Link {
+    Link {
+        up: false,
+        ..link.clone()
+    }
+}
+
+/// Brings the attached links in line with what is planned. Returns what failed.
+///
+/// What is new is attached before what is old is detached: where judging moves from
+/// one link to another, a packet may be judged on both for a moment, but never on none.
 pub(super) fn settle<K: Kernel>(
     kernel: &mut K,
+    tried: &mut Tried,
     network: &Network,
-    wanted: &Interfaces,
+    demand: Demand<'_>,
     again: bool,
 ) -> Vec<String> {
-    let mut problems = Vec::new();
-    let choices = choose(network, wanted);
-    let chosen = |attached: &AttachedLink| {
-        choices
-            .iter()
-            .any(|(link, choice)| link.index == attached.index && *choice == Choice::Filter)
-    };
+    let choices = plan(network, demand);
     let before = kernel.attached();
-    for link in before.iter().filter(|attached| !chosen(attached)) {
-        if let Err(failure) = kernel.detach(link.index) {
-            problems.push(failure.line());
-        }
-    }
-    let mut any = false;
-    for (link, choice) in &choices {
-        if *choice != Choice::Filter {
-            continue;
-        }
-        any = true;
+    let mut problems = Vec::new();
+    for (link, wish) in filtered(&choices) {
         let same = |old: &&AttachedLink| old.index == link.index && old.name == link.name;
-        if !again && before.iter().any(|old| same(&old)) {
-            continue;
-        }
-        if let Err(failure) = kernel.attach(link, &wish(link, wanted.xdp)) {
-            problems.push(failure.line());
+        let is_there = before.iter().any(|old| same(&old));
+        if again || !is_there || !tried.is_same(link, wish) {
+            problems.extend(attach(kernel, tried, link, wish));
         }
     }
+    let complete = problems.is_empty();
+    let mut freed = false;
+    for old in &before {
+        let choice = choices.iter().find(|(link, _)| link.index == old.index);
+        let stays = match choice {
+            Some((_, Choice::Filter(_))) => true,
+            // As long as not all of those that are to take over have.
+            Some((_, Choice::Leave { elsewhere, .. })) => *elsewhere && !complete,
+            None => false,
+        };
+        if !stays {
+            freed = true;
+            tried.0.remove(&old.index);
+            problems.extend(kernel.detach(old.index).err().map(|failure| failure.line()));
+        }
+    }
+    if freed {
+        // XDP of a bond keeps that of its members out: now they may have it.
+        let attached = kernel.attached();
+        let is_slow = |link: &Link| {
+            let mut of = attached.iter().filter(|old| old.index == link.index);
+            of.any(|old| old.ingress == Ingress::Tc)
+        };
+        for (link, wish) in filtered(&choices) {
+            if *wish == Wish::Auto && is_slow(link) {
+                problems.extend(attach(kernel, tried, link, wish));
+            }
+        }
+    }
+    problems.extend(unfiltered(network, demand.wanted, &choices));
+    problems
+}
+
+/// Returns why not, if it failed.
+fn attach<K: Kernel>(
+    kernel: &mut K,
+    tried: &mut Tried,
+    link: &Link,
+    wish: &Wish,
+) -> Option<String> {
+    let then = (settled(link), wish.clone());
+    tried.0.insert(link.index, then);
+    kernel
+        .attach(link, wish)
+        .err()
+        .map(|failure| failure.line())
+}
+
+fn filtered<'a>(choices: &'a [(&Link, Choice)]) -> impl Iterator<Item = (&'a Link, &'a Wish)> {
+    choices.iter().filter_map(|(link, choice)| match choice {
+        Choice::Filter(wish) => Some((*link, wish)),
+        Choice::Leave { .. } => None,
+    })
+}
+
+/// What is asked for and not there.
+fn unfiltered(network: &Network, wanted: &Interfaces, choices: &[(&Link, Choice)]) -> Vec<String> {
+    let mut problems = Vec::new();
     let missing = missing(network, wanted);
     for name in &missing {
         problems.push(format!(
@@ -64,7 +115,7 @@ pub(super) fn settle<K: Kernel>(
              (try: ip link; it is filtered as soon as it appears)"
         ));
     }
-    if !any && missing.is_empty() {
+    if filtered(choices).next().is_none() && missing.is_empty() {
         problems.push(
             "no interface is filtered: none fits `interfaces.include` and `interfaces.exclude` \
              (try: ip link, and name one in interfaces.include)"
@@ -93,9 +144,22 @@ pub(super) fn opened(
         attached.iter().any(same)
     };
     let excluded = |link: &Link| wanted.exclude.iter().any(|p| glob_match(p, &link.name));
-    let opened: Vec<_> = choose(network, wanted)
+    let demand = Demand {
+        wanted,
+        needs_tags: false,
+    };
+    let opens = |choice: &Choice| {
+        matches!(
+            choice,
+            Choice::Leave {
+                elsewhere: false,
+                ..
+            }
+        )
+    };
+    let opened: Vec<_> = plan(network, demand)
         .into_iter()
-        .filter(|(link, choice)| *choice != Choice::Filter && is_attached(link) && !excluded(link))
+        .filter(|(link, choice)| opens(choice) && is_attached(link) && !excluded(link))
         .map(|(link, _)| link.name.as_str())
         .collect();
     if unfit.is_empty() || opened.is_empty() {

@@ -44,7 +44,7 @@ pub use confirmed::{Confirmed, ConfirmedStore, Kept};
 pub use declared::{Compiled, Sources, Wrong};
 pub use firewall::Firewall;
 pub use inputs::Inputs;
-pub use kernel::{AttachedLink, InForce, Kernel, Wish};
+pub use kernel::{AttachedLink, InForce, Kernel};
 pub use lists::{ListLook, RefusedLists};
 pub use lock::Lock;
 pub use look::{Look, Refusal, Seen};

@@ -97,6 +97,7 @@ mod tests {
             allow: true,
             match_type: "all",
             rate: None,
+            vlans: None,
         }
     }
 

@@ -5,13 +5,13 @@ use std::net::IpAddr;
 
 use fw_common::wire::{Counter, Direction, RuleTally, Tally};
 
-use super::{AttachedLink, InForce, Ingress, Kernel, Wish};
+use super::{AttachedLink, InForce, Ingress, Kernel};
 use crate::compile::plan::{Mode, Plan};
 use crate::control::protocol::Failure;
 use crate::datapath::flows::Pressure;
 use crate::datapath::image::plan_hash;
 use crate::datapath::{Attached, Datapath, DatapathError, Installed, LinkRef, XdpWish};
-use crate::netlink::{Link, LocalAddresses};
+use crate::netlink::{Link, LocalAddresses, Wish};
 
 /// The datapath, and why each link is attached as it is.
 pub struct Pinned {

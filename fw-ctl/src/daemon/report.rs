@@ -15,7 +15,7 @@ use crate::control::protocol::Failure;
 use crate::datapath::flows::Pressure;
 use crate::exit;
 use crate::lists::List;
-use crate::netlink::{Choice, Network, choose};
+use crate::netlink::{Choice, Demand, Network, plan};
 
 /// How the trouble begins that the kernel's tables cannot be compared.
 pub(super) const UNREADABLE: &str = "the plan in force cannot be read back";
@@ -46,6 +46,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             .into(),
             verdict: if rule.allow { "allow" } else { "deny" }.into(),
             rate: rule.rate.map(|rate| rate.to_string()),
+            vlans: rule.vlans.as_ref().map(ToString::to_string),
             policy: rule.policy.clone(),
             rule: rule.rule.clone(),
             origin: rule.origin.clone(),
@@ -190,6 +191,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 .as_ref()
                 .map_or(0, |(_, c)| c.plan.rules.len()),
             builtins: self.builtins(),
+            vlans: self.admitted_vlans(),
             connections,
             bans: self.bans().bans.len(),
             lists: self.lists(),
@@ -200,12 +202,16 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
 
     /// Interfaces that are not filtered, and why: `lost` are those that lost their programs.
     fn unfiltered(&self, lost: &[(AttachedLink, String)]) -> Vec<UnfilteredStatus> {
-        let choices = choose(&self.network, &self.config.interfaces);
+        let demand = Demand {
+            wanted: &self.config.interfaces,
+            needs_tags: self.needs_tags(),
+        };
+        let choices = plan(&self.network, demand);
         let left = choices
             .into_iter()
             .filter_map(|(link, choice)| match choice {
-                Choice::Filter => None,
-                Choice::Leave { why, gap } => Some(UnfilteredStatus {
+                Choice::Filter(_) => None,
+                Choice::Leave { why, gap, .. } => Some(UnfilteredStatus {
                     name: link.name.clone(),
                     why,
                     gap,
@@ -246,6 +252,12 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             }
             _ => None,
         }
+    }
+
+    /// By the plan in force, which may be of an older configuration.
+    fn admitted_vlans(&self) -> Option<String> {
+        let admitted = self.inputs()?.config.interfaces.admitted()?;
+        Some(admitted.to_string())
     }
 
     fn builtins(&self) -> Vec<String> {

@@ -175,6 +175,7 @@ pub fn options(config: &Config, ssh_ports: &BTreeSet<u16>) -> Options {
             CidrMatchMode::Nodes
         },
         failsafe: inbound.chain(outbound).collect(),
+        vlans: config.interfaces.admitted(),
     }
 }
 

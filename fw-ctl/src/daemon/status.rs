@@ -41,6 +41,9 @@ pub struct Status {
     pub rules: usize,
     /// Allowances that come with the program and are on.
     pub builtins: Vec<String>,
+    /// The VLANs that are admitted: `untagged,212,300-310`; `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlans: Option<String>,
     /// Connections that are remembered because their replies would be denied otherwise.
     #[serde(default)]
     pub connections: Pressure,
@@ -147,6 +150,9 @@ pub struct RuleStatus {
     /// Up to which rate it allows: `1000/s per /32 /64 burst 1000`; `None`: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<String>,
+    /// In which VLANs it holds: `untagged,212,300-310`; `None`: in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlans: Option<String>,
     /// Name of the policy.
     pub policy: String,
     /// `ingress[0]`, `default-deny`, …

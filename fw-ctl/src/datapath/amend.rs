@@ -27,6 +27,7 @@ pub fn amendment(old: &Plan, new: &Plan) -> Option<Vec<(IpAddr, u16)>> {
     let same = old.mode == new.mode
         && old.builtins == new.builtins
         && old.rows == new.rows
+        && old.vlans == new.vlans
         && old.directions == new.directions
         && old.rules == new.rules;
     if !same {

@@ -88,29 +88,17 @@ pub enum DatapathError {
         /// Its name.
         name: String,
     },
-    /// Somebody else's XDP program is on the interface.
-    #[error(
-        "interface {interface}: the XDP program {program}, which is not ours, is attached, and fw-ctl never displaces one\ntry: bpftool prog show id {id}; remove it (ip link set dev {interface} xdp off), exclude the interface, or set interfaces.xdp = \"off\" to filter in TC behind it"
-    )]
-    ForeignXdp {
-        /// Name of the interface.
-        interface: String,
-        /// Id of the program.
-        id: u32,
-        /// Its id and, if it has one, its name.
-        program: String,
-    },
     /// Another instance filters the interface: each packet would be judged twice.
     #[error(
-        "interface {interface}: another fw-ctl filters it already (its program {id} is on TC {direction}, and its pins are in another directory)\ntry: stop that one and run fw-ctl detach --pin-dir with its directory; or leave the interface to it with interfaces.exclude"
+        "interface {interface}: another fw-ctl filters it already (its program {id} is on {hook}, and its pins are in another directory)\ntry: stop that one and run fw-ctl detach --pin-dir with its directory; or leave the interface to it with interfaces.exclude"
     )]
     OtherInstance {
         /// Name of the interface.
         interface: String,
         /// Id of its program.
         id: u32,
-        /// `ingress` or `egress`.
-        direction: &'static str,
+        /// `TC ingress`, `TC egress` or `XDP`.
+        hook: &'static str,
     },
     /// The wished XDP mode cannot be had.
     #[error(
@@ -194,8 +182,7 @@ impl DatapathError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::ForeignXdp { .. }
-            | Self::OtherInstance { .. }
+            Self::OtherInstance { .. }
             | Self::Capacity { .. }
             | Self::Full { .. }
             | Self::Plan(_)
@@ -425,13 +412,13 @@ mod tests {
 
     #[test]
     fn refusals_for_safety_have_their_own_exit_code() {
-        let foreign = DatapathError::ForeignXdp {
+        let other = DatapathError::OtherInstance {
             interface: "eth0".into(),
             id: 7,
-            program: "7 (katran)".into(),
+            hook: "XDP",
         };
-        assert_eq!(foreign.exit_code(), 4);
-        assert!(foreign.to_string().contains("program 7 (katran)"));
+        assert_eq!(other.exit_code(), 4);
+        assert!(other.to_string().contains("program 7 is on XDP"));
         assert_eq!(DatapathError::NoPrograms(String::new()).exit_code(), 5);
     }
 }

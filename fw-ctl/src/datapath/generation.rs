@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use fw_common::model::PeerTables;
 use fw_common::wire::{
     Generation, GenerationFlags, MATRIX_BLOCKS, MATRIX_WORDS, MatrixBlock, NumberClasses,
-    PORT_PROTOCOLS, RateLimit, VerdictWord, direction_index, matrix_index, port_index, rule_index,
+    PORT_PROTOCOLS, RateLimit, VLANS, VerdictWord, VlanClasses, direction_index, matrix_index,
+    port_index, rule_index,
 };
 
 use super::command;
 use super::error::DatapathError;
 use super::image::{DIRECTIONS, Image, block_words, blocks};
 use super::limits::RATE_LIMITS;
-use super::tables::{Tables, reading, writing};
+use super::tables::{Tables, VLANS as VLAN_CLASSES, reading, writing};
 use crate::compile::plan::{DirectionPlan, Mode};
 use crate::lookup;
 
@@ -32,6 +33,12 @@ impl Tables {
     ) -> Result<(), DatapathError> {
         let old = self.generation(index)?;
         self.peers.write(index, peers)?;
+        // Where no flag asks for it, the table is never read.
+        if let Ok(classes) = <[u16; VLANS]>::try_from(&*image.vlans) {
+            self.vlans
+                .set(index, VlanClasses(classes), 0)
+                .map_err(writing(VLAN_CLASSES))?;
+        }
         for direction in DIRECTIONS {
             let side = direction as usize;
             let plan = &image.directions[side];
@@ -44,7 +51,7 @@ impl Tables {
                 .set(direction_index(index, direction), number_classes(plan), 0)
                 .map_err(writing("NUMBERS"))?;
             // Blocks of a larger plan that stood here before are zeroed: denials.
-            let stale = blocks(old.rows as usize * old.columns[side] as usize);
+            let stale = blocks(cells(&old, side));
             let count = blocks(plan.cells.len()).max(stale.min(MATRIX_BLOCKS as usize));
             for (block, number) in (0..count).zip(0..MATRIX_BLOCKS) {
                 let at = matrix_index(index, direction, number);
@@ -121,6 +128,7 @@ impl Tables {
             mode: mode_of(&header),
             builtins: header.builtins,
             rows: header.rows,
+            vlans: Cow::Owned(self.read_vlans(index, &header)?),
             peers: Cow::Owned(peers),
             limits: self.read_limits(index, &ingress)?,
             directions: Cow::Owned([ingress, egress]),
@@ -145,6 +153,9 @@ impl Tables {
         }
         if self.peers.read(index, header.peer_blocks)? != *peers {
             return differs("the peer tables".into());
+        }
+        if self.read_vlans(index, header)? != *image.vlans {
+            return differs("the classes of VLANs".into());
         }
         let names = ["ingress", "egress"];
         for (side, (written, name)) in image.directions.iter().zip(names).enumerate() {
@@ -179,6 +190,15 @@ impl Tables {
             .collect()
     }
 
+    /// The classes of VLANs, if packets ask for them.
+    fn read_vlans(&self, index: u32, header: &Generation) -> Result<Vec<u16>, DatapathError> {
+        if header.flags & GenerationFlags::VLANS == 0 {
+            return Ok(Vec::new());
+        }
+        let classes = self.vlans.get(&index, 0).map_err(reading(VLAN_CLASSES))?;
+        Ok(classes.0.to_vec())
+    }
+
     fn read_direction(
         &self,
         index: u32,
@@ -187,7 +207,7 @@ impl Tables {
     ) -> Result<DirectionPlan, DatapathError> {
         let direction = DIRECTIONS[side];
         let columns = header.columns[side];
-        let count = header.rows as usize * columns as usize;
+        let count = cells(header, side);
         if count > MATRIX_WORDS as usize {
             return Err(DatapathError::Differs {
                 what: format!("the header names {count} verdicts, more than there can be"),
@@ -217,6 +237,12 @@ impl Tables {
             cells,
         })
     }
+}
+
+/// Verdicts of one direction; saturated, for what is no plan.
+fn cells(header: &Generation, side: usize) -> usize {
+    let rows = (header.vlan_classes as usize).saturating_mul(header.rows as usize);
+    rows.saturating_mul(header.columns[side] as usize)
 }
 
 /// Whether the generation drops what is denied.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use fw_common::wire::{
     Direction, Generation, GenerationFlags, MATRIX_BLOCK_WORDS, MATRIX_WORDS, RULES, RateLimit,
-    VerdictWord,
+    VLANS, VerdictWord,
 };
 use sha2::{Digest, Sha256};
 
@@ -36,6 +36,8 @@ pub struct Image<'a> {
     pub builtins: u32,
     /// Peer classes.
     pub rows: u32,
+    /// VLAN class by id; empty where nothing depends on it.
+    pub vlans: Cow<'a, [u16]>,
     /// Peer class by address.
     pub peers: Cow<'a, Runs>,
     /// Ingress, egress.
@@ -58,6 +60,7 @@ impl<'a> Image<'a> {
             mode: plan.mode,
             builtins: plan.builtins,
             rows: plan.rows,
+            vlans: Cow::Borrowed(&plan.vlans),
             peers: Cow::Borrowed(&plan.peers),
             directions: Cow::Borrowed(&plan.directions),
             limits: limits::limits(plan),
@@ -78,16 +81,21 @@ impl<'a> Image<'a> {
             event_limit,
             peer_blocks,
             seconds_per_tick: seconds_per_tick(),
+            vlan_classes: vlan_classes(&self.vlans),
+            pad: 0,
         }
     }
 
-    /// [`GenerationFlags`]: the mode, and which directions deny anything, be it for its
-    /// number.
+    /// [`GenerationFlags`]: the mode, whether the VLAN matters, and which directions deny
+    /// anything, be it for its number.
     fn flags(&self) -> u32 {
         let mut flags = match self.mode {
             Mode::Enforce => GenerationFlags::ENFORCE,
             Mode::Audit => 0,
         };
+        if !self.vlans.is_empty() {
+            flags |= GenerationFlags::VLANS;
+        }
         for direction in DIRECTIONS {
             let cells = &self.directions[direction as usize].cells;
             if cells.iter().any(|cell| !cell.always_passes()) {
@@ -106,6 +114,10 @@ impl<'a> Image<'a> {
         word(self.flags());
         word(self.builtins);
         word(self.rows);
+        word(len(self.vlans.len()));
+        for class in self.vlans.iter() {
+            word(u32::from(*class));
+        }
         word(len(self.peers.v4.len()));
         for (first, class) in &self.peers.v4 {
             word(*first);
@@ -162,6 +174,10 @@ impl<'a> Image<'a> {
         fits("rule ids", rules, RULES as usize)?;
         let rows = plan.rows as usize;
         check(rows > 0, || "it has no peer class".into())?;
+        check(plan.vlans.is_empty() || plan.vlans.len() == VLANS, || {
+            format!("it has classes for {} of {VLANS} VLANs", plan.vlans.len())
+        })?;
+        let vlans = plan.vlan_classes() as usize;
         check_runs(&plan.peers.v4, rows)?;
         check_runs(&plan.peers.v6, rows)?;
         for (direction, name) in plan.directions.iter().zip(["ingress", "egress"]) {
@@ -172,10 +188,10 @@ impl<'a> Image<'a> {
                 MATRIX_WORDS as usize,
             )?;
             check(
-                columns > 0 && direction.cells.len() == rows * columns,
+                columns > 0 && direction.cells.len() == vlans * rows * columns,
                 || {
                     format!(
-                        "{name} has {} verdicts for {rows} × {columns} classes",
+                        "{name} has {} verdicts for {vlans} × {rows} × {columns} classes",
                         direction.cells.len()
                     )
                 },
@@ -227,6 +243,11 @@ fn check_runs<N: Number>(runs: &[(N, u16)], rows: usize) -> Result<(), DatapathE
     check(runs.is_sorted_by(|a, b| a.0 < b.0 && a.1 != b.1), || {
         "its runs are not in order, or neighbours are of one class".into()
     })
+}
+
+/// How many classes of VLANs `classes` names.
+fn vlan_classes(classes: &[u16]) -> u32 {
+    1 + u32::from(classes.iter().copied().max().unwrap_or(0))
 }
 
 /// Blocks that a direction's cells take.
@@ -310,6 +331,7 @@ mod tests {
             allow,
             match_type: "all",
             rate: None,
+            vlans: None,
         };
         let mut tcp = vec![0; PORTS];
         tcp[22] = 1;
@@ -337,6 +359,7 @@ mod tests {
                 v6: vec![(0, 0)],
             },
             rows: 2,
+            vlans: Vec::new(),
             directions: [direction, open],
             rules: vec![
                 rule("no-policy", true),
@@ -357,6 +380,11 @@ mod tests {
         };
         differs(&|p| p.mode = Mode::Audit);
         differs(&|p| p.builtins = 1);
+        differs(&|p| p.vlans = vec![0; VLANS]);
+        differs(&|p| {
+            p.vlans = vec![0; VLANS];
+            p.vlans[212] = 1;
+        });
         differs(&|p| p.peers.v4[1].1 = 0);
         differs(&|p| p.peers.v4[2].0 = 0x0a80_0000);
         differs(&|p| p.peers.v6[0].1 = 1);
@@ -403,9 +431,17 @@ mod tests {
         refused(&|p| p.peers.v4[0].0 = 1, "0.0.0.0 has no peer class");
         refused(&|p| p.peers.v4.swap(1, 2), "not in order");
         refused(&|p| p.peers.v4[1].1 = 0, "neighbours are of one class");
-        refused(&|p| p.directions[0].columns = 3, "4 verdicts for 2 × 3");
+        refused(&|p| p.directions[0].columns = 3, "4 verdicts for 1 × 2 × 3");
         refused(&|p| p.directions[0].ports[2][9] = 2, "a service class");
         refused(&|p| drop(p.rules.pop()), "names a rule");
+        refused(&|p| p.vlans = vec![0; 7], "classes for 7 of 4096 VLANs");
+        refused(
+            &|p| {
+                p.vlans = vec![0; VLANS];
+                p.vlans[212] = 1;
+            },
+            "4 verdicts for 2 × 2 × 2 classes",
+        );
         refused(&|p| p.directions[1].protocols.truncate(255), "255 entries");
     }
 

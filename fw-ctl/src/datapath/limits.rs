@@ -84,6 +84,7 @@ mod tests {
             allow: true,
             match_type: "all",
             rate: None,
+            vlans: None,
         };
         limit(&rule, rate.parse().unwrap())
     }

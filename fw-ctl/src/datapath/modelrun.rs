@@ -133,6 +133,7 @@ fn tables(plan: &Plan, peers: PeerTables) -> ModelTables {
     let [ingress, egress] = &plan.directions;
     ModelTables {
         peers,
+        vlans: plan.vlans.clone(),
         ports: [ingress.ports.clone(), egress.ports.clone()],
         numbers: [numbers(ingress), numbers(egress)],
         cells: [ingress.cells.clone(), egress.cells.clone()],

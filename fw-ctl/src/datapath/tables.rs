@@ -9,7 +9,7 @@ use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValue
 use fw_common::wire::{
     ActiveWord, COUNTERS, Counter, Direction, EventBudget, FragmentKey, FragmentState, GENERATIONS,
     Generation, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses, RULES,
-    RateBucket, RateLimit, RuleTally, Tally, counter_index, rule_index,
+    RateBucket, RateLimit, RuleTally, Tally, VlanClasses, counter_index, rule_index,
 };
 
 use super::error::DatapathError;
@@ -22,7 +22,7 @@ use super::single::SingleTable;
 use crate::netlink::LocalAddresses;
 
 /// The names of all maps: those of the pins. The blocks of [`PEERS`] are beside them.
-pub const NAMES: [&str; 23] = [
+pub const NAMES: [&str; 24] = [
     "ACTIVE",
     "GENERATION",
     "LOCAL",
@@ -33,6 +33,7 @@ pub const NAMES: [&str; 23] = [
     "SINGLE_FILTER",
     "BANS",
     "BAN_FILTER",
+    VLANS,
     "PORTS",
     "NUMBERS",
     "MATRIX",
@@ -48,6 +49,9 @@ pub const NAMES: [&str; 23] = [
     "EVENT_BUDGET",
 ];
 
+/// Name of the table of VLAN classes.
+pub(super) const VLANS: &str = "VLANS";
+
 /// Name of the ring buffer; see [`super::EventReader`].
 pub const EVENTS: &str = "EVENTS";
 
@@ -59,6 +63,7 @@ pub struct Tables {
     pub(super) peers: PeerStore,
     pub(super) singles: SingleTable<u32>,
     pub(super) bans: SingleTable<u64>,
+    pub(super) vlans: Array<MapData, VlanClasses>,
     pub(super) ports: Array<MapData, PortClasses>,
     pub(super) numbers: Array<MapData, NumberClasses>,
     pub(super) matrix: Array<MapData, MatrixBlock>,
@@ -88,6 +93,7 @@ impl Tables {
             peers: PeerStore::open(directory)?,
             singles: SingleTable::classes(directory)?,
             bans: SingleTable::bans(directory)?,
+            vlans: open_array(directory, VLANS, GENERATIONS)?,
             ports: open_array(directory, "PORTS", sides * PORT_PROTOCOLS)?,
             numbers: open_array(directory, "NUMBERS", sides)?,
             matrix: open_array(directory, "MATRIX", sides * MATRIX_BLOCKS)?,

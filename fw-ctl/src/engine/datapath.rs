@@ -148,6 +148,11 @@ impl Datapath {
                 Counter::Dropped(DropReason::DenyRule) | Counter::Audited(DropReason::DenyRule),
                 Some(rule),
             ) => VerdictWord::deny(rule),
+            (
+                Counter::Dropped(DropReason::VlanNotAdmitted)
+                | Counter::Audited(DropReason::VlanNotAdmitted),
+                Some(rule),
+            ) => VerdictWord::unadmitted(rule),
             _ => return Err(unexpected()),
         };
         Ok(Judgement::from_word(&self.plan, flow.direction, word))

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use fw_common::wire::Direction;
 
 use crate::policy::rules::{ICMP, ICMPV6, PORT_PROTOCOLS, Service};
+use crate::vlans::UNTAGGED;
 
 /// The first packet of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,12 @@ impl Flow {
             Direction::Ingress => self.source,
             Direction::Egress => self.destination,
         }
+    }
+
+    /// Id of the VLAN that it is in; 0 where it has no tag.
+    #[must_use]
+    pub fn vlan_id(&self) -> u16 {
+        self.vlan.unwrap_or(UNTAGGED)
     }
 
     /// What it asks for.

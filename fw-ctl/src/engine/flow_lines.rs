@@ -11,11 +11,10 @@ use super::Flow;
 use super::protocol::{check_protocol, protocol_number, unknown_protocol};
 use crate::inventory::Identities;
 use crate::policy::rules::{ICMP, ICMPV6, PORT_PROTOCOLS};
+use crate::vlans;
 
 /// Source port of a flow that names none: one that clients use.
 const EPHEMERAL: u16 = 40_000;
-/// Highest id of a VLAN; 4095 is reserved (IEEE 802.1Q).
-const LAST_VLAN: u16 = 4_094;
 
 /// A line that is no flow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -128,7 +127,7 @@ impl Written {
             destination_port: number("dport", self.dport.as_ref(), u16::MAX)?.unwrap_or(0),
             icmp_type: number("icmp_type", self.icmp_type.as_ref(), u8::MAX)?.unwrap_or(0),
             icmp_code: number("icmp_code", self.icmp_code.as_ref(), u8::MAX)?.unwrap_or(0),
-            vlan: number("vlan", self.vlan.as_ref(), LAST_VLAN)?,
+            vlan: number("vlan", self.vlan.as_ref(), vlans::LAST)?,
             direction,
             expect: one_of(
                 "expect",

@@ -2,7 +2,7 @@
 
 use fw_common::wire::{Direction, RULE_NO_POLICY, VerdictWord};
 
-use crate::compile::plan::Plan;
+use crate::compile::plan::{NOT_ADMITTED, Plan};
 
 /// Why a flow passes or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum Reason {
     Failsafe,
     /// A built-in lets it pass.
     Builtin,
+    /// Its VLAN is not admitted.
+    VlanNotAdmitted,
 }
 
 impl Reason {
@@ -35,6 +37,7 @@ impl Reason {
             Self::NoPolicy => "no-policy",
             Self::Failsafe => "failsafe",
             Self::Builtin => "builtin",
+            Self::VlanNotAdmitted => NOT_ADMITTED,
         }
     }
 }
@@ -67,6 +70,8 @@ impl Judgement {
             Reason::Failsafe
         } else if word.is_explicit_deny() {
             Reason::DenyRule
+        } else if word.is_unadmitted() {
+            Reason::VlanNotAdmitted
         } else if !word.is_allow() {
             Reason::DefaultDeny
         } else if word.rule() == RULE_NO_POLICY {

@@ -20,9 +20,10 @@ impl Table {
 impl Engine for Table {
     fn judge(&mut self, flows: &[Flow]) -> Result<Vec<Judgement>, EngineError> {
         let judge = |flow: &Flow| {
+            let vlan = flow.vlan_id();
             let word = self
                 .plan
-                .lookup(flow.direction, flow.peer(), flow.service());
+                .lookup(flow.direction, vlan, flow.peer(), flow.service());
             Judgement::from_word(&self.plan, flow.direction, word)
         };
         Ok(flows.iter().map(judge).collect())

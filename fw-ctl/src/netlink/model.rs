@@ -25,6 +25,11 @@ pub struct Link {
     pub master: Option<u32>,
     /// Index of the link that it sits on, if that is in this namespace.
     pub parent: Option<u32>,
+    /// Largest packet that it sends, in bytes.
+    pub mtu: u32,
+    /// It takes VLAN tags out of what it receives before any program sees it
+    /// (`rx-vlan-offload` of ethtool).
+    pub strips_tags: bool,
 }
 
 /// One address of the node.
@@ -41,7 +46,7 @@ pub struct Address {
 /// Everything there is at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
-    /// By index.
+    /// Sorted by index.
     pub links: Vec<Link>,
     /// Sorted.
     pub addresses: Vec<Address>,
@@ -54,7 +59,8 @@ impl Network {
     /// The link with this index.
     #[must_use]
     pub fn link(&self, index: u32) -> Option<&Link> {
-        self.links.iter().find(|link| link.index == index)
+        let at = self.links.binary_search_by_key(&index, |link| link.index);
+        self.links.get(at.ok()?)
     }
 
     /// The addresses that make a packet the node's own: all unicast ones, also

@@ -14,6 +14,7 @@ use netlink_sys::AsyncSocket;
 use rtnetlink::{Handle, MulticastGroup};
 
 use super::{Address, Link, Network, routes};
+use crate::ethtool::{self, Switch};
 use crate::why::why;
 
 /// What keeps us from seeing the links.
@@ -142,6 +143,7 @@ fn link(message: &LinkMessage) -> Link {
             LinkAttribute::Controller(index) => link.master = Some(*index).filter(|i| *i != 0),
             LinkAttribute::Link(index) => link.parent = Some(*index).filter(|i| *i != 0),
             LinkAttribute::LinkNetNsId(_) => parent_is_elsewhere = true,
+            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::LinkInfo(infos) => {
                 for info in infos {
                     if let LinkInfo::Kind(kind) = info {
@@ -155,7 +157,18 @@ fn link(message: &LinkMessage) -> Link {
     if parent_is_elsewhere {
         link.parent = None;
     }
+    link.strips_tags = takes_tags_out(&link);
     link
+}
+
+/// Asked of what receives from a wire only: all others have the tags of their carrier.
+/// Whose driver does not tell has no such offload.
+fn takes_tags_out(link: &Link) -> bool {
+    let is_wire = link.ethernet && matches!(link.kind.as_str(), "" | "veth" | "tun");
+    let is_on = |switch: Option<Switch>| switch.is_some_and(|switch| switch.on);
+    is_wire
+        && ethtool::features(&link.name)
+            .is_ok_and(|found| is_on(found.rx_vlan) || is_on(found.rx_vlan_stag))
 }
 
 fn address(message: &AddressMessage) -> Option<Address> {

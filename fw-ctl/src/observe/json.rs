@@ -71,6 +71,8 @@ pub fn flow(record: &Record, message: Message) -> Value {
         "interface",
         without_zeros(json!({"index": record.ifindex, "name": record.interface})),
     );
+    // No field of Hubble's, which has none for it; its tools skip what they do not know.
+    put("vlan", json!(record.vlan));
     put("Summary", json!(summary(record)));
     if let Some((key, policies)) = decided_by(record) {
         put(key, policies);
@@ -178,6 +180,7 @@ fn drop_reason_desc(reason: DropReason) -> &'static str {
         DropReason::VlanTags => "UNSUPPORTED_L2_PROTOCOL",
         DropReason::FragmentLimit => "IP_FRAGMENTATION_NOT_SUPPORTED",
         DropReason::RateLimited => "DROP_RATE_LIMITED",
+        DropReason::VlanNotAdmitted => "VLAN_FILTERED",
     }
 }
 
@@ -256,6 +259,17 @@ mod tests {
     }
 
     #[test]
+    fn a_tagged_packet_has_its_vlan() {
+        let mut tagged = record();
+        assert_eq!(
+            flow(&tagged, Message::PolicyVerdict)["flow"].get("vlan"),
+            None
+        );
+        tagged.vlan = 212;
+        assert_eq!(flow(&tagged, Message::PolicyVerdict)["flow"]["vlan"], 212);
+    }
+
+    #[test]
     fn a_drop_has_its_reason_twice_and_as_sub_type() {
         let mut dropped = record();
         dropped.told = Told::Deny;
@@ -305,6 +319,7 @@ mod tests {
                 (134, "INVALID_PACKET_DROPPED"),
                 (157, "IP_FRAGMENTATION_NOT_SUPPORTED"),
                 (198, "DROP_RATE_LIMITED"),
+                (182, "VLAN_FILTERED"),
             ]
         );
     }

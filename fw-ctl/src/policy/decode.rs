@@ -310,7 +310,7 @@ fn policy_document(
         cx.error(at, "the policy has neither `spec` nor `specs`")
             .help("add `spec:` with a `nodeSelector` and the rules");
     }
-    let rate = annotations::annotations(cx, &object, &specs);
+    let ours = annotations::annotations(cx, &object, &specs);
     let metadata = metadata?;
     Some(PolicyDocument {
         source: Arc::clone(source),
@@ -320,7 +320,8 @@ fn policy_document(
         namespace: metadata.namespace,
         labels: metadata.labels,
         annotations: metadata.annotations,
-        rate,
+        rate: ours.rate,
+        vlans: ours.vlans,
         span: at.span(),
         specs,
     })

@@ -18,6 +18,7 @@ use super::label::LabelSet;
 use super::rate::Rate;
 use super::schema::{CidrGroup, LabelSelector};
 use crate::diagnostic::{Diagnostic, Source, Span};
+use crate::vlans::VlanSet;
 pub use flatten::flatten;
 pub(in crate::policy) use flatten::groups;
 
@@ -39,10 +40,20 @@ pub struct RuleSet {
 /// The rules of one direction.
 #[derive(Clone, Debug, Default)]
 pub struct DirectionRules {
-    /// The first item whose policy switches default deny on.
-    pub default_deny: Option<Origin>,
+    /// What switches default deny on, in document order: the first item for all VLANs,
+    /// and what comes before it for some.
+    pub default_deny: Vec<Switch>,
     /// In document order: file, document, spec, list (allow first), item.
     pub rules: Vec<Rule>,
+}
+
+/// An item whose policy switches default deny on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switch {
+    /// The item.
+    pub origin: Origin,
+    /// In which VLANs; `None`: in all.
+    pub vlans: Option<VlanSet>,
 }
 
 /// One item of a policy: these peers, these services, allow or deny.
@@ -56,6 +67,8 @@ pub struct Rule {
     pub services: Services,
     /// How much it allows; `None`: without a limit. Never of a deny rule.
     pub rate: Option<Rate>,
+    /// In which VLANs it holds; `None`: in all.
+    pub vlans: Option<VlanSet>,
     /// Where it was written.
     pub origin: Origin,
 }

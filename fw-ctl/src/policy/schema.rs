@@ -18,6 +18,7 @@ use super::rate::Rate;
 use crate::diagnostic::{Source, Span, Spanned};
 use crate::lists::Prefixes;
 use crate::lists::moment::Moment;
+use crate::vlans::VlanSet;
 
 /// Which kind of policy object a document is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct PolicyDocument {
     pub annotations: BTreeMap<String, Spanned<String>>,
     /// The annotation `fw-ctl.io/rate`: limits what `ingress` allows.
     pub rate: Option<Spanned<Rate>>,
+    /// The annotation `fw-ctl.io/vlans`: where all of it holds; `None`: in every VLAN.
+    pub vlans: Option<Spanned<VlanSet>>,
     /// Where the document begins.
     pub span: Span,
     /// `spec` first, then `specs` in order.

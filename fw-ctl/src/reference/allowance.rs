@@ -135,6 +135,7 @@ mod tests {
                 }],
                 cidr: Some("192.0.2.0/24".parse().unwrap()),
             }],
+            vlans: None,
         };
         let passes =
             |direction, port, peer| judge(&options, &flow(direction, (1, port), peer)).is_some();

@@ -45,10 +45,18 @@ impl Reference {
         if let Some(judgement) = allowance::judge(options, flow) {
             return judgement;
         }
+        let vlan = flow.vlan_id();
+        if options
+            .vlans
+            .as_ref()
+            .is_some_and(|set| !set.contains(vlan))
+        {
+            return not_admitted(flow.direction);
+        }
         if options.enforcement == Enforcement::Never {
             return no_policy(flow.direction);
         }
-        let specs = self.selecting_specs(flow.direction);
+        let specs = self.selecting_specs(flow.direction, vlan);
         let always = options.enforcement == Enforcement::Always;
         if specs.is_empty() && !always {
             return no_policy(flow.direction);
@@ -98,10 +106,14 @@ impl Reference {
         }
     }
 
-    /// Specs that select the node and have an item for the direction.
-    fn selecting_specs(&self, direction: Direction) -> Vec<(&PolicyDocument, &Spec)> {
+    /// Specs that select the node, hold in the VLAN and have an item for the direction.
+    fn selecting_specs(&self, direction: Direction, vlan: u16) -> Vec<(&PolicyDocument, &Spec)> {
         let mut found = Vec::new();
         for document in &self.context.documents {
+            let vlans = document.vlans.as_ref();
+            if vlans.is_some_and(|vlans| !vlans.value.contains(vlan)) {
+                continue;
+            }
             for spec in &document.specs {
                 let Subject::Nodes(selector) = &spec.subject else {
                     continue;
@@ -140,6 +152,17 @@ fn lists(spec: &Spec, direction: Direction) -> (&[Item], &[Item], Option<bool>) 
     match direction {
         Direction::Ingress => (&spec.ingress, &spec.ingress_deny, spec.default_deny_ingress),
         Direction::Egress => (&spec.egress, &spec.egress_deny, spec.default_deny_egress),
+    }
+}
+
+fn not_admitted(direction: Direction) -> Judgement {
+    Judgement {
+        direction,
+        allow: false,
+        reason: Reason::VlanNotAdmitted,
+        policy: String::new(),
+        rule: Reason::VlanNotAdmitted.name().to_owned(),
+        origin: String::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why a new connection passes or not: the path of a packet, step by step.
 //!
-//! The order is that of the datapath: is it for this node, built-ins, failsafe, bans,
-//! peer, service, verdict. The verdict is looked up in the plan, as the kernel
+//! The order is that of the datapath: is it for this node, built-ins, VLAN, failsafe,
+//! bans, peer, service, verdict. The verdict is looked up in the plan, as the kernel
 //! does; the rules that were candidates come from the rules behind it.
 
 mod flow;
@@ -20,6 +20,7 @@ use crate::policy::rules::{
     CidrMatchMode, ICMP, ICMPV6, PeerSelector, Peers, Rule, RuleSet, Service,
 };
 use crate::reference::builtin_name;
+use crate::vlans;
 pub use flow::{From, To};
 
 /// Version of the JSON.
@@ -67,7 +68,7 @@ pub struct Trace {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// `local`, `built-in`, `failsafe`, `ban`, `identity`, `group`, `service`, `rules`, `verdict`.
+    /// `local`, `built-in`, `vlan`, `failsafe`, `ban`, `identity`, `group`, `service`, `rules`, `verdict`.
     pub name: String,
     /// What was found.
     pub found: String,
@@ -148,9 +149,10 @@ impl Tracer<'_> {
         }
         self.step("built-in", "none fits");
         let (peer, service) = (judged.peer(), judged.service());
-        let word = plan.lookup(direction, peer, service);
+        let word = plan.lookup(direction, self.flow.vlan, peer, service);
         let rule = plan.rule(word);
         self.decide(word);
+        self.vlan(word);
         if word.is_failsafe() {
             self.step("failsafe", describe(rule));
             self.step("verdict", "allowed by a failsafe entry, before any policy");
@@ -161,11 +163,32 @@ impl Tracer<'_> {
             self.step("ban", ban);
             return self.banned();
         }
+        if word.is_unadmitted() {
+            self.step("verdict", verdict(word, rule, plan.mode));
+            return false;
+        }
         self.identity(peer);
         self.groups(direction, peer);
         self.candidates(direction, peer, service);
         self.step("verdict", verdict(word, rule, plan.mode));
         word.is_allow()
+    }
+
+    /// Where anything depends on it, or it was asked about.
+    fn vlan(&mut self, word: VerdictWord) {
+        let plan = self.context.plan;
+        let vlan = vlans::name(self.flow.vlan);
+        if plan.needs_vlan() {
+            let class = plan.vlan_class(self.flow.vlan);
+            let admitted = if word.is_unadmitted() {
+                ", which is not admitted"
+            } else {
+                ""
+            };
+            self.step("vlan", format!("{vlan}{admitted}; VLAN class {class}"));
+        } else if self.flow.vlan != vlans::UNTAGGED {
+            self.step("vlan", format!("{vlan}; nothing depends on it"));
+        }
     }
 
     fn banned(&mut self) -> bool {
@@ -263,12 +286,16 @@ impl Tracer<'_> {
         let context = self.context;
         let labels = context.identities.labels(peer);
         let rules = &context.rules.direction(direction).rules;
+        let vlan = self.flow.vlan;
+        let holds = |rule: &&Rule| rule.vlans.as_ref().is_none_or(|set| set.contains(vlan));
         let means_peer = |rule: &&Rule| rule.peers.matches(peer, labels, context.cidr_match_mode);
         let means_service = |rule: &&Rule| rule.services.contains(service);
-        let matching = named(rules.iter().filter(means_peer).filter(means_service));
-        let other_services = rules.iter().filter(means_peer);
+        let meant = || rules.iter().filter(means_peer).filter(means_service);
+        let matching = named(meant().filter(holds));
+        let elsewhere = named(meant().filter(|rule| !holds(rule)));
+        let other_services = rules.iter().filter(holds).filter(means_peer);
         let other_services = named(other_services.filter(|rule| !means_service(rule)));
-        let other_peers = rules.iter().filter(means_service);
+        let other_peers = rules.iter().filter(holds).filter(means_service);
         let other_peers = named(other_peers.filter(|rule| !means_peer(rule)));
         self.step(
             "rules",
@@ -280,6 +307,10 @@ impl Tracer<'_> {
         }
         if let Some(rules) = other_peers {
             self.step("", format!("{service}, but not this peer: {rules}"));
+        }
+        if let Some(rules) = elsewhere {
+            let vlan = vlans::name(vlan);
+            self.step("", format!("peer and service, but not {vlan}: {rules}"));
         }
     }
 }
@@ -300,7 +331,7 @@ fn judged(flow: &Flow, direction: Direction) -> engine::Flow {
         destination_port: port(flow.destination_port),
         icmp_type: if icmp { icmp_type } else { 0 },
         icmp_code: 0,
-        vlan: None,
+        vlan: Some(flow.vlan),
         direction,
         expect: None,
     }
@@ -324,6 +355,9 @@ fn verdict(word: VerdictWord, rule: &PlanRule, mode: Mode) -> String {
             None => format!("allowed: {rule}"),
         },
         (false, true) => format!("denied by a deny rule: {rule}"),
+        (false, false) if word.is_unadmitted() => {
+            "denied: the VLAN is none of `interfaces.vlans`".to_owned()
+        }
         (false, false) => {
             format!("denied: nothing allows it, and {rule} switches default deny on")
         }
@@ -359,7 +393,9 @@ fn named<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<String> {
             let origin = &rule.origin;
             let place = place(&origin.rule, &origin.policy, &origin.place());
             let rate = rule.rate.map(|rate| format!(" up to {rate}"));
-            format!("{verdict} {place}{}", rate.unwrap_or_default())
+            let rate = rate.unwrap_or_default();
+            let vlans = rule.vlans.as_ref().map(|set| format!(" in VLANs {set}"));
+            format!("{verdict} {place}{rate}{}", vlans.unwrap_or_default())
         })
         .collect();
     let more = names.len().saturating_sub(NAMED);

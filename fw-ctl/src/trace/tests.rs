@@ -8,7 +8,9 @@ use crate::diagnostic::{Source, Span};
 use crate::inventory::{Identities, Inventory};
 use crate::lists::List;
 use crate::policy::label::{Label, LabelSet};
-use crate::policy::rules::{CidrBlock, DirectionRules, GroupBlock, Origin, ServiceRange, Services};
+use crate::policy::rules::{
+    CidrBlock, DirectionRules, GroupBlock, Origin, ServiceRange, Services, Switch,
+};
 
 fn origin(rule: &str, line: usize) -> Origin {
     Origin {
@@ -53,6 +55,7 @@ impl Node {
             peers,
             services,
             rate: None,
+            vlans: None,
             origin: origin(name, line),
         };
         let office = Peers::Only(vec![PeerSelector::Cidr(CidrBlock {
@@ -69,7 +72,10 @@ impl Node {
         })]);
         let mut rules = RuleSet::default();
         rules.directions[0] = DirectionRules {
-            default_deny: Some(origin("ingress[0]", 3)),
+            default_deny: vec![Switch {
+                origin: origin("ingress[0]", 3),
+                vlans: None,
+            }],
             rules: vec![
                 rule(false, Peers::Any, tcp(80), "ingress[0]", 8),
                 rule(false, office, Services::All, "ingress[1]", 14),
@@ -89,6 +95,7 @@ impl Node {
                 services: vec![port_range(22)],
                 cidr: None,
             }],
+            vlans: None,
         };
         Self {
             plan: compile(&rules, &identities, &options).unwrap(),
@@ -113,6 +120,7 @@ impl Node {
             protocol,
             source_port: ports.0,
             destination_port: ports.1,
+            vlan: 0,
         };
         trace(context, flow)
     }

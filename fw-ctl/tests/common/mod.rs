@@ -40,6 +40,7 @@ pub fn options(enforcement: Enforcement, cidr_match_mode: CidrMatchMode) -> Opti
         enforcement,
         cidr_match_mode,
         failsafe: Vec::new(),
+        vlans: None,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use fw_common::wire::{Direction, VerdictWord};
+use fw_common::wire::{Direction, VLANS, VerdictWord};
 use fw_ctl::compile::plan::{DirectionPlan, Mode, Plan, PlanRule};
 use fw_ctl::datapath::Hook;
 use fw_ctl::engine::{Datapath, Engine, Flow, Table};
@@ -72,18 +72,29 @@ fn prefixes() -> impl Strategy<Value = IpNet> {
 
 fn plans() -> impl Strategy<Value = Plan> {
     let mode = prop_oneof![Just(Mode::Enforce), Just(Mode::Audit)];
-    (1_u32..40, mode, vec((prefixes(), any::<u16>()), 0..30)).prop_flat_map(
-        |(rows, mode, prefixes)| {
-            (directions(rows), directions(rows)).prop_map(move |(ingress, egress)| Plan {
-                mode,
-                builtins: 0,
-                peers: peers(&prefixes, rows),
-                rows,
-                directions: [ingress, egress],
-                rules: (0..RULES).map(rule).collect(),
-            })
-        },
-    )
+    let prefixes = vec((prefixes(), any::<u16>()), 0..30);
+    (1_u32..40, mode, prefixes, vlans()).prop_flat_map(|(rows, mode, prefixes, vlans)| {
+        let all = rows * (1 + u32::from(vlans.iter().copied().max().unwrap_or(0)));
+        (directions(all), directions(all)).prop_map(move |(ingress, egress)| Plan {
+            mode,
+            builtins: 0,
+            peers: peers(&prefixes, rows),
+            rows,
+            vlans: vlans.clone(),
+            directions: [ingress, egress],
+            rules: (0..RULES).map(rule).collect(),
+        })
+    })
+}
+
+/// Up to three classes of VLANs; none in a third of the plans.
+fn vlans() -> impl Strategy<Value = Vec<u16>> {
+    let classes = (1_u64..=3, any::<u64>()).prop_map(|(classes, seed)| {
+        let mut next = xorshift(seed | 1);
+        let mut class = || u16::try_from(next() % classes).unwrap();
+        (0..VLANS).map(|_| class()).collect()
+    });
+    prop_oneof![1 => Just(Vec::new()), 2 => classes]
 }
 
 fn peers(prefixes: &[(IpNet, u16)], rows: u32) -> Runs {
@@ -108,10 +119,11 @@ fn rule(id: u16) -> PlanRule {
         allow: true,
         match_type: "all",
         rate: None,
+        vlans: None,
     }
 }
 
-/// Up to 40 × 300 cells: three blocks of the matrix.
+/// Up to 3 × 40 × 300 cells: nine blocks of the matrix.
 fn directions(rows: u32) -> impl Strategy<Value = DirectionPlan> {
     (1_u32..300, any::<u64>()).prop_map(move |(columns, seed)| {
         let mut next = xorshift(seed | 1);
@@ -136,10 +148,11 @@ fn directions(rows: u32) -> impl Strategy<Value = DirectionPlan> {
 
 fn word(random: u64) -> VerdictWord {
     let rule = (random >> 8) as u16 % RULES;
-    match random % 5 {
+    match random % 6 {
         0 => VerdictWord::deny(rule),
         1 => VerdictWord::default_deny(rule),
         2 => VerdictWord::failsafe(rule.max(1)),
+        3 => VerdictWord::unadmitted(rule),
         _ => VerdictWord::allow(rule),
     }
 }

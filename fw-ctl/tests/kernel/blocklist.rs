@@ -72,6 +72,7 @@ spec:
             enforcement: Enforcement::Default,
             cidr_match_mode: CidrMatchMode::World,
             failsafe: Vec::new(),
+            vlans: None,
         },
     };
     context.plan().unwrap()

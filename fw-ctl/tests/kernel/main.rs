@@ -13,6 +13,7 @@ mod bans;
 mod blocklist;
 mod budget;
 mod conntrack;
+mod doctor;
 mod install;
 mod network;
 mod support;

@@ -110,6 +110,7 @@ pub fn plan(prefixes: &[&str], ports: &[u16]) -> Plan {
         builtins: 0,
         peers: peers(prefixes.collect()),
         rows: 2,
+        vlans: Vec::new(),
         directions: [ingress, egress],
         rules: vec![
             rule("", "no-policy", None, true),
@@ -135,5 +136,6 @@ fn rule(policy: &str, rule: &str, direction: Option<Direction>, allow: bool) -> 
         allow,
         match_type: "all",
         rate: None,
+        vlans: None,
     }
 }

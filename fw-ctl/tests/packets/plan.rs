@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use fw_common::wire::{Builtin, Direction, VerdictWord};
+use fw_common::wire::{Builtin, Direction, RULE_NO_POLICY, VLANS, VerdictWord};
 use fw_ctl::compile::plan::{DirectionPlan, Mode, Plan, PlanRule};
 use fw_ctl::lookup::Runs;
 use fw_ctl::netlink::LocalAddresses;
@@ -31,6 +31,10 @@ pub const TWO_AND_ONE_A_SECOND: u16 = 10;
 pub const TOGETHER: u16 = 11;
 /// What is [`PUBLIC`], from 192.0.2.0/24 and `2001:db8:2::/48`, `2/h per /32 /128`.
 pub const PUBLIC_TWO_AN_HOUR: u16 = 12;
+/// VLANs 300 to 310: TCP 22 from anybody, and nothing else; egress has no policy.
+pub const VLAN_SSH: u16 = 13;
+/// VLAN 999 is not admitted.
+pub const UNADMITTED: u16 = 14;
 
 /// 10.0.0.1, `fd00::1` and a link-local address; 198.51.100.0/24 and
 /// `2001:db8:a::/48` as a whole.
@@ -56,6 +60,7 @@ pub fn plan(mode: Mode) -> Plan {
         allow,
         match_type: "all",
         rate: None,
+        vlans: None,
     };
     let limited = |name, rate: &str| PlanRule {
         rate: Some(rate.parse().expect("a rate")),
@@ -75,6 +80,7 @@ pub fn plan(mode: Mode) -> Plan {
             .map(|(prefix, class)| (prefix.parse().expect("a prefix"), class)),
         ),
         rows: 3,
+        vlans: vlans(),
         directions: [inbound(), outbound()],
         rules: vec![
             rule("no-policy", None, true),
@@ -90,8 +96,20 @@ pub fn plan(mode: Mode) -> Plan {
             limited("ingress[3]", "1/s per /32 burst 2"),
             limited("ingress[4]", "2/h"),
             limited("ingress[5]", "2/h per /32 /128"),
+            rule("ingress[6]", ingress, true),
+            rule("vlan-not-admitted", None, false),
         ],
     }
+}
+
+/// Classes: 0 the rest, 1 those with a policy of their own, 2 not admitted.
+fn vlans() -> Vec<u16> {
+    let class = |vlan| match vlan {
+        300..=310 => 1,
+        999 => 2,
+        _ => 0,
+    };
+    (0..VLANS).map(class).collect()
 }
 
 /// The plan with other classes for single addresses.
@@ -139,6 +157,17 @@ fn inbound() -> DirectionPlan {
         plan.cells.extend([deny, ssh, public]);
         plan.cells.extend(common);
     }
+    let (failsafe, unadmitted) = (VerdictWord::failsafe(FAILSAFE), unadmitted());
+    for _ in 0..3 {
+        plan.cells
+            .extend([deny, VerdictWord::allow(VLAN_SSH), deny]);
+        plan.cells.extend([deny, failsafe, deny, deny, deny]);
+    }
+    for _ in 0..3 {
+        plan.cells.extend([unadmitted; 4]);
+        plan.cells
+            .extend([failsafe, unadmitted, unadmitted, unadmitted]);
+    }
     plan
 }
 
@@ -155,7 +184,13 @@ fn outbound() -> DirectionPlan {
         plan.cells
             .extend([VerdictWord::default_deny(DENY_OUT), VerdictWord::allow(OUT)]);
     }
+    plan.cells.extend([VerdictWord::allow(RULE_NO_POLICY); 6]);
+    plan.cells.extend([unadmitted(); 6]);
     plan
+}
+
+fn unadmitted() -> VerdictWord {
+    VerdictWord::unadmitted(UNADMITTED)
 }
 
 fn empty(columns: u32) -> DirectionPlan {

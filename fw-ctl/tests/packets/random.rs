@@ -73,7 +73,7 @@ fn frames() -> impl Strategy<Value = Sent> {
             }
             match dress {
                 2 => bytes = tagged(&bytes, &[(0x8100, 5)]),
-                3 => bytes = tagged(&bytes, &[(0x88a8, 5), (0x8100, 6)]),
+                3 => bytes = tagged(&bytes, &[(0x88a8, 300), (0x8100, 6)]),
                 4 => bytes = padded(bytes, &[0; 40]),
                 5 if !is_v6 => bytes = with_options(&bytes, 2),
                 6 => bytes.truncate(14 + cut.index(bytes.len() - 13)),

@@ -200,7 +200,11 @@ pub fn judged_once(stage: &Stage, report: &mut Report) -> Result<()> {
             expected.passed_out += passed.by_node;
         }
     }
-    report.at_least("segments sent to the node", 8, expected.passed_in + expected.dropped_in);
+    report.at_least(
+        "segments sent to the node",
+        8,
+        expected.passed_in + expected.dropped_in,
+    );
     let judged = stage.judged()?.since(before.0);
     report.check("segments judged", expected, judged);
     let by_rules = stage.denied_by_rules()? - before.1;

@@ -15,7 +15,7 @@ use sandbox::{Error, Namespace, Result, probe};
 use super::counters::segments_delivered;
 use super::flows::VXLAN;
 use super::report::Report;
-use super::stage::{Sources, Stage};
+use super::stage::{Sources, Stage, Xdp};
 
 /// How often a device appears.
 const REPETITIONS: usize = 20;
@@ -46,7 +46,7 @@ struct Window {
 /// # Errors
 /// If something cannot be tried.
 pub fn later(sources: &Sources, report: &mut Report) -> Result<()> {
-    let stage = Stage::new(sources)?;
+    let stage = Stage::new(sources, Xdp::Auto)?;
     for (kind, vlan) in [("veth", false), ("vlan", true)] {
         let mut windows = Vec::new();
         for _ in 0..REPETITIONS {
@@ -78,13 +78,23 @@ fn tell(report: &mut Report, kind: &str, windows: &mut [Window]) {
 /// Lets a device appear under fire and go again.
 fn appear(stage: &Stage, vlan: bool) -> Result<Window> {
     let (node, peer) = (&stage.lab.node.namespace, &stage.lab.stranger.namespace);
-    let (here, there) = if vlan { ("new0.7", "far0.7") } else { ("new0", "far0") };
+    let (here, there) = if vlan {
+        ("new0.7", "far0.7")
+    } else {
+        ("new0", "far0")
+    };
     peer.ip([
-        format!("link add far0 type veth peer name new0 address {MAC} netns {}", node.path().display()),
+        format!(
+            "link add far0 type veth peer name new0 address {MAC} netns {}",
+            node.path().display()
+        ),
         "link set far0 up".to_owned(),
     ])?;
     if vlan {
-        peer.ip(["link add link far0 name far0.7 type vlan id 7", "link set far0.7 up"])?;
+        peer.ip([
+            "link add link far0 name far0.7 type vlan id 7",
+            "link set far0.7 up",
+        ])?;
     }
     peer.ip([
         format!("addr add {THERE}/24 dev {there}"),
@@ -93,7 +103,9 @@ fn appear(stage: &Stage, vlan: bool) -> Result<Window> {
     let socket = node
         .enter(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)))
         .map_err(Error::io(format!("listen on {PORT}/udp")))?;
-    socket.set_read_timeout(Some(QUIET)).map_err(Error::io("set a time-out"))?;
+    socket
+        .set_read_timeout(Some(QUIET))
+        .map_err(Error::io("set a time-out"))?;
     let before = segments_delivered(node)?;
 
     let stop = AtomicBool::new(false);
@@ -115,7 +127,13 @@ fn appear(stage: &Stage, vlan: bool) -> Result<Window> {
 
 /// Brings the device up with its address and takes what is delivered, until nothing has
 /// been for a while although the filter is said to be there.
-fn receive(stage: &Stage, socket: &UdpSocket, epoch: Instant, device: &str, vlan: bool) -> Result<Window> {
+fn receive(
+    stage: &Stage,
+    socket: &UdpSocket,
+    epoch: Instant,
+    device: &str,
+    vlan: bool,
+) -> Result<Window> {
     let node = &stage.lab.node.namespace;
     let mut lines = Vec::new();
     if vlan {

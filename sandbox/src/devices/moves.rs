@@ -7,7 +7,7 @@
 use sandbox::{Error, Namespace, Result};
 
 use super::report::Report;
-use super::stage::{Sources, Stage};
+use super::stage::{Sources, Stage, Xdp};
 use super::topology::Topology;
 use super::{flows, modes};
 
@@ -20,7 +20,11 @@ type Move = (&'static str, fn(&Stage) -> Result<()>, &'static str);
 
 const MOVES: [Move; 7] = [
     ("down and up", down_and_up, "nic"),
-    ("address replaced by another and back", replace_address, "nic"),
+    (
+        "address replaced by another and back",
+        replace_address,
+        "nic",
+    ),
     ("renamed", rename, "renamed"),
     ("renamed back", rename_back, "nic"),
     ("to another namespace and back", visit, "nic"),
@@ -33,13 +37,17 @@ const MOVES: [Move; 7] = [
 /// # Errors
 /// If something cannot be tried.
 pub fn moves(sources: &Sources, report: &mut Report) -> Result<()> {
-    let stage = Stage::new(sources)?;
+    let stage = Stage::new(sources, Xdp::Auto)?;
     Topology::named("nic").plug(&stage.lab)?;
     let release = super::release()?;
-    stage.check_modes(report, "", modes::expected("nic", &release))?;
+    stage.check_modes(report, "", modes::expected("nic", Xdp::Auto, &release))?;
     for (name, act, scenario) in MOVES {
         act(&stage)?;
-        stage.check_modes(report, &format!("{name}: "), modes::expected(scenario, &release))?;
+        stage.check_modes(
+            report,
+            &format!("{name}: "),
+            modes::expected(scenario, Xdp::Auto, &release),
+        )?;
         flows::await_path(&stage.lab)?;
         flows::verdicts(&stage, report, &format!("{name}: "));
     }

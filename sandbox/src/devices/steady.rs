@@ -61,8 +61,16 @@ impl Steady {
             seen_before: seen(stage),
         };
         let talks = [
-            ("node2 -> node", &lab.node2.namespace, lab.node.socket(Family::V4, API)),
-            ("node -> stranger", &lab.node.namespace, lab.stranger.socket(Family::V6, WEB)),
+            (
+                "node2 -> node",
+                &lab.node2.namespace,
+                lab.node.socket(Family::V4, API),
+            ),
+            (
+                "node -> stranger",
+                &lab.node.namespace,
+                lab.stranger.socket(Family::V6, WEB),
+            ),
         ];
         for (who, from, to) in talks {
             steady.talk(who, from, to)?;
@@ -107,8 +115,9 @@ impl Steady {
     }
 
     fn talk(&mut self, who: &'static str, from: &Namespace, to: SocketAddr) -> sandbox::Result<()> {
-        let mut connection = Connection::open_within(LOST, from, None, to)
-            .map_err(sandbox::Error::io(format!("connect {who}, which policy allows")))?;
+        let mut connection = Connection::open_within(LOST, from, None, to).map_err(
+            sandbox::Error::io(format!("connect {who}, which policy allows")),
+        )?;
         let talk = Arc::new(Talk::default());
         self.talks.push((who, talk.clone()));
         let stop = self.stop.clone();

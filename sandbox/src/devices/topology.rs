@@ -91,7 +91,8 @@ impl Topology {
         }
         for peer in lab.peers() {
             peer.flush_neighbours()?;
-            peer.namespace.ip([format!("link set eth0 mtu {ETHERNET}")])?;
+            peer.namespace
+                .ip([format!("link set eth0 mtu {ETHERNET}")])?;
         }
         Ok(())
     }
@@ -120,7 +121,11 @@ impl Topology {
 /// When `ip` fails.
 pub fn links(namespace: &Namespace) -> Result<Vec<String>> {
     let text = namespace.run("ip", &["-o", "link"])?;
-    Ok(text.lines().filter_map(name_of).map(str::to_owned).collect())
+    Ok(text
+        .lines()
+        .filter_map(name_of)
+        .map(str::to_owned)
+        .collect())
 }
 
 /// `bond0.212` of `5: bond0.212@bond0: <BROADCAST,…`. What the kernel makes in every
@@ -132,10 +137,7 @@ fn name_of(line: &str) -> Option<&str> {
 }
 
 const CABLE: &str = "link add eth0 type veth peer name up0 netns SEGMENT";
-const CABLES: [&str; 2] = [
-    CABLE,
-    "link add eth1 type veth peer name up1 netns SEGMENT",
-];
+const CABLES: [&str; 2] = [CABLE, "link add eth1 type veth peer name up1 netns SEGMENT"];
 
 /// A bond of both cables, the same at both ends, and what else is built on it.
 macro_rules! bond {
@@ -213,9 +215,30 @@ pub const ALL: &[Topology] = &[
         "bond0.212",
         ETHERNET
     ),
-    bond!("bond-active-backup", "active-backup", [], "bond0", "bond0", ETHERNET),
-    bond!("bond-balance-xor", "balance-xor", [], "bond0", "bond0", ETHERNET),
-    bond!("bond-802.3ad", "802.3ad lacp_rate fast", [], "bond0", "bond0", ETHERNET),
+    bond!(
+        "bond-active-backup",
+        "active-backup",
+        [],
+        "bond0",
+        "bond0",
+        ETHERNET
+    ),
+    bond!(
+        "bond-balance-xor",
+        "balance-xor",
+        [],
+        "bond0",
+        "bond0",
+        ETHERNET
+    ),
+    bond!(
+        "bond-802.3ad",
+        "802.3ad lacp_rate fast",
+        [],
+        "bond0",
+        "bond0",
+        ETHERNET
+    ),
     bond!(
         "bond-vlan-9000",
         "active-backup",
@@ -348,6 +371,19 @@ pub const ALL: &[Topology] = &[
     ),
 ];
 
+/// Those that are tried with native XDP on the cables, too.
+pub const NATIVE: [&str; 9] = [
+    "nic",
+    "nic-9000",
+    "bond-active-backup-vlan",
+    "bond-balance-xor-vlan",
+    "bond-802.3ad-vlan",
+    "qinq",
+    "bridge-vlan-bond",
+    "vlan-on-used-nic",
+    "vlan-on-used-nic-offloaded",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,9 +398,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_tried_natively_is_in_the_table() {
+        for name in NATIVE {
+            assert_eq!(Topology::named(name).name, name);
+        }
+    }
+
+    #[test]
     fn names_are_unique() {
         for (at, one) in ALL.iter().enumerate() {
-            assert!(ALL[..at].iter().all(|other| other.name != one.name), "{}", one.name);
+            assert!(
+                ALL[..at].iter().all(|other| other.name != one.name),
+                "{}",
+                one.name
+            );
         }
     }
 }

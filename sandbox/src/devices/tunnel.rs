@@ -8,11 +8,11 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use sandbox::probe::{Connection, Outcome};
-use sandbox::{Host, Result};
+use sandbox::{Host, Lab, Result};
 
 use super::flows::{self, SSH, WEB};
 use super::report::Report;
-use super::stage::{Sources, Stage};
+use super::stage::{Sources, Stage, Xdp};
 use super::topology::Topology;
 use super::{modes, wireguard};
 
@@ -111,15 +111,23 @@ fn run(kind: Kind, sources: &Sources, report: &mut Report) -> Result<()> {
     let more = kind
         .by_administrators
         .then_some(("tunnels", ALL_OF_ADMINISTRATORS));
-    let stage = Stage::with_policy(sources, more)?;
+    let stage = Stage::in_lab(Lab::unplugged()?, sources, Xdp::Auto, more, "fw-ctl")?;
     let lab = &stage.lab;
     Topology::named("nic").plug(lab)?;
-    let allowed = if kind.by_administrators { &lab.jump } else { &lab.node2 };
+    let allowed = if kind.by_administrators {
+        &lab.jump
+    } else {
+        &lab.node2
+    };
     for (number, peer) in (0..).zip([allowed, &lab.stranger]) {
         end(kind, number, &lab.node, peer, false)?;
         end(kind, number, peer, &lab.node, true)?;
     }
-    stage.check_modes(report, "", modes::expected(kind.name, &super::release()?))?;
+    stage.check_modes(
+        report,
+        "",
+        modes::expected(kind.name, Xdp::Auto, &super::release()?),
+    )?;
     flows::verdicts(&stage, report, "carrier: ");
 
     let status = stage.fw_ctl.status()?;
@@ -136,10 +144,18 @@ fn run(kind: Kind, sources: &Sources, report: &mut Report) -> Result<()> {
         for port in [WEB, SSH] {
             let carried = number == 0;
             let passes = carried && (port == WEB || !filtered);
-            let expected = if passes { Outcome::Answered } else { Outcome::Silence };
+            let expected = if passes {
+                Outcome::Answered
+            } else {
+                Outcome::Silence
+            };
             let to = SocketAddr::new(inner(number, false), port);
             let got = ask(peer, to, passes);
-            report.check(format!("in {tunnel}, {} -> node, {port}/tcp", peer.name), expected, got);
+            report.check(
+                format!("in {tunnel}, {} -> node, {port}/tcp", peer.name),
+                expected,
+                got,
+            );
         }
     }
     Ok(())

@@ -78,7 +78,9 @@ pub fn configure(
     ];
     namespace
         .enter(|| set_device(&attributes.concat()))
-        .map_err(Error::io(format!("configure the WireGuard device {device}")))
+        .map_err(Error::io(format!(
+            "configure the WireGuard device {device}"
+        )))
 }
 
 fn set_device(attributes: &[u8]) -> io::Result<()> {
@@ -122,7 +124,9 @@ fn request(socket: &Socket, family: u16, command: u8, attributes: &[u8]) -> io::
         let code = received.get(16..20).and_then(|code| code.try_into().ok());
         return match code.map(i32::from_ne_bytes) {
             Some(0) => Ok(answer),
-            code => Err(io::Error::from_raw_os_error(-code.unwrap_or(-libc::EBADMSG))),
+            code => Err(io::Error::from_raw_os_error(
+                -code.unwrap_or(-libc::EBADMSG),
+            )),
         };
     }
 }
@@ -177,11 +181,18 @@ mod tests {
     #[test]
     fn attributes_are_padded_and_found_again() {
         let bytes = [attribute(7, b"abcde"), attribute(3, &[9, 0])].concat();
-        assert_eq!(&bytes[..12], [9, 0, 7, 0, b'a', b'b', b'c', b'd', b'e', 0, 0, 0]);
+        assert_eq!(
+            &bytes[..12],
+            [9, 0, 7, 0, b'a', b'b', b'c', b'd', b'e', 0, 0, 0]
+        );
         assert_eq!(find(&bytes, 7), Some(&b"abcde"[..]));
         assert_eq!(find(&bytes, 3), Some(&[9, 0][..]));
         assert_eq!(find(&bytes, 4), None);
-        assert_eq!(find(&[0, 0, 1, 0, 0], 5), None, "a length that is too small");
+        assert_eq!(
+            find(&[0, 0, 1, 0, 0], 5),
+            None,
+            "a length that is too small"
+        );
     }
 
     #[test]

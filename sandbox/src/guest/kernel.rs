@@ -1,60 +1,136 @@
 //! Kernels as Debian builds them, fetched and unpacked without being installed.
 //!
-//! The flavour is "cloud": it has all that a virtual machine needs, and is small.
+//! The flavour is "cloud": it has all that a virtual machine needs, and is small. What
+//! this machine's release does not have comes from another one.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
-use super::{cache, module, tool};
+use super::apt::Apt;
+use super::{cache, module};
 use crate::{Error, Result};
+
+/// Name of the newest kernel that Debian has, beside series as "6.1".
+pub const NEWEST: &str = "newest";
+/// Where it is.
+const UNSTABLE: &str = "sid";
+/// Releases that are built with a series, for machines of others.
+const RELEASES: [(&str, &str); 3] = [
+    ("5.10", "bullseye"),
+    ("6.1", "bookworm"),
+    ("6.12", "trixie"),
+];
+/// For how long the newest one that was fetched counts as that.
+const FRESH: Duration = Duration::from_hours(7 * 24);
+
+const FLAVOUR: &str = "-cloud-amd64";
+const IMAGE: &str = "linux-image-";
 
 /// A kernel that is there.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    /// Directory with what the package has, and `vmlinux`.
+    /// Directory with what its packages have, and `vmlinux`.
     directory: PathBuf,
     /// `6.12.117+deb12-cloud-amd64`.
     release: String,
 }
 
 impl Kernel {
-    /// The newest one of a series, "6.12", that apt knows; it is fetched once.
+    /// By its name: a series, or [`NEWEST`].
     ///
     /// # Errors
-    /// [`Error::Missing`] if apt knows or gets none; another one if the package is not
-    /// as expected.
+    /// As for [`Self::of_series`].
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            NEWEST => Self::newest(),
+            series => Self::of_series(series),
+        }
+    }
+
+    /// The newest one of a series, "6.12", that apt knows, else that of the release of
+    /// Debian which has this series; it is fetched once.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if there is none, or it cannot be got; another one if the
+    /// package is not as expected.
     pub fn of_series(series: &str) -> Result<Self> {
-        let missing = |why: String, advice: &str| Error::Missing {
-            what: format!("there is no guest with Linux {series}"),
-            why,
-            advice: advice.to_owned(),
+        let _lock = lock()?;
+        let prefix = format!("{IMAGE}{series}.");
+        let own = Apt::of_this_machine();
+        if let Some(release) = newest(own.names(&prefix)?, IMAGE) {
+            return Self::from(&own, cache(), release);
+        }
+        let Some((_, suite)) = RELEASES.iter().find(|(known, _)| *known == series) else {
+            return Err(Error::Missing {
+                what: format!("there is no guest with Linux {series}"),
+                why: format!("apt knows no package {prefix}*{FLAVOUR}"),
+                advice: "apt-get update; or another series".to_owned(),
+            });
         };
-        let prefix = format!("linux-image-{series}.");
-        let known = tool::output(&tool::find("apt-cache", "apt")?, &["pkgnames", &prefix])?;
-        let Some(package) = newest(&String::from_utf8_lossy(&known), &prefix) else {
-            return Err(missing(
-                format!("apt knows no package {prefix}*{FLAVOUR}"),
-                "apt-get update; or another series",
-            ));
+        let place = cache().join(suite);
+        match newest(unpacked(&place), &format!("{series}.")) {
+            Some(found) => Ok(Self::at(&place, format!("{series}.{found}"))),
+            None => Self::of_release(suite, &prefix),
+        }
+    }
+
+    /// The newest one that Debian has. Once a week it is looked for anew.
+    ///
+    /// # Errors
+    /// As for [`Self::of_series`].
+    pub fn newest() -> Result<Self> {
+        let _lock = lock()?;
+        let place = cache().join(UNSTABLE);
+        let Some(release) = newest(unpacked(&place), "") else {
+            return Self::of_release(UNSTABLE, IMAGE);
         };
-        let release = package
-            .strip_prefix("linux-image-")
-            .expect("it was chosen by this prefix")
-            .to_owned();
-        let kernel = Self {
-            directory: cache().join(&release),
-            release,
-        };
-        let what = || Error::io(format!("use {}", cache().display()));
-        fs::create_dir_all(cache()).map_err(what())?;
-        // Several tests may want it at once; the lock ends with the file's life.
-        let lock = File::create(cache().join("lock")).map_err(what())?;
-        lock.lock().map_err(what())?;
+        let known = Self::at(&place, release);
+        let age = fs::metadata(&known.directory)
+            .and_then(|directory| directory.modified())
+            .ok()
+            .and_then(|fetched| fetched.elapsed().ok());
+        if age.is_some_and(|age| age < FRESH) {
+            return Ok(known);
+        }
+        match Self::of_release(UNSTABLE, IMAGE) {
+            Ok(kernel) => {
+                // It may be the one that was there: it is the newest for another week.
+                let _ = File::open(&kernel.directory)
+                    .and_then(|directory| directory.set_modified(SystemTime::now()));
+                Ok(kernel)
+            }
+            // Without a network it is the newest that there is.
+            Err(Error::Missing { .. }) => Ok(known),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The newest one in another release whose package begins with `prefix`.
+    fn of_release(suite: &str, prefix: &str) -> Result<Self> {
+        let apt = Apt::of_release(suite)?;
+        let release = newest(apt.names(prefix)?, IMAGE).ok_or_else(|| Error::Missing {
+            what: format!("there is no guest with a kernel of Debian {suite}"),
+            why: format!("it has no package {prefix}*{FLAVOUR}"),
+            advice: "another series".to_owned(),
+        })?;
+        Self::from(&apt, &cache().join(suite), release)
+    }
+
+    /// Unpacked in `place`, or fetched to there.
+    fn from(apt: &Apt, place: &Path, release: String) -> Result<Self> {
+        let kernel = Self::at(place, release);
         if !kernel.image().is_file() {
-            kernel.fetch(&package, missing)?;
+            kernel.fetch(apt)?;
         }
         Ok(kernel)
+    }
+
+    fn at(place: &Path, release: String) -> Self {
+        Self {
+            directory: place.join(&release),
+            release,
+        }
     }
 
     /// `6.12.117+deb12-cloud-amd64`, as `uname -r` says in the guest.
@@ -79,28 +155,15 @@ impl Kernel {
         module::in_loading_order(&tree, names)
     }
 
-    fn fetch(&self, package: &str, missing: impl Fn(String, &str) -> Error) -> Result<()> {
-        let part = cache().join(format!("{}.part", self.release));
+    fn fetch(&self, apt: &Apt) -> Result<()> {
+        let mut part = self.directory.clone().into_os_string();
+        part.push(".part");
+        let part = PathBuf::from(part);
         // What an interrupted attempt left.
         let _ = fs::remove_dir_all(&part);
         fs::create_dir_all(&part).map_err(Error::io(format!("make {}", part.display())))?;
-        tool::finish(
-            Command::new(tool::find("apt-get", "apt")?)
-                .args(["download", "-q", package])
-                .current_dir(&part)
-                .stdin(Stdio::null()),
-        )
-        .map_err(|error| missing(error.to_string(), "apt-get update"))?;
-        let archive = with_extension(&part, "deb").ok_or_else(|| {
-            missing(
-                format!("apt-get download left no file of {package}"),
-                "apt-get update",
-            )
-        })?;
-        let dpkg = tool::find("dpkg-deb", "dpkg")?;
-        tool::output(&dpkg, &[Path::new("-x"), &archive, &part])?;
-        let _ = fs::remove_file(&archive);
-        let compressed = part.join("boot").join(format!("vmlinuz-{}", self.release));
+        apt.unpack(&self.packages(apt)?, &part)?;
+        let compressed = self.compressed(&part)?;
         let image =
             fs::read(&compressed).map_err(Error::io(format!("read {}", compressed.display())))?;
         let payload = payload(&image).ok_or_else(|| self.odd("its image is no bzImage"))?;
@@ -117,6 +180,32 @@ impl Kernel {
             .map_err(Error::io(format!("make {}", self.directory.display())))
     }
 
+    /// Names of its packages: one, or from Linux 7 on several, of which the image proper
+    /// only says that it needs the others.
+    fn packages(&self, apt: &Apt) -> Result<Vec<String>> {
+        let mut packages = Vec::new();
+        for part in ["image", "binary", "modules", "base"] {
+            let package = format!("linux-{part}-{}", self.release);
+            if apt.names(&package)?.contains(&package) {
+                packages.push(package);
+            }
+        }
+        Ok(packages)
+    }
+
+    /// Where the packages have put the image.
+    fn compressed(&self, unpacked: &Path) -> Result<PathBuf> {
+        let places = [
+            format!("boot/vmlinuz-{}", self.release),
+            format!("usr/lib/modules/{}/vmlinuz", self.release),
+        ];
+        places
+            .iter()
+            .map(|place| unpacked.join(place))
+            .find(|path| path.is_file())
+            .ok_or_else(|| self.odd("its packages have no image"))
+    }
+
     fn odd(&self, why: &str) -> Error {
         Error::Unexpected(format!(
             "Linux {} cannot be used: {why}\n  try: rm -r {}",
@@ -126,14 +215,32 @@ impl Kernel {
     }
 }
 
-const FLAVOUR: &str = "-cloud-amd64";
+/// Several tests may want a kernel at once; the lock ends with the file's life.
+fn lock() -> Result<File> {
+    let what = || Error::io(format!("use {}", cache().display()));
+    fs::create_dir_all(cache()).map_err(what())?;
+    let lock = File::create(cache().join("lock")).map_err(what())?;
+    lock.lock().map_err(what())?;
+    Ok(lock)
+}
 
-/// The package of the highest version, of names as apt lists them.
-fn newest(known: &str, prefix: &str) -> Option<String> {
-    known
-        .lines()
-        .filter(|name| name.starts_with(prefix) && name.ends_with(FLAVOUR))
-        .max_by_key(|name| numbers(name))
+/// Names of the directories in `place`.
+fn unpacked(place: &Path) -> Vec<String> {
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// What follows `prefix` in the name of the highest version; of the images, only the
+/// flavour's.
+fn newest(names: Vec<String>, prefix: &str) -> Option<String> {
+    names
+        .iter()
+        .filter(|name| name.ends_with(FLAVOUR))
+        .filter_map(|name| name.strip_prefix(prefix))
+        .filter(|release| release.starts_with(|char: char| char.is_ascii_digit()))
+        .max_by_key(|release| numbers(release))
         .map(str::to_owned)
 }
 
@@ -168,33 +275,30 @@ fn payload(image: &[u8]) -> Option<&[u8]> {
     }
 }
 
-fn with_extension(directory: &Path, extension: &str) -> Option<PathBuf> {
-    fs::read_dir(directory)
-        .ok()?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|found| found == extension))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_newest_is_chosen_by_number_and_flavour() {
+        let chosen =
+            |names: &str, prefix: &str| newest(names.lines().map(str::to_owned).collect(), prefix);
         let known = "linux-image-6.12.99+deb12-cloud-amd64\n\
                      linux-image-6.12.117+deb12-cloud-amd64\n\
                      linux-image-6.12.118+deb12-amd64\n\
-                     linux-image-6.12.119+deb12-cloud-amd64-unsigned\n";
+                     linux-image-6.12.119+deb12-cloud-amd64-unsigned\n\
+                     linux-image-cloud-amd64\n";
         assert_eq!(
-            newest(known, "linux-image-6.12.").as_deref(),
-            Some("linux-image-6.12.117+deb12-cloud-amd64")
+            chosen(known, IMAGE).as_deref(),
+            Some("6.12.117+deb12-cloud-amd64")
         );
-        assert_eq!(newest(known, "linux-image-6.1."), None);
-        let known = "linux-image-6.1.0-7-cloud-amd64\nlinux-image-6.1.0-56-cloud-amd64\n";
+        assert_eq!(chosen("linux-image-cloud-amd64\n", IMAGE), None);
         assert_eq!(
-            newest(known, "linux-image-6.1.").as_deref(),
-            Some("linux-image-6.1.0-56-cloud-amd64")
+            chosen(
+                "6.1.0-7-cloud-amd64\n6.1.0-56-cloud-amd64\n6.1.0-57-cloud-amd64.part",
+                ""
+            ),
+            Some("6.1.0-56-cloud-amd64".to_owned())
         );
     }
 

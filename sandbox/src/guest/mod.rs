@@ -20,10 +20,12 @@
 //! # }
 //! ```
 
+mod apt;
 mod archive;
 mod initramfs;
 mod kernel;
 mod machine;
+mod matrix;
 mod module;
 mod tool;
 
@@ -31,8 +33,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use kernel::Kernel;
+pub use kernel::{Kernel, NEWEST};
 pub use machine::Threads;
+pub use matrix::on_each_kernel;
 
 use crate::{Error, Result, WorkDir};
 
@@ -190,6 +193,6 @@ pub fn or_skip<T>(result: Result<T>) -> Option<T> {
 }
 
 /// Where unpacked kernels are kept: they outlive the process.
-fn cache() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../.toolchain/guests")
+fn cache() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.toolchain/guests"))
 }

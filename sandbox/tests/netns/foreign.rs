@@ -36,7 +36,7 @@ fn it_is_named_and_never_displaced() {
             assert!(status.is_degraded(), "native XDP was asked for: {status:?}");
             let answer = fixture.fw_ctl.ask(&["status"]).unwrap();
             assert_eq!(answer.code, 1, "{}", answer.stdout);
-            for part in ["interface eth0", "try: bpftool prog show id", "is not ours"] {
+            for part in ["eth0: `interfaces.xdp`", "bpftool prog show id", "not ours"] {
                 assert!(answer.stdout.contains(part), "{part} in: {}", answer.stdout);
             }
             break words(&format!("{}\n{}", answer.stdout, answer.stderr));

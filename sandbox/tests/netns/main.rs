@@ -14,6 +14,7 @@ mod audit;
 mod bans;
 mod brake;
 mod builtins;
+mod doctor;
 mod fixture;
 mod foreign;
 mod frames;

@@ -74,14 +74,3 @@ fn slower_modes_warn_and_are_refused_when_native_is_required() {
         "it was asked for"
     );
 }
-
-#[test]
-fn veth_gets_tc_unless_native_is_asked_for() {
-    let veth = Link {
-        kind: "veth".into(),
-        ..Link::default()
-    };
-    assert!(matches!(links::wish(&veth, XdpSetting::Auto), Wish::Tc(_)));
-    assert_eq!(links::wish(&veth, XdpSetting::Native), Wish::Native);
-    assert_eq!(links::wish(&Link::default(), XdpSetting::Auto), Wish::Auto);
-}

@@ -78,6 +78,7 @@ impl Sources for FakeSources {
                 builtins: 0,
                 peers: Runs::of(&[]),
                 rows: 1,
+                vlans: Vec::new(),
                 directions: [direction.clone(), direction],
                 rules: vec![PlanRule {
                     policy: inputs.policies[0].text.clone(),
@@ -87,6 +88,7 @@ impl Sources for FakeSources {
                     allow: true,
                     match_type: "all",
                     rate: None,
+                    vlans: None,
                 }],
             },
             policies: 1,

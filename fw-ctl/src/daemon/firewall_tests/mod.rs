@@ -12,7 +12,7 @@ use crate::compile::plan::Plan;
 use crate::compile::plan::{DirectionPlan, PlanRule};
 use crate::config::{ModeSetting, Require, XdpSetting};
 use crate::control::protocol::ModeChange;
-use crate::daemon::{AttachedLink, Ingress, Inputs, Wish};
+use crate::daemon::{AttachedLink, Ingress, Inputs};
 use crate::datapath::flows::Pressure;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::{Severity, Source};
@@ -20,7 +20,7 @@ use crate::exit;
 use crate::inventory::Identities;
 use crate::lists::Found;
 use crate::lookup::Runs;
-use crate::netlink::{Address, Link, LocalAddresses};
+use crate::netlink::{Address, Link, LocalAddresses, Wish};
 use crate::observe::Numbered;
 use crate::policy::rules::{CidrMatchMode, RuleSet};
 

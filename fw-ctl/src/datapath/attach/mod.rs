@@ -52,6 +52,16 @@ pub enum XdpWish {
     Off,
 }
 
+impl XdpWish {
+    fn mode(self) -> Option<xdp::Mode> {
+        match self {
+            Self::Auto | Self::Native => Some(xdp::Mode::Native),
+            Self::Generic => Some(xdp::Mode::Generic),
+            Self::Off => None,
+        }
+    }
+}
+
 /// Where ingress is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -102,9 +112,8 @@ pub struct Attacher<'a> {
 /// Attaches to `link`, or puts the present programs into the links that are there.
 ///
 /// # Errors
-/// The interface has gone, another fw-ctl filters it, a foreign XDP program is on
-/// it (only if XDP is wished), or the forced mode cannot be had. What was attached
-/// before stays.
+/// The interface has gone, another fw-ctl filters it, or the forced mode cannot be
+/// had, be it for a foreign XDP program. What was attached before stays.
 pub fn attach(
     attacher: &mut Attacher<'_>,
     link: &LinkRef,
@@ -112,11 +121,7 @@ pub fn attach(
 ) -> Result<Attached, DatapathError> {
     loop {
         let result = attach_now(attacher, link, wish);
-        let in_the_way = match &result {
-            Err(DatapathError::OtherInstance { .. }) => true,
-            Err(DatapathError::ForeignXdp { id, .. }) => xdp::is_fw_ctls(*id),
-            _ => false,
-        };
+        let in_the_way = matches!(&result, Err(DatapathError::OtherInstance { .. }));
         if !in_the_way || attacher.patience.is_zero() {
             return result;
         }
@@ -136,14 +141,23 @@ fn attach_now(
     for direction in [Direction::Egress, Direction::Ingress] {
         tc::refuse_other_instance(pins, link, direction)?;
     }
-    if let (None, Some(id)) = (&own, state.program())
+    let foreign = state.program().filter(|_| own.is_none());
+    if let Some(id) = foreign
         && wish != XdpWish::Off
+        && xdp::is_fw_ctls(id)
     {
-        return Err(xdp::foreign(link, id));
+        return Err(DatapathError::OtherInstance {
+            interface: link.name.clone(),
+            id,
+            hook: "XDP",
+        });
     }
     // Egress first: it remembers the connections whose replies ingress must know.
     attacher.attach_tc(link, Direction::Egress)?;
-    let (ingress, note) = attacher.attach_ingress(link, wish, own.as_ref(), &state)?;
+    let (ingress, note) = match (foreign, wish.mode()) {
+        (Some(id), Some(mode)) => attacher.attach_behind(link, id, wish, mode)?,
+        _ => attacher.attach_ingress(link, wish, own.as_ref(), &state)?,
+    };
     Ok(Attached {
         link: link.clone(),
         ingress,
@@ -156,6 +170,23 @@ impl Attacher<'_> {
         tc::attach(self.programs, self.pins, link, direction, self.tc)
     }
 
+    /// Behind the XDP program `id` of somebody else, which is never displaced.
+    fn attach_behind(
+        &mut self,
+        link: &LinkRef,
+        id: u32,
+        wish: XdpWish,
+        mode: xdp::Mode,
+    ) -> Result<(Ingress, Option<String>), DatapathError> {
+        let why = xdp::foreign(link, id);
+        if wish != XdpWish::Auto {
+            return Err(xdp::Failure::Unsupported(why).into_error(link, mode));
+        }
+        self.attach_tc(link, Direction::Ingress)?;
+        let note = format!("no native XDP: {why}");
+        Ok((Ingress::Tc, Some(note)))
+    }
+
     fn attach_ingress(
         &mut self,
         link: &LinkRef,
@@ -163,11 +194,7 @@ impl Attacher<'_> {
         own: Option<&xdp::Own>,
         state: &XdpState,
     ) -> Result<(Ingress, Option<String>), DatapathError> {
-        let mode = match wish {
-            XdpWish::Auto | XdpWish::Native => Some(xdp::Mode::Native),
-            XdpWish::Generic => Some(xdp::Mode::Generic),
-            XdpWish::Off => None,
-        };
+        let mode = wish.mode();
         if let (Some(mode), Some(own)) = (mode, own)
             && state.mode() == Some(mode)
         {

@@ -1,9 +1,10 @@
 //! Asking the kernel what is on an interface.
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use fw_common::wire::Direction;
-use netlink_packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
 use netlink_packet_route::tc::{
@@ -173,13 +174,68 @@ fn program_of(filter: &TcMessage) -> u32 {
     id.unwrap_or(0)
 }
 
+/// Why the interface takes no XDP program, in the words of the kernel or the driver.
+///
+/// It is tried with the program in the way that is answered in words (attaching by a
+/// link is not). Should it be taken, it is removed at once, and there is no reason.
+pub fn why_no_xdp(link: &LinkRef, program: BorrowedFd<'_>, mode: Mode) -> Option<String> {
+    /// `XDP_FLAGS_*` (linux/if_link.h).
+    const UPDATE_IF_NOEXIST: u32 = 1;
+    const SKB_MODE: u32 = 2;
+    const DRV_MODE: u32 = 4;
+    let mode = match mode {
+        Mode::Native => DRV_MODE,
+        Mode::Generic => SKB_MODE,
+    };
+    let set = |program: RawFd, flags: u32| {
+        let mut message = LinkMessage::default();
+        message.header.index = link.index;
+        let xdp = vec![LinkXdp::Fd(program), LinkXdp::Flags(flags)];
+        message.attributes.push(LinkAttribute::Xdp(xdp));
+        ask(RouteNetlinkMessage::SetLink(message))
+    };
+    let answer = set(program.as_raw_fd(), mode | UPDATE_IF_NOEXIST).ok()?;
+    let (error, text) = refusal(&answer)?;
+    if error == 0 {
+        let _ = set(-1, mode);
+    }
+    text
+}
+
+/// Error number and text of an acknowledgement: `struct nlmsgerr` behind a head, which
+/// holds the head of the question only (`NETLINK_CAP_ACK`), then attributes.
+fn refusal(answer: &[u8]) -> Option<(i32, Option<String>)> {
+    const HEAD: usize = 16;
+    const TEXT: u16 = 1;
+    let field = |at: usize| answer.get(at..at + 4)?.try_into().ok();
+    let kind = answer.get(4..6)?.try_into().ok().map(u16::from_ne_bytes)?;
+    if kind != libc::NLMSG_ERROR as u16 {
+        return None;
+    }
+    let error = field(HEAD).map(i32::from_ne_bytes)?;
+    let mut at = HEAD + 4 + HEAD;
+    while let Some([l0, l1, k0, k1]) = field(at) {
+        let length = usize::from(u16::from_ne_bytes([l0, l1]));
+        let value = answer.get(at + 4..at + length.max(4))?;
+        if u16::from_ne_bytes([k0, k1]) == TEXT {
+            let text = value.strip_suffix(&[0]).unwrap_or(value);
+            return Some((error, Some(String::from_utf8_lossy(text).into_owned())));
+        }
+        at += length.max(4).next_multiple_of(4);
+    }
+    Some((error, None))
+}
+
 /// Asks one question that is answered by one message.
 fn ask(question: RouteNetlinkMessage) -> io::Result<Vec<u8>> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
+    socket.set_ext_ack(true)?;
+    socket.set_cap_ack(true)?;
+    let changes = matches!(question, RouteNetlinkMessage::SetLink(_));
     let mut request = NetlinkMessage::from(question);
-    request.header.flags = NLM_F_REQUEST;
+    request.header.flags = NLM_F_REQUEST | if changes { NLM_F_ACK } else { 0 };
     request.finalize();
     let mut bytes = vec![0; request.buffer_len()];
     request.serialize(&mut bytes);
@@ -209,6 +265,30 @@ mod tests {
         );
         let hardware = state(vec![LinkXdp::HwProgId(9)]);
         assert_eq!((hardware.program(), hardware.mode()), (Some(9), None));
+    }
+
+    #[test]
+    fn the_words_of_a_refusal_are_found() {
+        let answer = |attributes: &[u8]| {
+            let mut bytes = vec![0; 16 + 4 + 16];
+            bytes[4..6].copy_from_slice(&(libc::NLMSG_ERROR as u16).to_ne_bytes());
+            bytes[16..20].copy_from_slice(&(-95_i32).to_ne_bytes());
+            bytes.extend(attributes);
+            bytes
+        };
+        // An offset (2), padded to four bytes, then the text (1).
+        let mut attributes = [7_u16.to_ne_bytes(), 2_u16.to_ne_bytes()].concat();
+        attributes.extend(*b"abc\0");
+        attributes.extend([8_u16.to_ne_bytes(), 1_u16.to_ne_bytes()].concat());
+        attributes.extend(*b"why\0");
+        assert_eq!(
+            refusal(&answer(&attributes)),
+            Some((-95, Some("why".into())))
+        );
+        assert_eq!(refusal(&answer(&attributes[..10])), Some((-95, None)));
+        assert_eq!(refusal(&answer(&[])), Some((-95, None)));
+        assert_eq!(refusal(&[0; 40]), None);
+        assert_eq!(refusal(&[2]), None);
     }
 
     #[test]

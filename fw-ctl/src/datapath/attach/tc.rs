@@ -106,7 +106,10 @@ pub fn refuse_other_instance(
         Some(program) => Err(DatapathError::OtherInstance {
             interface: link.name.clone(),
             id: program.id(),
-            direction: word(direction),
+            hook: match direction {
+                Direction::Ingress => "TC ingress",
+                Direction::Egress => "TC egress",
+            },
         }),
         None => Ok(()),
     }

@@ -1,11 +1,11 @@
 //! XDP on an interface, by a pinned link.
 
-use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use aya::programs::links::{FdLink, LinkError, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpLinkId};
-use aya::programs::{ProgramError, XdpMode, loaded_programs};
+use aya::programs::{ProgramError, Xdp, XdpMode, loaded_programs};
 
 use super::query::{self, XdpState};
 use super::{Ingress, LinkRef};
@@ -139,9 +139,10 @@ pub fn attach(
     mode: Mode,
 ) -> Result<(), Failure> {
     let program = programs.xdp_mut().map_err(Failure::Other)?;
-    let id = program
-        .attach_to_if_index(link.index, mode.aya())
-        .map_err(|error| refused(link, mode, &error))?;
+    let id = match program.attach_to_if_index(link.index, mode.aya()) {
+        Ok(id) => id,
+        Err(error) => return Err(refused(program, link, mode, &error)),
+    };
     pin(programs, pins, link, id).map_err(Failure::Other)
 }
 
@@ -164,44 +165,47 @@ fn pin(
     Ok(())
 }
 
-fn refused(link: &LinkRef, mode: Mode, error: &ProgramError) -> Failure {
+fn refused(program: &Xdp, link: &LinkRef, mode: Mode, error: &ProgramError) -> Failure {
     let what = || format!("interface {}: attaching {} XDP", link.name, mode.name());
     let Some(cause) = io_cause(error) else {
-        return Failure::Unsupported(reason(error));
+        let reason = quoted(&error.to_string());
+        let without = || "the kernel refused without a reason".to_owned();
+        return Failure::Unsupported(reason.unwrap_or_else(without));
+    };
+    let told = || {
+        let reason = quoted(&error.to_string());
+        // A link is refused without a word; the older way has words.
+        reason.or_else(|| query::why_no_xdp(link, program.fd().ok()?.as_fd(), mode))
+    };
+    let plainly = |plain: String| match told() {
+        Some(text) => format!("{plain}: the kernel says: {text}"),
+        None => plain,
     };
     match cause.raw_os_error() {
-        // Somebody came first.
+        // Somebody came first; or, the program of a bond is on its members, too.
         Some(libc::EBUSY | libc::EEXIST) => {
-            let found = query::xdp(link).map(|state| state.program());
-            Failure::Other(match found {
-                Ok(Some(id)) => foreign(link, id),
-                _ => DatapathError::aya(what(), error),
+            let found = query::xdp(link).ok().and_then(|state| state.program());
+            Failure::Unsupported(match found {
+                Some(id) => foreign(link, id),
+                None => plainly(words(cause)),
             })
         }
         Some(libc::EPERM | libc::EACCES | libc::ENODEV | libc::ENOMEM) => {
             Failure::Other(DatapathError::aya(what(), error))
         }
-        Some(libc::EOPNOTSUPP) => Failure::Unsupported(match mode {
+        Some(libc::EOPNOTSUPP) => Failure::Unsupported(plainly(match mode {
             Mode::Native => "the driver of this interface has none".into(),
             Mode::Generic => "this kind of interface has none".into(),
+        })),
+        _ => Failure::Unsupported(match told() {
+            Some(text) => format!("the driver says: {text}"),
+            None => words(cause),
         }),
-        _ => Failure::Unsupported(reason_of(error, cause)),
     }
 }
 
 /// What the driver said (the kernel's extended acknowledgement), which aya hands
 /// over in quotes inside its message.
-fn reason(error: &ProgramError) -> String {
-    quoted(&error.to_string()).unwrap_or_else(|| "the kernel refused without a reason".into())
-}
-
-fn reason_of(error: &ProgramError, cause: &io::Error) -> String {
-    match quoted(&error.to_string()) {
-        Some(text) => format!("the driver says: {text}"),
-        None => words(cause),
-    }
-}
-
 fn quoted(text: &str) -> Option<String> {
     let (_, rest) = text.split_once('"')?;
     let (quoted, _) = rest.rsplit_once('"')?;
@@ -215,21 +219,20 @@ pub fn is_fw_ctls(id: u32) -> bool {
         .any(|program| program.id() == id && program.name_as_str() == Some(programs::XDP))
 }
 
-/// The refusal to displace the program `id`.
-pub fn foreign(link: &LinkRef, id: u32) -> DatapathError {
+/// Why the program `id` of somebody else rules ours out.
+pub fn foreign(link: &LinkRef, id: u32) -> String {
     let name = loaded_programs()
         .flatten()
         .find(|program| program.id() == id)
         .and_then(|program| program.name_as_str().map(str::to_owned))
         .filter(|name| !name.is_empty());
-    DatapathError::ForeignXdp {
-        interface: link.name.clone(),
-        id,
-        program: match name {
-            Some(name) => format!("{id} ({name})"),
-            None => id.to_string(),
-        },
-    }
+    let named = name.map(|name| format!(" ({name})")).unwrap_or_default();
+    format!(
+        "the XDP program {id}{named}, which is not ours, is attached, and fw-ctl never displaces \
+         one: it sees packets first (bpftool prog show id {id}; ip link set dev {} xdp off \
+         removes it)",
+        link.name
+    )
 }
 
 fn adopting(link: &LinkRef) -> impl Fn(LinkError) -> DatapathError {

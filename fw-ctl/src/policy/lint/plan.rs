@@ -45,6 +45,7 @@ pub(super) fn check(input: &Input<'_>, subject: &Subject<'_>, found: &mut Vec<Di
         enforcement: Enforcement::Default,
         cidr_match_mode: input.cidr_match_mode,
         failsafe: Vec::new(),
+        vlans: None,
     };
     let Ok(plan) = draft(&rules, &subject.view.identities, &options) else {
         return;
@@ -132,9 +133,14 @@ impl Checked<'_> {
             Services::Only(ranges) => ranges.iter().map(|range| range.example()).collect(),
         };
         let mut deciders: Vec<&Rule> = Vec::new();
-        for peer in peers {
-            for service in &services {
-                let word = self.plan.lookup(self.direction, *peer, *service);
+        let vlans = self.plan.vlan_examples();
+        let holds = |vlan: &u16| rule.vlans.as_ref().is_none_or(|set| set.contains(*vlan));
+        for vlan in vlans.filter(holds) {
+            for (peer, service) in peers
+                .iter()
+                .flat_map(|peer| services.iter().map(move |service| (*peer, *service)))
+            {
+                let word = self.plan.lookup(self.direction, vlan, peer, service);
                 let decider = ids.get(&word.rule())?;
                 if !deciders.iter().any(|known| known.origin == decider.origin) {
                     deciders.push(decider);
@@ -267,7 +273,8 @@ impl Checked<'_> {
             first: 53,
             last: 53,
         };
-        let (Direction::Egress, Some(switch)) = (self.direction, &self.rules.default_deny) else {
+        let (Direction::Egress, Some(switch)) = (self.direction, self.rules.default_deny.first())
+        else {
             return;
         };
         let direction = &self.plan.directions[Direction::Egress as usize];
@@ -275,7 +282,7 @@ impl Checked<'_> {
         let mut rows = direction.cells.chunks(direction.columns as usize);
         if !rows.any(|row| row[column].is_allow()) {
             let mut warning = at(
-                switch,
+                &switch.origin,
                 "egress is default deny, and nothing allows DNS (UDP 53) to anybody".to_owned(),
             );
             warning.help =

@@ -13,7 +13,7 @@ use super::super::schema::{
 use super::unenforced::unenforced;
 use super::{
     CidrBlock, Flattened, GroupBlock, Origin, PORT_PROTOCOLS, PeerSelector, Peers, Rule, Selection,
-    ServiceRange, Services, SpecSummary, Surroundings,
+    ServiceRange, Services, SpecSummary, Surroundings, Switch,
 };
 
 /// The source that decoding gives to the keys of `cidrGroupSelector`, as Cilium does.
@@ -74,6 +74,7 @@ fn add_spec(
     // Only ingress is limited; that egress has no rules beside is checked by decoding.
     let rate = document.rate.as_ref().map(|rate| rate.value);
     let rate = rate.filter(|_| direction == Direction::Ingress);
+    let vlans = document.vlans.as_ref().map(|vlans| &vlans.value);
     let rules = &mut out.rules.directions[direction as usize];
     let items = allow
         .iter()
@@ -90,8 +91,13 @@ fn add_spec(
             source: Arc::clone(&document.source),
             span: item.span,
         };
-        if default_deny.unwrap_or(true) && rules.default_deny.is_none() {
-            rules.default_deny = Some(origin.clone());
+        let switches = &mut rules.default_deny;
+        let known = |switch: &Switch| switch.vlans.is_none() || switch.vlans.as_ref() == vlans;
+        if default_deny.unwrap_or(true) && !switches.iter().any(known) {
+            switches.push(Switch {
+                origin: origin.clone(),
+                vlans: vlans.cloned(),
+            });
         }
         let services = services(item);
         rules.rules.push(Rule {
@@ -99,6 +105,7 @@ fn add_spec(
             peers: peers(item, services.is_some(), surroundings),
             services: services.unwrap_or(Services::All),
             rate: rate.filter(|_| !deny),
+            vlans: vlans.cloned(),
             origin,
         });
     }

@@ -77,6 +77,17 @@ const PREFIXES: [&[&str]; 2] = [
 ];
 const PORTS: [u16; 10] = [1, 21, 22, 23, 53, 80, 443, 8_080, 65_534, 65_535];
 const ICMP_TYPES: [u8; 5] = [0, 3, 8, 128, 255];
+/// Sets of VLANs that nest, overlap, and leave some out.
+const VLAN_SETS: [&str; 6] = [
+    "212",
+    "untagged",
+    "untagged,300-310",
+    "1-4094",
+    "212,300",
+    "310-4094",
+];
+/// VLANs of flows: those at the edges of the sets.
+const VLANS: [u16; 8] = [0, 1, 211, 212, 300, 310, 311, 4_094];
 
 /// One random case.
 #[derive(Clone, Debug)]
@@ -95,6 +106,8 @@ pub struct Scenario {
     pub cidr_match_mode: CidrMatchMode,
     /// Allowances before any policy.
     pub failsafe: Vec<Failsafe>,
+    /// The VLANs that are admitted; `None`: all.
+    pub vlans: Option<&'static str>,
 }
 
 impl Scenario {
@@ -102,6 +115,7 @@ impl Scenario {
     pub fn context(&self) -> Context {
         let mut options = options(self.enforcement, self.cidr_match_mode);
         options.failsafe.clone_from(&self.failsafe);
+        options.vlans = self.vlans.map(|set| set.parse().unwrap());
         let lists = [("list.netset", self.list.as_str())];
         context_with(&self.policies, &self.inventory, &lists, options)
             .unwrap_or_else(|errors| panic!("{errors}\n{self:#?}"))
@@ -133,6 +147,7 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
         enforcement,
         mode,
         vec(failsafe(), 0..8),
+        prop_oneof![3 => Just(None), 1 => select(VLAN_SETS.to_vec()).prop_map(Some)],
     )
         .prop_map(
             |(
@@ -143,6 +158,7 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
                 enforcement,
                 cidr_match_mode,
                 failsafe,
+                vlans,
             )| {
                 for (i, policy) in policies.iter_mut().enumerate() {
                     policy["metadata"]["name"] = json!(format!("p{i}"));
@@ -156,6 +172,7 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
                     enforcement,
                     cidr_match_mode,
                     failsafe,
+                    vlans,
                 }
             },
         )
@@ -334,7 +351,8 @@ fn flow() -> impl Strategy<Value = Value> {
         1 => select(vec!["VRRP", "IGMP", "GRE", "ESP", "AH", "IPIP"])
             .prop_map(|proto| json!({"proto": proto})),
     ];
-    (peer, service, any::<bool>()).prop_map(|((family, peer), mut flow, ingress)| {
+    let vlan = prop_oneof![1 => Just(None), 2 => select(VLANS.to_vec()).prop_map(Some)];
+    (peer, service, any::<bool>(), vlan).prop_map(|((family, peer), mut flow, ingress, vlan)| {
         let (src, dst, direction) = if ingress {
             (peer, HOST[family], "ingress")
         } else {
@@ -346,6 +364,9 @@ fn flow() -> impl Strategy<Value = Value> {
         flow["src"] = json!(src);
         flow["dst"] = json!(dst);
         flow["direction"] = json!(direction);
+        if let Some(vlan) = vlan {
+            flow["vlan"] = json!(vlan);
+        }
         flow
     })
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
-use super::{ICMP_TYPES, PORTS, PREFIXES, prefix};
+use super::{ICMP_TYPES, PORTS, PREFIXES, VLAN_SETS, prefix};
 
 const ENTITIES: [&str; 14] = [
     "all",
@@ -31,11 +31,12 @@ pub(super) fn policy() -> impl Strategy<Value = Value> {
         3 => Just(None),
         1 => select(vec!["1/h", "1/s per /24", "5/m per /32 /128 burst 1"]).prop_map(Some),
     ];
-    (vec(spec(), 1..3), rate).prop_map(|(mut specs, rate)| {
+    let vlans = prop_oneof![2 => Just(None), 1 => select(VLAN_SETS.to_vec()).prop_map(Some)];
+    (vec(spec(), 1..3), rate, vlans).prop_map(|(mut specs, rate, vlans)| {
         let has = |specs: &[Value], list| specs.iter().any(|spec| spec.get(list).is_some());
         let mut metadata = json!({});
         if let Some(rate) = rate.filter(|_| has(&specs, "ingress")) {
-            metadata["annotations"] = json!({"fw-ctl.io/rate": rate});
+            metadata["annotations"]["fw-ctl.io/rate"] = json!(rate);
             // A rate is for ingress, and beside egress rules it is refused.
             for spec in &mut specs {
                 let fields = spec.as_object_mut().unwrap();
@@ -47,6 +48,9 @@ pub(super) fn policy() -> impl Strategy<Value = Value> {
                     fields.insert("ingress".to_owned(), json!([{}]));
                 }
             }
+        }
+        if let Some(vlans) = vlans {
+            metadata["annotations"]["fw-ctl.io/vlans"] = json!(vlans);
         }
         json!({
             "apiVersion": "cilium.io/v2", "kind": "CiliumClusterwideNetworkPolicy",

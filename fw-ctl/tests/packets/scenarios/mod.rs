@@ -10,6 +10,7 @@ mod icmp_errors;
 mod policy;
 mod rates;
 mod surroundings;
+mod vlans;
 
 use fw_common::wire::Counter;
 use fw_ctl::compile::plan::Mode;
@@ -122,5 +123,6 @@ pub fn all() -> Vec<Scenario> {
     all.extend(bans::scenarios());
     all.extend(amendments::scenarios());
     all.extend(rates::scenarios());
+    all.extend(vlans::scenarios());
     all
 }

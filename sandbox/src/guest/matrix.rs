@@ -1,0 +1,59 @@
+//! The kernels that tests go through.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{Kernel, NEWEST, or_skip};
+
+/// Which ones: names as of [`Kernel::named`], or "all".
+const SELECTION: &str = "FW_GUESTS";
+/// The oldest that is supported, the first without tcx that is still common, the newest.
+const USUAL: &str = "5.10 6.1 newest";
+const ALL: [&str; 4] = ["5.10", "6.1", "6.12", NEWEST];
+
+/// Runs a test with one kernel after another: those that `FW_GUESTS` names. Where one
+/// cannot be had, this is said in a line `skipped: …`. One that fails does not keep the
+/// others from being tried.
+///
+/// # Panics
+/// If the test did with one of them; the message names it. If `FW_GUESTS` names none.
+pub fn on_each_kernel(test: impl Fn(&Kernel)) {
+    let selection = std::env::var(SELECTION).unwrap_or_else(|_| USUAL.to_owned());
+    let names = names(&selection);
+    assert!(!names.is_empty(), "{SELECTION} names no kernel");
+    let failed: Vec<_> = names
+        .into_iter()
+        .filter(|name| {
+            catch_unwind(AssertUnwindSafe(|| {
+                if let Some(kernel) = or_skip(Kernel::named(name)) {
+                    test(&kernel);
+                }
+            }))
+            .is_err()
+        })
+        .collect();
+    assert!(failed.is_empty(), "failed with Linux {}", failed.join(", "));
+}
+
+fn names(selection: &str) -> Vec<&str> {
+    match selection.trim() {
+        "all" => ALL.to_vec(),
+        names => names.split_whitespace().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selection_is_names_or_all() {
+        assert_eq!(names(" 6.1\n newest "), ["6.1", "newest"]);
+        assert_eq!(names("all"), ALL);
+        assert!(names(" ").is_empty());
+    }
+
+    #[test]
+    fn the_usual_ones_are_some_of_all() {
+        assert!(names(USUAL).iter().all(|name| ALL.contains(name)));
+    }
+}
