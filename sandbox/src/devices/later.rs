@@ -15,7 +15,7 @@ use sandbox::{Error, Namespace, Result, probe};
 use super::counters::segments_delivered;
 use super::flows::VXLAN;
 use super::report::Report;
-use super::stage::{Sources, Stage};
+use super::stage::{Sources, Stage, Xdp};
 
 /// How often a device appears.
 const REPETITIONS: usize = 20;
@@ -46,7 +46,7 @@ struct Window {
 /// # Errors
 /// If something cannot be tried.
 pub fn later(sources: &Sources, report: &mut Report) -> Result<()> {
-    let stage = Stage::new(sources)?;
+    let stage = Stage::new(sources, Xdp::Auto)?;
     for (kind, vlan) in [("veth", false), ("vlan", true)] {
         let mut windows = Vec::new();
         for _ in 0..REPETITIONS {

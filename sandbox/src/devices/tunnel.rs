@@ -8,11 +8,11 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use sandbox::probe::{Connection, Outcome};
-use sandbox::{Host, Result};
+use sandbox::{Host, Lab, Result};
 
 use super::flows::{self, SSH, WEB};
 use super::report::Report;
-use super::stage::{Sources, Stage};
+use super::stage::{Sources, Stage, Xdp};
 use super::topology::Topology;
 use super::{modes, wireguard};
 
@@ -111,7 +111,7 @@ fn run(kind: Kind, sources: &Sources, report: &mut Report) -> Result<()> {
     let more = kind
         .by_administrators
         .then_some(("tunnels", ALL_OF_ADMINISTRATORS));
-    let stage = Stage::with_policy(sources, more)?;
+    let stage = Stage::in_lab(Lab::unplugged()?, sources, Xdp::Auto, more, "fw-ctl")?;
     let lab = &stage.lab;
     Topology::named("nic").plug(lab)?;
     let allowed = if kind.by_administrators {
@@ -123,7 +123,11 @@ fn run(kind: Kind, sources: &Sources, report: &mut Report) -> Result<()> {
         end(kind, number, &lab.node, peer, false)?;
         end(kind, number, peer, &lab.node, true)?;
     }
-    stage.check_modes(report, "", modes::expected(kind.name, &super::release()?))?;
+    stage.check_modes(
+        report,
+        "",
+        modes::expected(kind.name, Xdp::Auto, &super::release()?),
+    )?;
     flows::verdicts(&stage, report, "carrier: ");
 
     let status = stage.fw_ctl.status()?;
