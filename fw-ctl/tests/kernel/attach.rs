@@ -187,7 +187,7 @@ fn a_driver_without_xdp_gets_tc_with_the_reason_or_an_error() {
         let error = datapath.attach(&link("lo"), XdpWish::Native).unwrap_err();
         assert!(
             error.to_string().starts_with(
-                "interface lo: no native XDP: the driver of this interface has none\ntry:"
+                "interface lo: no native XDP: the kernel says: Underlying driver does not support XDP in native mode\ntry:"
             ),
             "{error}"
         );
@@ -287,7 +287,7 @@ fn detaching_an_interface_and_all_of_them_leaves_no_program() {
 
         let report = datapath.close().unwrap();
         assert_eq!(report.interfaces, ["eth0"]);
-        assert_eq!((report.links, report.maps), (2, 26));
+        assert_eq!((report.links, report.maps), (2, 27));
         assert_eq!(tcx("eth0", TcAttachType::Egress), 0);
         let mut datapath = denying();
         assert_eq!(dropped_of(&datapath, 0), 0);
