@@ -17,3 +17,4 @@ mod install;
 mod network;
 mod support;
 mod testrun;
+mod vlans;
