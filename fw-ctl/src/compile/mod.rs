@@ -28,6 +28,8 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod vlans;
+#[cfg(test)]
+mod vlans_tests;
 
 use fw_common::wire::{Direction, MATRIX_WORDS};
 use ipnet::IpNet;

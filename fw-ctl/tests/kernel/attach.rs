@@ -73,7 +73,7 @@ fn dropped_of(datapath: &Datapath, count: u64) -> u64 {
     .frame()
     .unwrap();
     for _ in 0..count {
-        send_raw("peer", &frame);
+        send_raw("peer", &frame).unwrap();
     }
     let deadline = Instant::now() + Duration::from_secs(5);
     while dropped() - before < count && Instant::now() < deadline {
@@ -82,7 +82,8 @@ fn dropped_of(datapath: &Datapath, count: u64) -> u64 {
     dropped() - before
 }
 
-fn send_raw(interface: &str, frame: &[u8]) {
+/// Sends a frame; an error if it was dropped on its way out.
+pub fn send_raw(interface: &str, frame: &[u8]) -> nix::Result<usize> {
     let socket: OwnedFd = socket(
         AddressFamily::Packet,
         SockType::Raw,
@@ -97,7 +98,7 @@ fn send_raw(interface: &str, frame: &[u8]) {
     to.sll_halen = 6;
     // SAFETY: the pointer is to a sockaddr_ll.
     let to = unsafe { LinkAddr::from_raw((&raw const to).cast(), None) }.expect("AF_PACKET");
-    sendto(socket.as_raw_fd(), frame, &to, MsgFlags::empty()).unwrap();
+    sendto(socket.as_raw_fd(), frame, &to, MsgFlags::empty())
 }
 
 fn denying() -> Datapath {

@@ -18,3 +18,4 @@ mod install;
 mod network;
 mod support;
 mod testrun;
+mod vlans;
