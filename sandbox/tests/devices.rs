@@ -39,8 +39,10 @@ const LIMIT: Duration = Duration::from_mins(15);
 const SCRIPT: &str = "
 echo 2 >/proc/sys/net/core/fb_tunnels_only_for_init_net
 sandbox devices --list ONLY >/out/scenarios
-sandbox devices --fw-ctl /bin/fw-ctl --policies /etc/policies ONLY >/out/rows
-echo $? >/out/code
+(
+    sandbox devices --fw-ctl /bin/fw-ctl --policies /etc/policies ONLY
+    echo $? >/out/code
+) | tee /out/rows
 ";
 
 /// Runs all scenarios, or those that `FW_DEVICES` names, with one kernel.

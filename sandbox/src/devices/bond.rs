@@ -87,6 +87,8 @@ pub fn virtio(sources: &Sources, report: &mut Report) -> Result<()> {
             "link set {name} netns {} name {new}",
             path.display()
         )])?;
+        // It tells none by itself, and LACP takes no link of unknown speed.
+        to.run("ethtool", &["-s", new, "speed", "1000", "duplex", "full"])?;
     }
     let name = "bond-802.3ad-vlan";
     Topology::named(name).plug_over_cables(lab)?;
