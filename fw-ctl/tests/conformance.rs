@@ -120,7 +120,9 @@ fn a_share_in_guests() {
     };
     if guest::is_here() {
         // One after another, so that the programs are loaded only once.
-        return [NAMED, MERGES, RANDOM].into_iter().for_each(|file| check(file, SHARE));
+        return [NAMED, MERGES, RANDOM]
+            .into_iter()
+            .for_each(|file| check(file, SHARE));
     }
     guest::passes_in_guests("a_share_in_guests", CORPORA, |guest| {
         guest.file(place.join("conformance"), "/corpora/conformance")

@@ -37,9 +37,10 @@ pub fn passes_in_guests(
             return;
         };
         let log = output.file("log").unwrap();
-        assert_eq!(output.status, 0, "{log}\n{}", output.console);
+        let failed = || format!("Linux {}:\n{log}\n{}", kernel.release(), output.console);
+        assert!(output.status == 0, "{}", failed());
         // A name that is no test's would be none that fails.
-        assert!(log.contains("test result: ok. 1 passed;"), "{log}");
+        assert!(log.contains("test result: ok. 1 passed;"), "{}", failed());
         println!("Linux {}:\n{log}", kernel.release());
     });
 }

@@ -13,7 +13,10 @@ mod bans;
 mod blocklist;
 mod budget;
 mod conntrack;
+#[path = "../common/guest.rs"]
+mod guest;
 mod install;
 mod network;
 mod support;
 mod testrun;
+mod verifier;
