@@ -13,6 +13,7 @@ mod bans;
 mod blocklist;
 mod budget;
 mod conntrack;
+#[allow(dead_code, reason = "other test programs use the rest")]
 #[path = "../common/guest.rs"]
 mod guest;
 mod install;

@@ -91,11 +91,6 @@ unsafe extern "C" fn syscall(
     // SAFETY: as above; the kernel is done.
     let load = unsafe { &mut *attributes };
     (load.log_level, load.log_size, load.log) = (0, 0, 0);
-    eprintln!(
-        "DBG {result} {:?} {:?}",
-        load.name,
-        String::from_utf8_lossy(&log[..600])
-    );
     if result >= 0
         && let Some(count) = CStr::from_bytes_until_nul(&log)
             .ok()
@@ -110,15 +105,17 @@ unsafe extern "C" fn syscall(
     result
 }
 
-/// `processed 37366 insns (limit 1000000) max_states_per_insn …`
+/// `processed 37366 insns (limit 1000000) max_states_per_insn …`, a line among others.
 fn processed(log: &str) -> Option<u32> {
-    let (_, rest) = log.split_once("processed ")?;
-    rest.split(' ').next()?.parse().ok()
+    let mut lines = log.lines();
+    let count = lines.find_map(|line| line.strip_prefix("processed "))?;
+    count.split(' ').next()?.parse().ok()
 }
 
 #[test]
 fn statistics_are_read_as_the_verifier_writes_them() {
-    let log = "verification time 1 usec\nstack depth 64+0\n\
+    // The third line is there from Linux 7 on.
+    let log = "verification time 1 usec\nstack depth 64+0 max 64\ninsns processed 37350+16\n\
                processed 37366 insns (limit 1000000) max_states_per_insn 4 total_states 9\n";
     assert_eq!(processed(log), Some(37_366));
     assert_eq!(processed(""), None);
