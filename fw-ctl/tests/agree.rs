@@ -71,7 +71,7 @@ proptest! {
 /// Random scenarios in other kernels; a few, as they are slow there.
 #[test]
 fn engines_agree_in_guests() {
-    let cases = format!("FW_AGREE_CASES={}", CASES_IN_GUEST);
+    let cases = format!("FW_AGREE_CASES={}", CASES_IN_GUEST * guest::effort());
     guest::passes_in_guests("engines_agree", &cases, |guest| guest);
 }
 
