@@ -23,7 +23,7 @@ const MERGES: File = ("golden-merge.jsonl", 50, 1_000);
 const RANDOM: File = ("golden-random.jsonl", 100, 3_000);
 
 /// A guest judges every so manieth entry: all of them would take it half an hour.
-const SHARE: usize = 16;
+const SHARE_OF_GUEST: usize = 40;
 
 /// Judges a file with every engine, or of `share` entries one.
 ///
@@ -114,17 +114,18 @@ fn generated_policies() {
 
 /// What other kernels make of the same packets.
 #[test]
-fn a_share_in_guests() {
+fn judged_alike_in_guests() {
     let Some(place) = corpus::corpora() else {
         return;
     };
     if guest::is_here() {
+        let share = (SHARE_OF_GUEST / guest::effort() as usize).max(1);
         // One after another, so that the programs are loaded only once.
         return [NAMED, MERGES, RANDOM]
             .into_iter()
-            .for_each(|file| check(file, SHARE));
+            .for_each(|file| check(file, share));
     }
-    guest::passes_in_guests("a_share_in_guests", CORPORA, |guest| {
+    guest::passes_in_guests("judged_alike_in_guests", CORPORA, |guest| {
         guest.file(place.join("conformance"), "/corpora/conformance")
     });
 }

@@ -98,7 +98,7 @@ mod tests {
             rows: vec![row(3.0)],
         });
         let budget: Budget = toml_edit::de::from_str(
-            "kernels = []\n[ratio_to_drop]\na = 3.2\nb = 2.5\nnot-measured = 1.0\n[program]\n",
+            "[ratio_to_drop]\na = 3.2\nb = 2.5\nnot-measured = 1.0\n[stack]\n[kernel]\n",
         )
         .unwrap();
         let over = over_budget(&scenarios, &budget);

@@ -14,8 +14,12 @@ mod blocklist;
 mod budget;
 mod conntrack;
 mod doctor;
+#[allow(dead_code, reason = "other test programs use the rest")]
+#[path = "../common/guest.rs"]
+mod guest;
 mod install;
 mod network;
 mod support;
 mod testrun;
 mod vlans;
+mod verifier;
