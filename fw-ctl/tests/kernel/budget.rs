@@ -12,7 +12,7 @@ use std::path::Path;
 use aya::programs::ProgramInfo;
 use fw_common::wire::Direction;
 use fw_ctl::datapath::objects;
-use fw_ctl::datapath::programs::{Programs, tc_name};
+use fw_ctl::datapath::programs::{Programs, headerless_name, tc_name};
 use nix::mount::{MsFlags, mount};
 use serde::Deserialize;
 
@@ -100,6 +100,9 @@ fn taken() -> BTreeMap<&'static str, Taken> {
     for direction in [Direction::Ingress, Direction::Egress] {
         let tc = programs.tc_mut(direction).unwrap().info().unwrap();
         all.insert(tc_name(direction), taken(&tc, objects::tc().unwrap()));
+        let l3 = programs.headerless_mut(direction).unwrap().info().unwrap();
+        let name = headerless_name(direction);
+        all.insert(name, taken(&l3, objects::tc().unwrap()));
     }
     all
 }
