@@ -8,7 +8,7 @@ mod program {
     use aya_ebpf::programs::TcContext;
     use fw_common::datapath::tables::Tables as _;
     use fw_common::datapath::{Verdict, run};
-    use fw_common::kernel::{KernelTables, TcFrame};
+    use fw_common::kernel::{HeaderlessFrame, KernelTables, TcFrame};
     use fw_common::wire::Direction;
 
     #[classifier]
@@ -20,6 +20,20 @@ mod program {
     #[classifier]
     fn fw_tc_egress(context: TcContext) -> i32 {
         let frame = TcFrame::new(&context, true);
+        action(run(&frame, &KernelTables, Direction::Egress))
+    }
+
+    /// As `fw_tc_ingress`, on interfaces without an Ethernet header.
+    #[classifier]
+    fn fw_l3_ingress(context: TcContext) -> i32 {
+        let frame = HeaderlessFrame::new(&context, false);
+        action(run(&frame, &KernelTables, Direction::Ingress))
+    }
+
+    /// As `fw_tc_egress`, on interfaces without an Ethernet header.
+    #[classifier]
+    fn fw_l3_egress(context: TcContext) -> i32 {
+        let frame = HeaderlessFrame::new(&context, true);
         action(run(&frame, &KernelTables, Direction::Egress))
     }
 

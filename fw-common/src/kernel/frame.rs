@@ -1,4 +1,4 @@
-//! Frames as the two hooks hand them over.
+//! Frames of Ethernet as the two hooks hand them over.
 
 use core::mem::offset_of;
 
@@ -116,12 +116,12 @@ impl<'a> TcFrame<'a> {
 
     /// Makes the first `length` bytes linear; false if the frame is shorter.
     #[inline(never)]
-    fn pull(&self, length: u32) -> bool {
+    pub(super) fn pull(&self, length: u32) -> bool {
         length <= self.context.len() && self.context.pull_data(length).is_ok()
     }
 
     #[inline(always)]
-    fn bounds(&self) -> (usize, usize) {
+    pub(super) fn bounds(&self) -> (usize, usize) {
         let context = self.skb() as usize;
         (
             field!(context, offset_of!(__sk_buff, data)),
@@ -130,7 +130,7 @@ impl<'a> TcFrame<'a> {
     }
 
     #[inline(always)]
-    fn skb(&self) -> *mut __sk_buff {
+    pub(super) fn skb(&self) -> *mut __sk_buff {
         self.context.skb.skb
     }
 }
@@ -240,7 +240,7 @@ pub struct FrameWindow {
 
 impl FrameWindow {
     #[inline(always)]
-    fn new(data: usize, data_end: usize, offset: usize, length: usize) -> Option<Self> {
+    pub(super) fn new(data: usize, data_end: usize, offset: usize, length: usize) -> Option<Self> {
         let start = data + offset;
         if start + length > data_end {
             return None;

@@ -63,3 +63,49 @@ impl<'a> Packet for SliceFrame<'a> {
         self.servers.contains(&port)
     }
 }
+
+/// A packet on an interface without an Ethernet header.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeaderlessSlice<'a> {
+    /// What it carries; the protocol that the kernel has beside the packet.
+    pub ethertype: u16,
+    /// From the IP header on, without a tag.
+    pub packet: SliceFrame<'a>,
+}
+
+impl<'a> Packet for HeaderlessSlice<'a> {
+    type Window = &'a [u8];
+    const HEADERLESS: bool = true;
+
+    fn ethertype(&self) -> u16 {
+        self.ethertype
+    }
+
+    fn window(&self, length: usize) -> Option<&'a [u8]> {
+        self.packet.window(length)
+    }
+
+    fn window_at(&self, offset: usize, length: usize) -> Option<&'a [u8]> {
+        self.packet.window_at(offset, length)
+    }
+
+    fn length(&self) -> u32 {
+        self.packet.length()
+    }
+
+    fn ifindex(&self) -> u32 {
+        self.packet.ifindex()
+    }
+
+    fn offloaded_tag(&self) -> Option<u16> {
+        None
+    }
+
+    fn forwarded(&self) -> bool {
+        self.packet.forwarded()
+    }
+
+    fn is_server(&self, family: u8, local: &Address, port: u16) -> bool {
+        self.packet.is_server(family, local, port)
+    }
+}

@@ -6,6 +6,6 @@ mod frame;
 mod peers;
 mod tables;
 
-pub use frame::SliceFrame;
+pub use frame::{HeaderlessSlice, SliceFrame};
 pub use peers::PeerTables;
 pub use tables::{Model, ModelTables};

@@ -30,12 +30,20 @@ pub struct Link {
     pub broadcast: bool,
 }
 
-/// Reads the Ethernet header and up to [`MAX_VLAN_TAGS`] tags.
+/// Reads the Ethernet header and up to [`MAX_VLAN_TAGS`] tags, where there is one.
 ///
 /// # Errors
 /// [`DropReason::Invalid`] if the frame ends inside, [`DropReason::VlanTags`] for more tags.
 #[inline(always)]
 pub fn parse<P: Packet>(packet: &P) -> Result<Link, DropReason> {
+    if P::HEADERLESS {
+        return Ok(Link {
+            ethertype: packet.ethertype(),
+            offset: 0,
+            vlan: 0,
+            broadcast: false,
+        });
+    }
     let Some(ethernet) = packet.window_at(0, HEADER) else {
         return Err(DropReason::Invalid);
     };

@@ -18,6 +18,13 @@ use crate::wire::Address;
 pub trait Packet {
     /// A part of a frame.
     type Window: Window;
+    /// The frame begins with its IP header, as on an interface without a link layer:
+    /// no tag, no broadcast, and [`Packet::ethertype`] says what it is.
+    const HEADERLESS: bool = false;
+    /// What the frame carries, as an ethertype; asked only where [`Packet::HEADERLESS`].
+    fn ethertype(&self) -> u16 {
+        0
+    }
     /// The first `length` bytes of the frame, if they are at hand at once.
     fn window(&self, length: usize) -> Option<Self::Window>;
     /// `length` bytes from `offset` on, if the frame has as many.

@@ -1,5 +1,5 @@
-//! The frames that nearly all traffic is made of, read in one step: an untagged frame
-//! or one with a single tag, IPv4 without options or IPv6 without extension headers,
+//! The frames that nearly all traffic is made of, read in one step: an untagged frame,
+//! one with a single tag or one without a link layer, IPv4 without options or IPv6 without extension headers,
 //! not a fragment, no ICMP error.
 //!
 //! Every offset is a constant here, every field one load, and nothing is called:
@@ -13,7 +13,9 @@ use super::transport::{ICMP, ICMPV6, SCTP, TCP, UDP};
 use super::{Packet, Window, icmp, ip};
 use crate::wire::{Address, L4};
 
-/// Where the network header begins in an untagged frame.
+/// Where the network header begins in a frame without a link layer.
+const HEADERLESS: usize = 0;
+/// The same in an untagged frame of Ethernet.
 const UNTAGGED: usize = 14;
 /// The same behind a tag.
 const TAGGED: usize = UNTAGGED + 4;
@@ -45,6 +47,9 @@ pub struct Quick {
 /// Whether the frame carries neither IP nor a tag.
 #[inline(always)]
 pub fn is_no_ip<P: Packet>(packet: &P) -> bool {
+    if P::HEADERLESS {
+        return !matches!(packet.ethertype(), ETHERTYPE_IPV4 | ETHERTYPE_IPV6);
+    }
     match packet.window(UNTAGGED) {
         Some(window) => {
             let ethertype = ethertype(&window, UNTAGGED);
@@ -58,11 +63,25 @@ pub fn is_no_ip<P: Packet>(packet: &P) -> bool {
 /// to `places` and `l4` (zeroed before) means nothing.
 #[inline(always)]
 pub fn read<P: Packet>(packet: &P, places: &mut Places<'_>, l4: &mut L4) -> Option<Quick> {
+    if P::HEADERLESS {
+        return headerless(packet, places, l4);
+    }
     let window = &packet.window(UNTAGGED + V4_HEADER + SHORTEST)?;
     match ethertype(window, UNTAGGED) {
         ETHERTYPE_IPV4 => v4::<P, UNTAGGED>(packet, window, places, l4),
         ETHERTYPE_IPV6 => v6::<P, UNTAGGED>(packet, places, l4),
         kind if is_tag(kind) => tagged(packet, places, l4),
+        _ => None,
+    }
+}
+
+/// The same without a link layer.
+#[inline(always)]
+fn headerless<P: Packet>(packet: &P, places: &mut Places<'_>, l4: &mut L4) -> Option<Quick> {
+    let window = &packet.window(HEADERLESS + V4_HEADER + SHORTEST)?;
+    match packet.ethertype() {
+        ETHERTYPE_IPV4 => v4::<P, HEADERLESS>(packet, window, places, l4),
+        ETHERTYPE_IPV6 => v6::<P, HEADERLESS>(packet, places, l4),
         _ => None,
     }
 }
@@ -97,7 +116,7 @@ fn v4<P: Packet, const IP: usize>(
         family: 4,
         hop_limit: window.byte(IP + 8),
         vlan: vlan::<P, IP>(packet, window),
-        broadcast: is_broadcast(window),
+        broadcast: !P::HEADERLESS && is_broadcast(window),
     })
 }
 
@@ -120,13 +139,16 @@ fn v6<P: Packet, const IP: usize>(
         family: 6,
         hop_limit: window.byte(IP + 7),
         vlan: vlan::<P, IP>(packet, window),
-        broadcast: is_broadcast(window),
+        broadcast: !P::HEADERLESS && is_broadcast(window),
     })
 }
 
 /// The id in a tag that was moved out of the frame, else in the frame's own.
 #[inline(always)]
 fn vlan<P: Packet, const IP: usize>(packet: &P, window: &P::Window) -> u16 {
+    if P::HEADERLESS {
+        return 0;
+    }
     let outer = packet.offloaded_tag().map_or(0, vlan_id);
     if IP == TAGGED && outer == 0 {
         vlan_id(u16::from_be(window.pair(UNTAGGED)))
@@ -165,7 +187,7 @@ fn transport<P: Packet>(packet: &P, window: &P::Window, l4: &mut L4, at: usize) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::SliceFrame;
+    use crate::model::{HeaderlessSlice, SliceFrame};
     use crate::packet::behind::{self, Behind};
     use crate::packet::fragment::Part;
     use crate::packet::front::{self, Front};
@@ -183,20 +205,14 @@ mod tests {
     }
 
     /// What the readers of everything say, where that is all that Quick can say.
-    fn thorough(bytes: &[u8], tag: Option<u16>) -> Option<Read> {
-        let frame = SliceFrame {
-            bytes,
-            tag,
-            ..SliceFrame::default()
-        };
+    fn thorough<P: Packet>(frame: &P) -> Option<Read> {
         let (mut front, mut addresses) = (Front::default(), Addresses::default());
-        if front::read(&frame, &mut front, &mut addresses.places()).is_some()
-            || front.ip.family == 0
+        if front::read(frame, &mut front, &mut addresses.places()).is_some() || front.ip.family == 0
         {
             return None;
         }
         let mut behind = Behind::default();
-        if behind::read(&frame, &front.ip, &mut behind).is_some() {
+        if behind::read(frame, &front.ip, &mut behind).is_some() {
             return None;
         }
         assert_eq!(behind.fragment.part, Part::Whole);
@@ -210,15 +226,27 @@ mod tests {
         Some((quick, addresses, behind.l4))
     }
 
-    fn quick(bytes: &[u8], tag: Option<u16>) -> Option<Read> {
-        let frame = SliceFrame {
+    fn quick<P: Packet>(frame: &P) -> Option<Read> {
+        let (mut addresses, mut l4) = (Addresses::default(), L4::default());
+        let quick = read(frame, &mut addresses.places(), &mut l4)?;
+        Some((quick, addresses, l4))
+    }
+
+    fn ethernet(bytes: &[u8], tag: Option<u16>) -> SliceFrame<'_> {
+        SliceFrame {
             bytes,
             tag,
             ..SliceFrame::default()
-        };
-        let (mut addresses, mut l4) = (Addresses::default(), L4::default());
-        let quick = read(&frame, &mut addresses.places(), &mut l4)?;
-        Some((quick, addresses, l4))
+        }
+    }
+
+    /// What is behind the Ethernet header, by itself, as what that header says it is.
+    fn headerless(frame: &[u8]) -> HeaderlessSlice<'_> {
+        HeaderlessSlice {
+            ethertype: u16::from_be_bytes([frame[12], frame[13]]),
+            // A tag beside a packet without a link layer means nothing.
+            packet: ethernet(&frame[UNTAGGED..], Some(7)),
+        }
     }
 
     /// A generator of bytes that differ, the same in every run (xorshift64).
@@ -292,15 +320,39 @@ mod tests {
         for _ in 0..400_000 {
             let frame = bytes.frame();
             let tag = bytes.one_of(&[None, None, Some(0xe009), Some(0)]);
-            let Some(read) = quick(&frame, tag) else {
+            let slice = ethernet(&frame, tag);
+            let Some(read) = quick(&slice) else {
                 continue;
             };
-            assert_eq!(Some(read), thorough(&frame, tag), "{tag:?} {frame:02x?}");
+            assert_eq!(Some(read), thorough(&slice), "{tag:?} {frame:02x?}");
             let tagged = usize::from(frame[12] == 0x81 || frame[12] == 0x88);
             answered[tagged][usize::from(read.0.family == 6)] += 1;
         }
         let counts = answered.as_flattened();
         assert!(counts.iter().all(|count| *count > 2_000), "{answered:?}");
+    }
+
+    #[test]
+    fn without_a_link_layer_both_say_what_they_say_of_the_same_packet_in_ethernet() {
+        let mut bytes = Bytes(0x2545_f491_4f6c_dd1d);
+        let mut answered = [0; 2];
+        for _ in 0..200_000 {
+            let mut frame = bytes.frame();
+            if frame.len() < UNTAGGED || is_tag(u16::from_be_bytes([frame[12], frame[13]])) {
+                continue;
+            }
+            // There is nobody whom it could be sent to by its link layer.
+            frame[..6].fill(0x02);
+            let (whole, bare) = (ethernet(&frame, None), headerless(&frame));
+            assert_eq!(is_no_ip(&whole), is_no_ip(&bare), "{frame:02x?}");
+            let read = quick(&bare);
+            assert_eq!(quick(&whole), read, "{frame:02x?}");
+            if let Some((quick, ..)) = read {
+                assert_eq!(read, thorough(&bare), "{frame:02x?}");
+                answered[usize::from(quick.family == 6)] += 1;
+            }
+        }
+        assert!(answered.iter().all(|count| *count > 2_000), "{answered:?}");
     }
 
     #[test]
@@ -329,8 +381,12 @@ mod tests {
         {
             frame[23] = protocol;
             frame[34] = kind;
-            assert_eq!(quick(&frame, None).is_some(), expected, "{protocol} {kind}");
+            assert_eq!(
+                quick(&ethernet(&frame, None)).is_some(),
+                expected,
+                "{protocol} {kind}"
+            );
         }
-        assert_eq!(quick(&frame[..41], None), None);
+        assert_eq!(quick(&ethernet(&frame[..41], None)), None);
     }
 }

@@ -217,7 +217,7 @@ mod tests {
             mode: "audit".into(),
             mode_source: "configuration".into(),
             degraded: vec![],
-            warnings: vec!["wg0: not filtered: no Ethernet header".into()],
+            warnings: vec!["ib0: not filtered: neither an Ethernet header nor IP at once".into()],
             generation: GenerationStatus {
                 number: Some(3),
                 declared: hash.clone(),
@@ -266,7 +266,7 @@ Plan        generation 3, 00ff (declared = compiled = kernel)
 Policies    2, 9 rules
 Built-ins   neighbor-discovery
 Connections 12 remembered, room for 8192
-Warning     wg0: not filtered: no Ethernet header
+Warning     ib0: not filtered: neither an Ethernet header nor IP at once
 
 INTERFACE  INGRESS     EGRESS  WHY
 eth0       xdp-native  tc      the driver can"

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use fw_common::datapath;
-use fw_common::model::{Model, ModelTables, PeerTables, SliceFrame};
+use fw_common::model::{HeaderlessSlice, Model, ModelTables, PeerTables, SliceFrame};
 use fw_common::wire::{NumberClasses, RuleTally};
 
 use super::amend::amendment;
@@ -20,6 +20,7 @@ use crate::netlink::LocalAddresses;
 pub struct ModelRun {
     model: Model,
     installed: u64,
+    headerless: bool,
 }
 
 impl ModelRun {
@@ -53,6 +54,11 @@ impl ModelRun {
         true
     }
 
+    /// As [`super::TestRun::set_headerless`].
+    pub const fn set_headerless(&mut self) {
+        self.headerless = true;
+    }
+
     /// Makes `addresses` those of the node.
     pub fn set_local(&mut self, addresses: &LocalAddresses) {
         let single = addresses.single().iter();
@@ -78,7 +84,7 @@ impl ModelRun {
 
     /// Judges a frame, with the connections that former frames left.
     pub fn run(&mut self, hook: Hook, frame: &[u8]) -> Outcome {
-        let frame = SliceFrame {
+        let whole = SliceFrame {
             bytes: frame,
             // The loopback interface, as in a test run.
             ifindex: 1,
@@ -87,7 +93,12 @@ impl ModelRun {
             // A test run has none either.
             servers: &[],
         };
-        let verdict = match self.model.judge(&frame, hook.direction()) {
+        let verdict = if self.headerless {
+            self.model.judge(&unwrapped(whole), hook.direction())
+        } else {
+            self.model.judge(&whole, hook.direction())
+        };
+        let verdict = match verdict {
             datapath::Verdict::Pass => Verdict::Pass,
             datapath::Verdict::Drop => Verdict::Drop,
         };
@@ -125,6 +136,24 @@ impl ModelRun {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.model.flows().len()
+    }
+}
+
+/// The packet in a frame of Ethernet, as an interface without that header has it.
+fn unwrapped(frame: SliceFrame<'_>) -> HeaderlessSlice<'_> {
+    /// Addresses, and the ethertype behind them.
+    const ADDRESSES: usize = 12;
+    const HEADER: usize = ADDRESSES + 2;
+    let ethertype = match frame.bytes.get(ADDRESSES..HEADER) {
+        Some(&[high, low]) => u16::from_be_bytes([high, low]),
+        _ => 0,
+    };
+    HeaderlessSlice {
+        ethertype,
+        packet: SliceFrame {
+            bytes: frame.bytes.get(HEADER..).unwrap_or_default(),
+            ..frame
+        },
     }
 }
 

@@ -17,6 +17,8 @@ use super::{host, objects};
 pub const XDP: &str = "fw_xdp";
 const TC_INGRESS: &str = "fw_tc_ingress";
 const TC_EGRESS: &str = "fw_tc_egress";
+const L3_INGRESS: &str = "fw_l3_ingress";
+const L3_EGRESS: &str = "fw_l3_egress";
 const CLOCK: &str = "fw_clock";
 
 /// Bytes of the shortest frame that the kernel runs a program on: its Ethernet header.
@@ -66,20 +68,21 @@ impl Programs {
         for direction in [Direction::Ingress, Direction::Egress] {
             programs.tc_mut(direction)?;
         }
-        programs.verify()?;
+        programs.verify(|name| !is_headerless(name))?;
         Ok(programs)
     }
 
-    /// Hands all programs to the kernel, side by side: its verifier takes some tenths of
-    /// a second for each.
-    fn verify(&mut self) -> Result<(), DatapathError> {
+    /// Hands the kernel those of the wanted programs that it has not got yet, side by side:
+    /// its verifier takes some tenths of a second for each.
+    fn verify(&mut self, wanted: fn(&str) -> bool) -> Result<(), DatapathError> {
         let programs = self.xdp.programs_mut().chain(self.tc.programs_mut());
+        let programs = programs.filter(|(name, _)| wanted(name));
         thread::scope(|scope| {
             let mut loading = Vec::new();
             for (name, program) in programs {
                 let load = move || match program {
-                    Program::Xdp(program) => program.load(),
-                    Program::SchedClassifier(program) => program.load(),
+                    Program::Xdp(program) if program.fd().is_err() => program.load(),
+                    Program::SchedClassifier(program) if program.fd().is_err() => program.load(),
                     _ => Ok(()),
                 };
                 loading.push((name, scope.spawn(load)));
@@ -153,6 +156,24 @@ impl Programs {
     pub fn tc_mut(&mut self, direction: Direction) -> Result<&mut SchedClassifier, DatapathError> {
         program(&mut self.tc, tc_name(direction))
     }
+
+    /// The TC program of a direction for interfaces without an Ethernet header. The
+    /// first time the kernel gets both: most nodes have no such interface, and need not
+    /// pay for them.
+    ///
+    /// # Errors
+    /// The object does not contain it, or the kernel refuses it.
+    pub fn headerless_mut(
+        &mut self,
+        direction: Direction,
+    ) -> Result<&mut SchedClassifier, DatapathError> {
+        let name = headerless_name(direction);
+        let program: &mut SchedClassifier = program(&mut self.tc, name)?;
+        if program.fd().is_err() {
+            self.verify(is_headerless)?;
+        }
+        self::program(&mut self.tc, name)
+    }
 }
 
 /// Name of the TC program of a direction, in the object and in the kernel.
@@ -162,6 +183,25 @@ pub fn tc_name(direction: Direction) -> &'static str {
         Direction::Ingress => TC_INGRESS,
         Direction::Egress => TC_EGRESS,
     }
+}
+
+/// Name of the TC program of a direction for interfaces without an Ethernet header.
+#[must_use]
+pub fn headerless_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => L3_INGRESS,
+        Direction::Egress => L3_EGRESS,
+    }
+}
+
+fn is_headerless(name: &str) -> bool {
+    [L3_INGRESS, L3_EGRESS].contains(&name)
+}
+
+/// Whether a program of this name is fw-ctl's.
+#[must_use]
+pub fn is_ours(name: &str) -> bool {
+    [XDP, TC_INGRESS, TC_EGRESS].contains(&name) || is_headerless(name)
 }
 
 fn program<'a, T>(object: &'a mut Ebpf, name: &'static str) -> Result<&'a mut T, DatapathError>
@@ -211,5 +251,22 @@ mod tests {
             without_frags(object),
             b"head\0.relxdp\0frags\0license\0xdp\0frags\0"
         );
+    }
+    #[test]
+    fn ours_have_the_names_of_our_objects() {
+        for name in [
+            "fw_xdp",
+            "fw_tc_ingress",
+            "fw_tc_egress",
+            "fw_l3_ingress",
+            "fw_l3_egress",
+        ] {
+            assert!(is_ours(name), "{name}");
+            // The kernel cuts names that are longer.
+            assert!(name.len() < 16, "{name}");
+        }
+        for name in ["", "xdp_dispatcher", "cil_from_netdev", "fw_tc"] {
+            assert!(!is_ours(name), "{name}");
+        }
     }
 }

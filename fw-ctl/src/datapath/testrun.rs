@@ -119,6 +119,7 @@ pub struct TestRun {
     tables: Tables,
     events: EventReader,
     installed: u64,
+    headerless: bool,
 }
 
 impl TestRun {
@@ -145,7 +146,14 @@ impl TestRun {
             tables,
             events,
             installed: 0,
+            headerless: false,
         })
+    }
+
+    /// From now on the hooks of TC judge as on an interface without an Ethernet header:
+    /// that of a frame is not read, but tells the kernel what the packet is.
+    pub const fn set_headerless(&mut self) {
+        self.headerless = true;
     }
 
     /// Judges by `plan` from now on.
@@ -337,7 +345,11 @@ impl TestRun {
         let (result, drop): (Result<TestRunResult, ProgramError>, u32) = match hook {
             Hook::Xdp => (self.programs.xdp_mut()?.test_run(options), XDP_DROP),
             Hook::TcIngress | Hook::TcEgress | Hook::TcEgressForwarded => {
-                let program = self.programs.tc_mut(hook.direction())?;
+                let direction = hook.direction();
+                let program = match self.headerless {
+                    true => self.programs.headerless_mut(direction)?,
+                    false => self.programs.tc_mut(direction)?,
+                };
                 (program.test_run(options), TC_ACT_SHOT)
             }
         };

@@ -120,7 +120,7 @@ mod tests {
             "schema": 1, "version": env!("CARGO_PKG_VERSION"), "node": "n1", "mode": "enforce",
             "mode_source": "configuration", "degraded": [], "warnings": [],
             "generation": {"number": 1, "declared": null, "compiled": null, "kernel": null, "read_back": null},
-            "interfaces": [], "unfiltered": [{"name": "wg0", "why": "no Ethernet header", "gap": true}],
+            "interfaces": [], "unfiltered": [{"name": "ib0", "why": "no Ethernet header", "gap": true}],
             "addresses": [], "policies": 1, "rules": 1, "builtins": [], "counters": [], "lost_events": 0,
         }))
         .unwrap()
@@ -149,7 +149,7 @@ mod tests {
             ],
             warnings: vec![
                 "the files have changed (try: fw-ctl reload)".into(),
-                "wg0: no Ethernet header".into(),
+                "ib0: no Ethernet header".into(),
             ],
             ..status()
         };

@@ -227,10 +227,10 @@ pub mod tests {
     #[test]
     fn a_gap_is_missing_and_can_be_meant() {
         let gap = Interface {
-            name: "wg0".into(),
-            kind: "wireguard".into(),
+            name: "ib0".into(),
+            kind: "ipoib".into(),
             role: Role::Gap {
-                why: "not filtered: no Ethernet header".into(),
+                why: "not filtered: neither an Ethernet header nor IP at once".into(),
             },
             up: true,
             mtu: 1420,
@@ -239,11 +239,11 @@ pub mod tests {
         let said = findings(&facts(vec![eth0(), gap], XdpSetting::Auto))
             .pop()
             .unwrap();
-        assert_eq!(said.subject, "wg0");
+        assert_eq!(said.subject, "ib0");
         assert_eq!(said.level, Level::Missing);
         assert_eq!(
             said.advice.as_deref(),
-            Some("interfaces.exclude = [\"wg0\"], if that is meant")
+            Some("interfaces.exclude = [\"ib0\"], if that is meant")
         );
     }
 

@@ -101,6 +101,7 @@ impl Planned {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::netlink::Framing;
 
     #[test]
     fn what_is_planned_is_told_with_its_reason() {
@@ -108,7 +109,6 @@ mod tests {
             index,
             name: name.into(),
             kind: kind.into(),
-            ethernet: true,
             ..Link::default()
         };
         let network = Network {
@@ -120,9 +120,9 @@ mod tests {
                 },
                 link(3, "br0", "bridge"),
                 Link {
-                    ethernet: false,
+                    framing: Framing::Other,
                     up: true,
-                    ..link(4, "tun0", "tun")
+                    ..link(4, "ib0", "ipoib")
                 },
             ],
             ..Network::default()
@@ -143,7 +143,7 @@ mod tests {
                 ("physical", "xdp-native,tc".to_owned(), Some("tc"), false),
                 ("vlan", String::new(), None, false),
                 ("bridge", "tc".to_owned(), Some("tc"), false),
-                ("tun", String::new(), None, true),
+                ("ipoib", String::new(), None, true),
             ]
         );
         assert_eq!(report.interfaces[1].parent.as_deref(), Some("eth0"));

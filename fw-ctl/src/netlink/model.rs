@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use netlink_packet_route::link::LinkLayerType;
 
 use super::LocalAddresses;
 
@@ -13,8 +14,8 @@ pub struct Link {
     pub index: u32,
     /// Its name.
     pub name: String,
-    /// Frames begin with an Ethernet header (`ARPHRD_ETHER`).
-    pub ethernet: bool,
+    /// What its frames begin with.
+    pub framing: Framing,
     /// It is a loopback device.
     pub loopback: bool,
     /// It is administratively up.
@@ -30,6 +31,43 @@ pub struct Link {
     /// It takes VLAN tags out of what it receives before any program sees it
     /// (`rx-vlan-offload` of ethtool).
     pub strips_tags: bool,
+}
+
+/// What the frames of a link begin with, which its type (`ARPHRD_*` of linux/if_arp.h) tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// An Ethernet header.
+    #[default]
+    Ethernet,
+    /// Nothing: IP at once, as in tunnels.
+    None,
+    /// Something else: InfiniBand, IEEE 802.15.4, …
+    Other,
+}
+
+impl Framing {
+    /// That of a type of link.
+    #[must_use]
+    pub fn of(kind: LinkLayerType) -> Self {
+        use LinkLayerType as Type;
+        match kind {
+            // Frames of the loopback device have the header, too, but for their addresses.
+            Type::Ether | Type::Loopback => Self::Ethernet,
+            Type::None
+            | Type::Rawip
+            | Type::Tunnel
+            | Type::Tunnel6
+            | Type::Sit
+            | Type::Ipgre
+            | Type::Ip6gre
+            | Type::Ppp
+            | Type::Slip
+            | Type::Cslip
+            | Type::Slip6
+            | Type::Cslip6 => Self::None,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// One address of the node.

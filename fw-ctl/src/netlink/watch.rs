@@ -9,11 +9,11 @@ use std::os::fd::AsRawFd;
 use futures_util::stream::{Stream, TryStreamExt};
 use futures_util::{FutureExt, StreamExt};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use netlink_sys::AsyncSocket;
 use rtnetlink::{Handle, MulticastGroup};
 
-use super::{Address, Link, Network, routes};
+use super::{Address, Framing, Link, Network, routes};
 use crate::ethtool::{self, Switch};
 use crate::why::why;
 
@@ -131,7 +131,7 @@ impl Watcher {
 fn link(message: &LinkMessage) -> Link {
     let mut link = Link {
         index: message.header.index,
-        ethernet: message.header.link_layer_type == LinkLayerType::Ether,
+        framing: Framing::of(message.header.link_layer_type),
         loopback: message.header.flags.contains(LinkFlags::Loopback),
         up: message.header.flags.contains(LinkFlags::Up),
         ..Link::default()
@@ -164,7 +164,8 @@ fn link(message: &LinkMessage) -> Link {
 /// Asked of what receives from a wire only: all others have the tags of their carrier.
 /// Whose driver does not tell has no such offload.
 fn takes_tags_out(link: &Link) -> bool {
-    let is_wire = link.ethernet && matches!(link.kind.as_str(), "" | "veth" | "tun");
+    let is_wire =
+        link.framing == Framing::Ethernet && matches!(link.kind.as_str(), "" | "veth" | "tun");
     let is_on = |switch: Option<Switch>| switch.is_some_and(|switch| switch.on);
     is_wire
         && ethtool::features(&link.name)
@@ -201,7 +202,7 @@ mod tests {
         let watcher = Watcher::open().unwrap();
         let network = watcher.network().await.unwrap();
         let lo = network.links.iter().find(|link| link.name == "lo").unwrap();
-        assert!(lo.loopback && !lo.ethernet);
+        assert!(lo.loopback && lo.framing == Framing::Ethernet);
         assert!(
             network
                 .addresses

@@ -13,7 +13,7 @@ use std::path::Path;
 use aya::programs::ProgramInfo;
 use fw_common::wire::Direction;
 use fw_ctl::datapath::objects;
-use fw_ctl::datapath::programs::{Programs, XDP, tc_name};
+use fw_ctl::datapath::programs::{Programs, XDP, headerless_name, tc_name};
 use nix::mount::{MsFlags, mount};
 use serde::Deserialize;
 
@@ -120,6 +120,9 @@ fn taken() -> BTreeMap<&'static str, Taken> {
         let tc = programs.tc_mut(direction).unwrap().info().unwrap();
         let name = tc_name(direction);
         all.insert(name, taken(name, &tc, objects::tc().unwrap()));
+        let l3 = programs.headerless_mut(direction).unwrap().info().unwrap();
+        let name = headerless_name(direction);
+        all.insert(name, taken(name, &l3, objects::tc().unwrap()));
     }
     all
 }

@@ -11,6 +11,7 @@ use fw_ctl::ethtool::{self, Switch};
 use serde_json::Value;
 
 use crate::support::{in_sandbox, ip};
+use crate::tun::Tun;
 
 fn doctor(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_fw-ctl"))
@@ -97,10 +98,16 @@ fn interfaces_are_described_and_gaps_are_missing() {
             )]
         );
         // Without an Ethernet header, and up.
-        ip("tuntap add tun0 mode tun");
+        let _tun = Tun::new("tun0");
         ip("link set tun0 up");
+        // As if it were InfiniBand.
+        let other = Tun::new("ib0");
+        other.set_type(32);
+        ip("link set ib0 up");
         let (after, code) = findings("interfaces");
-        let gap = after.iter().find(|finding| finding[1] == "tun0").unwrap();
+        let of = |name: &str| after.iter().find(|finding| finding[1] == name).unwrap();
+        assert_eq!(of("tun0")[0], "ok");
+        let gap = of("ib0");
         assert_eq!(gap[0], "missing");
         assert!(
             gap[2].ends_with("traffic of the node may pass unfiltered"),

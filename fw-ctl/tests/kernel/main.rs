@@ -17,9 +17,11 @@ mod doctor;
 #[allow(dead_code, reason = "other test programs use the rest")]
 #[path = "../common/guest.rs"]
 mod guest;
+mod headerless;
 mod install;
 mod network;
 mod support;
 mod testrun;
-mod vlans;
+mod tun;
 mod verifier;
+mod vlans;

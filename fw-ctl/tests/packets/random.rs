@@ -93,7 +93,16 @@ fn frames() -> impl Strategy<Value = Sent> {
 
 #[test]
 fn every_sequence_of_frames_on_every_target() {
-    let targets = RefCell::new(targets::all());
+    agree(targets::all());
+}
+
+#[test]
+fn every_sequence_of_packets_without_an_ethernet_header() {
+    agree(targets::headerless());
+}
+
+fn agree(targets: Vec<Box<dyn Target>>) {
+    let targets = RefCell::new(targets);
     let seen = RefCell::new(BTreeMap::<String, usize>::new());
     let config = Config {
         cases: SEQUENCES,

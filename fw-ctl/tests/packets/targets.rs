@@ -36,6 +36,14 @@ pub trait Target {
     fn ban(&mut self, address: IpAddr, until: &Until);
     /// Lets a second pass.
     fn wait(&mut self);
+    /// Whether it can see what a step with this frame is about.
+    fn sees(&self, _frame: &[u8]) -> bool {
+        true
+    }
+    /// Bytes that it counts for a frame.
+    fn counted(&self, frame: &[u8]) -> u64 {
+        frame.len() as u64
+    }
     /// Judges; `None` if the target cannot be given such a frame.
     fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome>;
     /// What the first so many rules of the plan decided.
@@ -125,17 +133,86 @@ impl Target for Kernel {
     }
 }
 
+/// A target as it judges on an interface without an Ethernet header. That of the frames
+/// stays behind: it only says what is in them.
+struct Headerless<T: Target>(T);
+
+/// Bytes of an Ethernet header.
+const HEADER: usize = 14;
+
+impl<T: Target> Target for Headerless<T> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+    fn ingress(&self) -> Hook {
+        Hook::TcIngress
+    }
+    fn begin(&mut self, plan: &Plan, local: &LocalAddresses) {
+        self.0.begin(plan, local);
+    }
+    fn reload(&mut self, plan: &Plan) {
+        self.0.reload(plan);
+    }
+    fn amend(&mut self, old: &Plan, plan: &Plan) {
+        self.0.amend(old, plan);
+    }
+    fn ban(&mut self, address: IpAddr, until: &Until) {
+        self.0.ban(address, until);
+    }
+    fn wait(&mut self) {
+        self.0.wait();
+    }
+    /// Neither tags nor broadcasts are there, nor frames that end within the header.
+    fn sees(&self, frame: &[u8]) -> bool {
+        let is_tagged = || matches!(frame[12..HEADER], [0x81, 0] | [0x88, 0xa8]);
+        frame.len() >= HEADER && frame[..6] != [0xff; 6] && !is_tagged()
+    }
+    fn counted(&self, frame: &[u8]) -> u64 {
+        (frame.len() - HEADER) as u64
+    }
+    fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome> {
+        self.0.run(hook, frame)
+    }
+    fn rules(&self, count: usize) -> Vec<RuleTally> {
+        self.0.rules(count)
+    }
+}
+
 /// The model, and the kernel's programs where they may be loaded.
 pub fn all() -> Vec<Box<dyn Target>> {
     let mut targets: Vec<Box<dyn Target>> = vec![Box::new(ModelRun::default())];
     for (name, ingress) in [("xdp", Hook::Xdp), ("tc", Hook::TcIngress)] {
-        match TestRun::new() {
-            Ok(run) => targets.push(Box::new(Kernel { run, ingress, name })),
-            Err(why) if std::env::var_os("FW_KERNEL_TESTS").is_some_and(|v| v == "require") => {
-                panic!("{name}: {why}")
-            }
-            Err(why) => println!("skipped: {name}: {}", why.to_string().replace('\n', "; ")),
+        if let Some(run) = kernel(name) {
+            targets.push(Box::new(Kernel { run, ingress, name }));
         }
     }
     targets
+}
+
+/// The same two on an interface without an Ethernet header.
+pub fn headerless() -> Vec<Box<dyn Target>> {
+    let mut model = ModelRun::default();
+    model.set_headerless();
+    let mut targets: Vec<Box<dyn Target>> = vec![Box::new(Headerless(model))];
+    let name = "tc without an Ethernet header";
+    if let Some(mut run) = kernel(name) {
+        run.set_headerless();
+        let ingress = Hook::TcIngress;
+        targets.push(Box::new(Headerless(Kernel { run, ingress, name })));
+    }
+    targets
+}
+
+/// The kernel's programs, or a line why not.
+fn kernel(name: &str) -> Option<TestRun> {
+    match TestRun::new() {
+        Ok(run) => Some(run),
+        Err(why) if std::env::var_os("FW_KERNEL_TESTS").is_some_and(|v| v == "require") => {
+            panic!("{name}: {why}")
+        }
+        Err(why) => {
+            println!("skipped: {name}: {}", why.to_string().replace('\n', "; "));
+            None
+        }
+    }
 }

@@ -108,7 +108,6 @@ mod tests {
             index,
             name: name.into(),
             kind: kind.into(),
-            ethernet: true,
             ..Link::default()
         };
         let network = Network {

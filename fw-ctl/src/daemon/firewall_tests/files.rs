@@ -147,7 +147,6 @@ pub(super) fn network(names: &[&str]) -> Network {
     let link = |(index, name): (usize, &&str)| Link {
         index: u32::try_from(index).unwrap() + 2,
         name: (*name).into(),
-        ethernet: true,
         up: true,
         ..Link::default()
     };

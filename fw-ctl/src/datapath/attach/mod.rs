@@ -20,6 +20,7 @@ use super::error::DatapathError;
 use super::host::TcKind;
 use super::pins::{Pins, unpin};
 use super::programs::Programs;
+use crate::netlink::Framing;
 pub use missing::missing;
 use query::XdpState;
 
@@ -136,8 +137,16 @@ fn attach_now(
     wish: XdpWish,
 ) -> Result<Attached, DatapathError> {
     let pins = attacher.pins;
-    let state = query::xdp(link)?;
+    let query::LinkState {
+        xdp: state,
+        framing,
+    } = query::state(link)?;
     let own = xdp::own(pins, link, &state)?;
+    // XDP is for Ethernet.
+    let wish = match framing {
+        Framing::Ethernet => wish,
+        Framing::None | Framing::Other => XdpWish::Off,
+    };
     for direction in [Direction::Egress, Direction::Ingress] {
         tc::refuse_other_instance(pins, link, direction)?;
     }
@@ -153,10 +162,15 @@ fn attach_now(
         });
     }
     // Egress first: it remembers the connections whose replies ingress must know.
-    attacher.attach_tc(link, Direction::Egress)?;
+    let mut onto = Onto {
+        attacher,
+        link,
+        framing,
+    };
+    onto.attach_tc(Direction::Egress)?;
     let (ingress, note) = match (foreign, wish.mode()) {
-        (Some(id), Some(mode)) => attacher.attach_behind(link, id, wish, mode)?,
-        _ => attacher.attach_ingress(link, wish, own.as_ref(), &state)?,
+        (Some(id), Some(mode)) => onto.attach_behind(id, wish, mode)?,
+        _ => onto.attach_ingress(wish, own.as_ref(), &state)?,
     };
     Ok(Attached {
         link: link.clone(),
@@ -165,53 +179,67 @@ fn attach_now(
     })
 }
 
-impl Attacher<'_> {
-    fn attach_tc(&mut self, link: &LinkRef, direction: Direction) -> Result<(), DatapathError> {
-        tc::attach(self.programs, self.pins, link, direction, self.tc)
+/// An interface with what is put onto it.
+struct Onto<'a, 'b> {
+    attacher: &'a mut Attacher<'b>,
+    link: &'a LinkRef,
+    framing: Framing,
+}
+
+impl Onto<'_, '_> {
+    fn attach_tc(&mut self, direction: Direction) -> Result<(), DatapathError> {
+        let Attacher {
+            programs, pins, tc, ..
+        } = self.attacher;
+        let program = match self.framing {
+            Framing::Ethernet => programs.tc_mut(direction)?,
+            Framing::None | Framing::Other => programs.headerless_mut(direction)?,
+        };
+        tc::attach(program, pins, self.link, direction, *tc)
     }
 
     /// Behind the XDP program `id` of somebody else, which is never displaced.
     fn attach_behind(
         &mut self,
-        link: &LinkRef,
         id: u32,
         wish: XdpWish,
         mode: xdp::Mode,
     ) -> Result<(Ingress, Option<String>), DatapathError> {
+        let link = self.link;
         let why = xdp::foreign(link, id);
         if wish != XdpWish::Auto {
             return Err(xdp::Failure::Unsupported(why).into_error(link, mode));
         }
-        self.attach_tc(link, Direction::Ingress)?;
+        self.attach_tc(Direction::Ingress)?;
         let note = format!("no native XDP: {why}");
         Ok((Ingress::Tc, Some(note)))
     }
 
     fn attach_ingress(
         &mut self,
-        link: &LinkRef,
         wish: XdpWish,
         own: Option<&xdp::Own>,
         state: &XdpState,
     ) -> Result<(Ingress, Option<String>), DatapathError> {
+        let (link, pins) = (self.link, self.attacher.pins);
         let mode = wish.mode();
         if let (Some(mode), Some(own)) = (mode, own)
             && state.mode() == Some(mode)
         {
-            xdp::update(self.programs, self.pins, link, own)?;
-            tc::detach(self.pins, link, Direction::Ingress)?;
+            xdp::update(self.attacher.programs, pins, link, own)?;
+            tc::detach(pins, link, Direction::Ingress)?;
             return Ok((mode.ingress(), None));
         }
         let mut note = None;
         if let Some(mode) = mode {
             if let Some(own) = own {
                 // Another mode than before: TC filters while XDP is changed.
-                self.attach_tc(link, Direction::Ingress)?;
+                self.attach_tc(Direction::Ingress)?;
                 unpin(&own.path)?;
             }
-            match xdp::attach(self.programs, self.pins, link, mode) {
+            match xdp::attach(self.attacher.programs, pins, link, mode) {
                 Ok(()) => {
-                    tc::detach(self.pins, link, Direction::Ingress)?;
+                    tc::detach(pins, link, Direction::Ingress)?;
                     return Ok((mode.ingress(), None));
                 }
                 Err(xdp::Failure::Unsupported(why)) if wish == XdpWish::Auto => {
@@ -220,7 +248,7 @@ impl Attacher<'_> {
                 Err(failure) => return Err(failure.into_error(link, mode)),
             }
         }
-        self.attach_tc(link, Direction::Ingress)?;
+        self.attach_tc(Direction::Ingress)?;
         if let (None, Some(own)) = (mode, own) {
             unpin(&own.path)?;
         }

@@ -15,6 +15,16 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use super::LinkRef;
 use super::xdp::Mode;
 use crate::datapath::error::DatapathError;
+use crate::netlink::Framing;
+
+/// What an interface is, as far as attaching depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkState {
+    /// Its XDP programs.
+    pub xdp: XdpState,
+    /// What its frames begin with.
+    pub framing: Framing,
+}
 
 /// The XDP programs of an interface, by id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,17 +83,28 @@ pub fn name(index: u32) -> Option<String> {
 /// What XDP programs are on the interface.
 ///
 /// # Errors
-/// There is no such interface, or the kernel cannot be asked.
+/// As [`state`].
 pub fn xdp(link: &LinkRef) -> Result<XdpState, DatapathError> {
+    Ok(state(link)?.xdp)
+}
+
+/// What the interface is.
+///
+/// # Errors
+/// There is no such interface, or the kernel cannot be asked.
+pub fn state(link: &LinkRef) -> Result<LinkState, DatapathError> {
     match get_link(link.index) {
-        Ok(message) => Ok(XdpState::from_attributes(&message.attributes)),
+        Ok(message) => Ok(LinkState {
+            xdp: XdpState::from_attributes(&message.attributes),
+            framing: Framing::of(message.header.link_layer_type),
+        }),
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
             Err(DatapathError::NoInterface {
                 name: link.name.clone(),
             })
         }
         Err(error) => Err(DatapathError::io(
-            format!("interface {}: asking for its XDP program", link.name),
+            format!("interface {}: asking what it is", link.name),
             &error,
         )),
     }

@@ -18,25 +18,24 @@ use super::{LinkRef, query};
 use crate::datapath::error::{DatapathError, io_cause};
 use crate::datapath::host::TcKind;
 use crate::datapath::pins::{Pins, link_name, unpin};
-use crate::datapath::programs::{Programs, tc_name};
+use crate::datapath::programs::is_ours;
 
 /// Place of our filter: before others' filters, which default to 49152.
 const PRIORITY: u16 = 1;
 /// Handle of our filter, unlikely to be another's.
 const HANDLE: (u16, u16) = (0xf1, 0x11);
 
-/// Attaches the program of `direction`, or puts it into the link that is there.
+/// Attaches `program` for `direction`, or puts it into the link that is there.
 ///
 /// # Errors
 /// The kernel refuses.
 pub fn attach(
-    programs: &mut Programs,
+    program: &mut SchedClassifier,
     pins: &Pins,
     link: &LinkRef,
     direction: Direction,
     kind: TcKind,
 ) -> Result<(), DatapathError> {
-    let program = programs.tc_mut(direction)?;
     match kind {
         TcKind::Tcx => attach_link(program, pins, link, direction),
         TcKind::Clsact => attach_filter(program, pins, link, direction),
@@ -98,7 +97,7 @@ pub fn refuse_other_instance(
         None => None,
     };
     let other = programs.iter().find(|program| {
-        program.name_as_str() == Some(tc_name(direction))
+        program.name_as_str().is_some_and(is_ours)
             && Some(program.id()) != own
             && !judges_by(program, pins)
     });

@@ -6,6 +6,7 @@ use super::links::{self, Details};
 use super::loaded;
 use crate::config::Interfaces;
 use crate::daemon::status::Status;
+use crate::datapath::programs::is_ours;
 use crate::doctor::facts::{Bond, ForeignXdp, Interface, Judged, Role};
 use crate::ethtool;
 use crate::netlink::{Choice, Demand, Link, Network, Wish, plan};
@@ -138,20 +139,25 @@ fn judged(status: &Status, name: &str) -> Option<Judged> {
 fn foreign(names: &BTreeMap<u32, String>, details: &Details) -> Option<ForeignXdp> {
     let (mode, id) = details.xdp?;
     let name = names.get(&id).cloned().unwrap_or_default();
-    (!loaded::is_ours(&name)).then_some(ForeignXdp { id, name, mode })
+    (!is_ours(&name)).then_some(ForeignXdp { id, name, mode })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::XdpSetting;
+    use crate::netlink::Framing;
 
     fn link(index: u32, name: &str, kind: &str) -> Link {
         Link {
             index,
             name: name.into(),
             kind: kind.into(),
-            ethernet: kind != "wireguard",
+            framing: match kind {
+                "wireguard" => Framing::None,
+                "ipoib" => Framing::Other,
+                _ => Framing::Ethernet,
+            },
             up: true,
             ..Link::default()
         }
@@ -174,6 +180,7 @@ mod tests {
                 },
                 link(6, "wg0", "wireguard"),
                 link(7, "dummy0", "dummy"),
+                link(8, "ib0", "ipoib"),
             ],
             ..Network::default()
         }
@@ -196,7 +203,7 @@ mod tests {
             .collect();
         let member = Role::Member { of: "bond0".into() };
         let gap = Role::Gap {
-            why: "not filtered: no Ethernet header".into(),
+            why: "not filtered: neither an Ethernet header nor IP at once".into(),
         };
         assert_eq!(
             roles,
@@ -204,7 +211,8 @@ mod tests {
                 ("eth1", &member),
                 ("eth2", &member),
                 ("bond0", &Role::Filtered),
-                ("wg0", &gap),
+                ("wg0", &Role::Filtered),
+                ("ib0", &gap),
             ]
         );
         let why = "filtered on its members: eth1, eth2".to_owned();
@@ -215,6 +223,7 @@ mod tests {
                 &Role::Filtered,
                 &Role::Filtered,
                 &Role::Elsewhere { why },
+                &Role::Filtered,
                 &gap
             ]
         );

@@ -6,7 +6,7 @@ use aya::programs::tc::TcAttachType;
 use aya::programs::{SchedClassifier, loaded_programs};
 use fw_common::wire::Direction;
 
-use crate::datapath::programs::{XDP, tc_name};
+use crate::datapath::programs::is_ours;
 use crate::doctor::facts::TcProgram;
 
 /// Names of all programs in the kernel, by id; `None`: this process may not ask.
@@ -19,12 +19,6 @@ pub fn names() -> Option<BTreeMap<u32, String>> {
         )
     };
     Some(programs.ok()?.iter().map(name).collect())
-}
-
-/// Whether a program of this name is fw-ctl's.
-pub fn is_ours(name: &str) -> bool {
-    let tc = [Direction::Ingress, Direction::Egress].map(tc_name);
-    name == XDP || tc.contains(&name)
 }
 
 /// The programs on the TCX hooks of an interface in their order; none where the kernel has no
@@ -52,20 +46,5 @@ pub fn tc_program(direction: Direction, id: u32, name: &str) -> TcProgram {
         id,
         name: name.to_owned(),
         ours: is_ours(name),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ours_have_the_names_of_our_objects() {
-        for name in ["fw_xdp", "fw_tc_ingress", "fw_tc_egress"] {
-            assert!(is_ours(name), "{name}");
-        }
-        for name in ["", "xdp_dispatcher", "cil_from_netdev", "fw_tc"] {
-            assert!(!is_ours(name), "{name}");
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Demand;
 use crate::config::XdpSetting;
-use crate::netlink::Link;
+use crate::netlink::{Framing, Link};
 
 /// How ingress is to be attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,9 +62,16 @@ const WITHOUT_XDP: [(&str, &str); 18] = [
     ("vxlan", "a VXLAN tunnel"),
 ];
 
+/// Why a tunnel or the like is judged at TC.
+const NO_HEADER: &str = "no Ethernet header: TC";
+
 /// How ingress of `link` is to be attached, whatever it belongs to.
 pub(super) fn wish(link: &Link, demand: Demand<'_>) -> Wish {
     let setting = demand.wanted.xdp;
+    // Before what is forced: there is no frame that XDP programs could read.
+    if link.framing == Framing::None {
+        return Wish::Tc(NO_HEADER.into());
+    }
     if setting == XdpSetting::Off {
         return Wish::Tc("interfaces.xdp = \"off\"".into());
     }

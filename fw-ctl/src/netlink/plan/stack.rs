@@ -3,7 +3,7 @@
 use super::ingress::{Wish, wish};
 use super::{Choice, Demand};
 use crate::glob::glob_match;
-use crate::netlink::{Link, Network};
+use crate::netlink::{Framing, Link, Network};
 
 /// Links on links deeper than this are taken for a loop.
 const MAX_STACK: u32 = 8;
@@ -45,9 +45,9 @@ impl<'a> Stack<'a> {
         if !asked {
             return leave("not in `interfaces.include`");
         }
-        if !link.ethernet {
+        if link.framing == Framing::Other {
             return Choice::Leave {
-                why: "not filtered: no Ethernet header".into(),
+                why: "not filtered: neither an Ethernet header nor IP at once".into(),
                 gap: named || link.up,
                 elsewhere: false,
             };

@@ -1,11 +1,12 @@
 //! The plan as a table: links in, what is judged where and how out.
 
-use super::super::Address;
+use super::super::{Address, Framing};
 use super::*;
 use crate::config::XdpSetting;
 
 /// A link: `name kind`, and behind it `<master` or `@parent`, by name; `!` is one that
-/// takes tags out, `~` one without an Ethernet header, `+` one with an address.
+/// takes tags out, `~` one without an Ethernet header, `?` one with another header, `+`
+/// one with an address.
 fn network(text: &str) -> Network {
     let lines: Vec<_> = text
         .lines()
@@ -23,7 +24,6 @@ fn network(text: &str) -> Network {
         let mut link = Link {
             index: index_of(name).unwrap(),
             name: name.into(),
-            ethernet: true,
             up: true,
             loopback: name == "lo",
             ..Link::default()
@@ -33,7 +33,8 @@ fn network(text: &str) -> Network {
                 ("<", master) => link.master = index_of(master),
                 ("@", parent) => link.parent = index_of(parent),
                 ("!", "") => link.strips_tags = true,
-                ("~", "") => link.ethernet = false,
+                ("~", "") => link.framing = Framing::None,
+                ("?", "") => link.framing = Framing::Other,
                 ("+", "") => found.addresses.push(Address {
                     link: link.index,
                     address: "10.0.0.1".parse().unwrap(),
@@ -82,7 +83,7 @@ const BOND: &str = "lo nic
     bond0 bond
     bond0.212 vlan @bond0 +";
 
-const MACHINE: &str = "lo nic ~
+const MACHINE: &str = "lo nic
     eth0 nic
     eth1 nic <bond0
     eth2 nic <bond0
@@ -96,6 +97,7 @@ const MACHINE: &str = "lo nic ~
     veth1 veth
     veth2 veth +
     wg0 wireguard ~
+    ib0 ipoib ?
     macvlan0 macvlan @eth0
     vxlan0 vxlan
     red vrf
@@ -177,6 +179,22 @@ fn every_kind_of_device_by_itself() {
             "veth: not those of containers",
             "veth0 veth\n veth1 veth +\n veth2 veth\n veth2.5 vlan @veth2 +",
             &["veth1: tc", "veth2: tc"],
+        ),
+        (
+            "what has no Ethernet header",
+            "eth0 nic +\n wg0 wireguard ~ +\n ipip0 ipip ~ @eth0 +\n sit0 sit ~\n gre0 gre ~\n \
+             tun0 tun ~ +\n ppp0 ppp ~ +\n v6 ip6tnl ~\n wwan0 wwan ~ <red\n red vrf",
+            &[
+                "eth0: xdp-native, else tc",
+                "wg0: tc",
+                "ipip0: tc",
+                "sit0: tc",
+                "gre0: tc",
+                "tun0: tc",
+                "ppp0: tc",
+                "v6: tc",
+                "wwan0: tc",
+            ],
         ),
         (
             "somebody's master",
@@ -324,7 +342,7 @@ fn tags_that_rules_need_are_read_where_they_are() {
 #[test]
 fn what_is_included_and_excluded() {
     let auto = [
-        "eth0", "eth1", "eth2", "br0", "eth3.30", "veth2", "vxlan0", "eth4",
+        "eth0", "eth1", "eth2", "br0", "eth3.30", "veth2", "wg0", "vxlan0", "eth4",
     ];
     let table: [(&[&str], &[&str], &[&str]); 8] = [
         (&["auto"], &[], &auto),
@@ -332,13 +350,14 @@ fn what_is_included_and_excluded() {
             &["auto", "dummy0"],
             &[],
             &[
-                "eth0", "eth1", "eth2", "br0", "eth3.30", "dummy0", "veth2", "vxlan0", "eth4",
+                "eth0", "eth1", "eth2", "br0", "eth3.30", "dummy0", "veth2", "wg0", "vxlan0",
+                "eth4",
             ],
         ),
         (&["eth[12]"], &[], &["eth1", "eth2"]),
         // Named beside what carries it: judged once all the same.
         (&["auto", "bond0.100", "veth3"], &[], &auto),
-        (&["wg0", "lo"], &[], &[]),
+        (&["wg0", "ib0", "lo"], &[], &["wg0"]),
         // An excluded carrier covers nothing: its VLAN is chosen.
         (
             &["auto"],
@@ -349,6 +368,7 @@ fn what_is_included_and_excluded() {
                 "br0",
                 "eth3.30",
                 "veth2",
+                "wg0",
                 "vxlan0",
                 "eth4",
             ],
@@ -362,6 +382,7 @@ fn what_is_included_and_excluded() {
                 "br0",
                 "eth3.30",
                 "veth2",
+                "wg0",
                 "vxlan0",
                 "eth4",
             ],
@@ -406,7 +427,11 @@ fn reasons_and_gaps() {
         ),
         ("eth3", "belongs to br0", false),
         ("veth1", "veth without a global address", false),
-        ("wg0", "not filtered: no Ethernet header", true),
+        (
+            "ib0",
+            "not filtered: neither an Ethernet header nor IP at once",
+            true,
+        ),
         ("lo", "loopback", false),
     ] {
         assert_eq!(of(name), (why, gap), "{name}");
@@ -421,4 +446,30 @@ fn links_in_a_circle_end() {
     filtered(&links, &auto, false);
     links.links[0].master = Some(1);
     filtered(&links, &auto, true);
+}
+
+#[test]
+fn what_has_no_ethernet_header_is_never_given_xdp() {
+    let links = network("wg0 wireguard ~ +\n ib0 ipoib ? +");
+    for xdp in [
+        XdpSetting::Auto,
+        XdpSetting::Native,
+        XdpSetting::Generic,
+        XdpSetting::Off,
+    ] {
+        let wanted = Interfaces {
+            xdp,
+            ..Interfaces::default()
+        };
+        let demand = Demand {
+            wanted: &wanted,
+            needs_tags: true,
+        };
+        let wish = Choice::Filter(Wish::Tc("no Ethernet header: TC".into()));
+        assert_eq!(plan(&links, demand)[0].1, wish, "{xdp:?}");
+    }
+    assert_eq!(
+        filtered(&links, &wanted(&["auto"], &["wg*"]), false),
+        [""; 0]
+    );
 }
