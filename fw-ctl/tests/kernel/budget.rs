@@ -99,6 +99,9 @@ fn taken() -> BTreeMap<&'static str, Taken> {
     )
     .unwrap();
     let mut programs = Programs::load(maps, &[("CONNTRACK", 128), ("FRAGMENTS", 1_024)]).unwrap();
+    for direction in [Direction::Ingress, Direction::Egress] {
+        programs.headerless_mut(direction).unwrap();
+    }
     let verified = verifier::verified();
     let taken = |name: &str, info: &ProgramInfo, object: &[u8]| Taken {
         verified: {
