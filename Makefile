@@ -28,7 +28,7 @@ test: deps ## everything that tests; as root also what needs the kernel
 	scripts/test.sh
 
 test-vm: deps ## what tests in guests, with every kernel and more of each
-	FW_GUESTS=all FW_GUEST_EFFORT=8 scripts/test.sh --tests in_guests
+	FW_GUESTS=all FW_GUEST_EFFORT=4 scripts/test.sh --tests in_guests
 
 check: ## formatting, lints and unit tests: what to run before a commit
 	scripts/check.sh

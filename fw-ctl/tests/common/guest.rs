@@ -33,7 +33,7 @@ pub fn is_here() -> bool {
 pub fn passes_in_guests(
     test: &str,
     environment: &str,
-    prepare: impl for<'a> Fn(Guest<'a>) -> Guest<'a>,
+    prepare: impl for<'a> Fn(Guest<'a>) -> Guest<'a> + Sync,
 ) {
     let program = std::env::current_exe().unwrap();
     let name = program.file_name().unwrap().to_str().unwrap();

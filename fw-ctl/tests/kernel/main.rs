@@ -14,7 +14,11 @@ mod blocklist;
 mod budget;
 mod conntrack;
 mod doctor;
-#[allow(dead_code, reason = "other test programs use the rest")]
+#[allow(
+    dead_code,
+    clippy::print_stdout,
+    reason = "other test programs use the rest; it says what was seen"
+)]
 #[path = "../common/guest.rs"]
 mod guest;
 mod headerless;

@@ -1,6 +1,10 @@
 //! The kernels that tests go through.
 
+use std::iter;
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::thread;
 
 use super::{Kernel, NEWEST, or_skip};
 
@@ -10,27 +14,35 @@ const SELECTION: &str = "FW_GUESTS";
 const USUAL: &str = "5.10 6.1 newest";
 const ALL: [&str; 4] = ["5.10", "6.1", "6.12", NEWEST];
 
-/// Runs a test with one kernel after another: those that `FW_GUESTS` names. Where one
-/// cannot be had, this is said in a line `skipped: …`. One that fails does not keep the
-/// others from being tried.
+/// Runs a test with each of the kernels that `FW_GUESTS` names, as many at once as this
+/// machine has CPUs: emulation takes one. Where a kernel cannot be had, this is said in a
+/// line `skipped: …`. One that fails does not keep the others from being tried.
 ///
 /// # Panics
 /// If the test did with one of them; the message names it. If `FW_GUESTS` names none.
-pub fn on_each_kernel(test: impl Fn(&Kernel)) {
+pub fn on_each_kernel(test: impl Fn(&Kernel) + Sync) {
     let selection = std::env::var(SELECTION).unwrap_or_else(|_| USUAL.to_owned());
     let names = names(&selection);
     assert!(!names.is_empty(), "{SELECTION} names no kernel");
-    let failed: Vec<_> = names
-        .into_iter()
-        .filter(|name| {
-            catch_unwind(AssertUnwindSafe(|| {
-                if let Some(kernel) = or_skip(Kernel::named(name)) {
-                    test(&kernel);
-                }
-            }))
-            .is_err()
-        })
-        .collect();
+    let fails = |name: &&str| {
+        let attempt = || {
+            if let Some(kernel) = or_skip(Kernel::named(name)) {
+                test(&kernel);
+            }
+        };
+        catch_unwind(AssertUnwindSafe(attempt)).is_err()
+    };
+    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+    let queue = Mutex::new(names.into_iter());
+    let next = || queue.lock().expect("nothing in its hold panics").next();
+    let worker = || iter::from_fn(next).filter(fails).collect::<Vec<_>>();
+    let failed: Vec<_> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..cpus).map(|_| scope.spawn(worker)).collect();
+        let failed = workers.into_iter().map(thread::ScopedJoinHandle::join);
+        failed
+            .flat_map(|names| names.expect("panics are caught"))
+            .collect()
+    });
     assert!(failed.is_empty(), "failed with Linux {}", failed.join(", "));
 }
 
