@@ -11,7 +11,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export FW_BPF ?= require
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check bench bench-quick deps clean install
+.PHONY: help build run test test-vm check bench bench-quick deps clean install
 
 help: ## print these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -26,6 +26,9 @@ run: build ## show the firewall at work in a sandbox of network namespaces
 test: deps ## everything that tests; as root also what needs the kernel
 	scripts/check.sh
 	scripts/test.sh
+
+test-vm: deps ## what tests in guests, with every kernel and more of each
+	FW_GUESTS=all FW_GUEST_EFFORT=8 scripts/test.sh --tests in_guests
 
 check: ## formatting, lints and unit tests: what to run before a commit
 	scripts/check.sh

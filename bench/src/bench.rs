@@ -12,6 +12,7 @@ use hdrhistogram::Histogram;
 use sandbox::{Family, Lab, Nic};
 use socket2::{Domain, SockFilter, Socket, Type};
 
+use crate::counters;
 use crate::generator::{Bounds, Generator, sample};
 use crate::latency::ping_pong;
 use crate::peer::rules::Rules;
@@ -333,7 +334,7 @@ fn delivered(lab: &Lab, family: Family) -> u64 {
             .enter(|| std::fs::read_to_string(&path).unwrap_or_default())
     };
     match family {
-        Family::V4 => in_snmp(&text("snmp")),
+        Family::V4 => counters::udp(&text("snmp"), &["InDatagrams", "InErrors"]),
         Family::V6 => text("snmp6")
             .lines()
             .filter_map(|line| line.split_once(char::is_whitespace))
@@ -349,47 +350,5 @@ fn lost(lab: &Lab) -> u64 {
         .node
         .namespace
         .enter(|| std::fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default());
-    received_and_dropped(&text, "eth0")
-}
-
-/// The fourth number of an interface: received, but dropped.
-fn received_and_dropped(text: &str, interface: &str) -> u64 {
-    text.lines()
-        .filter_map(|line| line.trim().strip_prefix(interface)?.strip_prefix(':'))
-        .find_map(|numbers| numbers.split_whitespace().nth(3)?.parse().ok())
-        .unwrap_or(0)
-}
-
-/// `InDatagrams` plus `InErrors` of UDP: names in one line, values in the next.
-fn in_snmp(text: &str) -> u64 {
-    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
-    let (Some(names), Some(values)) = (lines.next(), lines.next()) else {
-        return 0;
-    };
-    names
-        .split(' ')
-        .zip(values.split(' '))
-        .filter(|(name, _)| ["InDatagrams", "InErrors"].contains(name))
-        .filter_map(|(_, value)| value.parse::<u64>().ok())
-        .sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_counters_of_udp_are_found_by_name() {
-        let text = "Tcp: InSegs\nTcp: 9\nUdp: InDatagrams NoPorts InErrors\nUdp: 5 7 30\n\
-                    UdpLite: InDatagrams\nUdpLite: 4\n";
-        assert_eq!(in_snmp(text), 35);
-        assert_eq!(in_snmp(""), 0);
-    }
-
-    #[test]
-    fn drops_of_an_interface_are_its_fourth_number() {
-        let text = "Inter-|   Receive\n face |bytes\n    lo: 1 2 3 4 5\n  eth0:10 20 30 40 50\n";
-        assert_eq!(received_and_dropped(text, "eth0"), 40);
-        assert_eq!(received_and_dropped(text, "eth1"), 0);
-    }
+    counters::received(&text, "eth0").dropped
 }

@@ -16,10 +16,11 @@ pub struct Budget {
     /// `XDP_DROP` in the same run, by `fw-ctl (XDP)`.
     #[serde(default)]
     pub ratio_to_drop: BTreeMap<String, f64>,
-    /// By name of the program; `fw-ctl/tests/kernel/budget.rs` reads these.
-    pub program: BTreeMap<String, Program>,
-    /// Kernels on which the limits were set, as the beginning of their release.
-    pub kernels: Vec<String>,
+    /// Bytes of stack of the deepest function, by name of the program.
+    /// `fw-ctl/tests/kernel/budget.rs` holds these and the following.
+    pub stack: BTreeMap<String, u32>,
+    /// By the beginning of a kernel's release, then by name of the program.
+    pub kernel: BTreeMap<String, BTreeMap<String, Program>>,
 }
 
 /// What a program may take.
@@ -30,8 +31,6 @@ pub struct Program {
     pub verified: u32,
     /// Bytes of its instructions after the verifier's rewriting.
     pub size: u32,
-    /// Bytes of stack of its deepest function.
-    pub stack: u32,
 }
 
 impl Budget {

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sandbox::guest::{Guest, Kernel};
+use sandbox::guest::{Guest, Kernel, Output};
 
 use crate::machine::Machine;
 use crate::peer::{Means, Peer};
@@ -47,6 +47,18 @@ pub fn measure(series: &str, means: &Means, rounds: u32, sample: Duration) -> Re
         .program("ip")
         .file(&means.policies, "/policies")
         .run(&script, limit)?;
+    lines_of(
+        &output,
+        "two virtio interfaces of the guest, joined in QEMU",
+    )
+}
+
+/// What the benchmark has left in `/out/raw.jsonl` of a guest. The first line tells also
+/// of the machine below, and of what is between the interfaces.
+///
+/// # Errors
+/// It has failed there.
+pub fn lines_of(output: &Output, between: &str) -> Result<Vec<Line>> {
     if output.status != 0 {
         return Err(Error::Unfit(format!(
             "bench in the guest ended with {}:\n{}",
@@ -59,7 +71,7 @@ pub fn measure(series: &str, means: &Means, rounds: u32, sample: Duration) -> Re
         machine.cpu = format!("emulated by QEMU without KVM on {}", below.cpu);
         machine.commit = below.commit;
         machine.load = below.load;
-        "two virtio interfaces of the guest, joined in QEMU".clone_into(link);
+        between.clone_into(link);
     }
     Ok(lines)
 }

@@ -3,7 +3,8 @@
 //! From the packet to the report: [`generator`] sends packets from within the
 //! kernel, [`scenario`] says which packets and by which policy they are judged,
 //! [`peer`] is who judges them, [`mod@reference`] tells the machine's speed beside each, [`sample`] is what one measurement says, [`bench`]
-//! walks over all of them round by round, and [`report`] makes them readable.
+//! walks over all of them round by round, and [`report`] makes them readable. [`guest`]
+//! and [`pktgen`] measure through a driver, in an emulated machine.
 //! [`plans`] serves the benchmarks of the compiler and of single verdicts
 //! (`cargo bench`), [`budget`] the limits that tests hold.
 
@@ -15,6 +16,7 @@
 pub mod bench;
 pub mod bpf;
 pub mod budget;
+pub mod counters;
 pub mod error;
 pub mod generator;
 pub mod guest;
@@ -22,6 +24,7 @@ pub mod latency;
 pub mod lists;
 pub mod machine;
 pub mod peer;
+pub mod pktgen;
 pub mod plans;
 pub mod realtime;
 pub mod reference;

@@ -10,7 +10,7 @@ use bench::bench::{Plan, run};
 use bench::machine::Machine;
 use bench::peer::{Means, Peer};
 use bench::sample::{Line, lab_link};
-use bench::{Error, Result, guest, report, scenario};
+use bench::{Error, Result, guest, pktgen, report, scenario};
 use clap::Parser;
 use sandbox::Nic;
 
@@ -56,9 +56,19 @@ struct Arguments {
     #[arg(long, value_name = "NODE,CLIENT", value_parser = two_names)]
     over: Option<(String, String)>,
     /// Only the ping-pong, over virtio in an emulated guest with Debian's newest kernel of
-    /// this series, as 6.12
-    #[arg(long, value_name = "SERIES", conflicts_with_all = ["over", "from"])]
-    guest: Option<String>,
+    /// this series, as 6.12; with --pktgen one series or several
+    #[arg(long, value_name = "SERIES", value_delimiter = ',', conflicts_with_all = ["over", "from"])]
+    guest: Vec<String>,
+    /// With --guest: packets of the kernel's pktgen and TCP streams in place of the
+    /// ping-pong; a series may be `newest`, too
+    #[arg(long, conflicts_with_all = ["over", "from", "quick"])]
+    pktgen: bool,
+    /// Packets of a sample of pktgen's
+    #[arg(long, value_name = "COUNT", default_value_t = pktgen::PACKETS, requires = "pktgen")]
+    packets: u64,
+    /// In the guest of --pktgen: measure, and write raw data only
+    #[arg(long, hide = true, requires = "pktgen", conflicts_with = "guest")]
+    here: bool,
     /// Exit with 1 if a ratio is above its limit in bench/budget.toml
     #[arg(long)]
     check: bool,
@@ -104,8 +114,12 @@ fn bench_main(arguments: &Arguments) -> Result<bool> {
     }
     let raw = match &arguments.from {
         Some(raw) => raw.clone(),
+        None if arguments.pktgen => measure_pktgen(arguments)?,
         None => measure(arguments)?,
     };
+    if arguments.here {
+        return Ok(true);
+    }
     let report = report::write(&raw)?;
     anstream::println!("{}", report.path.display());
     for line in &report.over_budget {
@@ -114,17 +128,67 @@ fn bench_main(arguments: &Arguments) -> Result<bool> {
     Ok(!arguments.check || report.over_budget.is_empty())
 }
 
+/// Has pktgen send in guests, or here; returns the file with the raw data.
+fn measure_pktgen(arguments: &Arguments) -> Result<PathBuf> {
+    if arguments.guest.is_empty() && !arguments.here {
+        return Err(Error::Unfit(
+            "--pktgen measures in a guest; try: --guest 6.12 --pktgen".into(),
+        ));
+    }
+    let means = means(arguments);
+    let rounds = arguments.rounds.unwrap_or(pktgen::ROUNDS);
+    let (path, mut write) = raw(arguments, "guest-pktgen")?;
+    if arguments.here {
+        pktgen::measure_here(&means, rounds, arguments.packets, &mut write)?;
+    }
+    for series in &arguments.guest {
+        pktgen::measure_in_guest(series, &means, rounds, arguments.packets)?
+            .iter()
+            .try_for_each(&mut write)?;
+    }
+    Ok(path)
+}
+
+fn means(arguments: &Arguments) -> Means {
+    Means {
+        fw_ctl: arguments.fw_ctl.clone(),
+        policies: arguments.policies.clone(),
+    }
+}
+
+/// A new file for raw data, and what writes a line to it.
+fn raw(arguments: &Arguments, name: &str) -> Result<(PathBuf, impl FnMut(&Line) -> Result<()>)> {
+    let name = arguments.name.as_deref().unwrap_or(name);
+    fs::create_dir_all(&arguments.out)
+        .map_err(Error::file(format!("make {}", arguments.out.display())))?;
+    let file = format!("{}-{name}.jsonl", Machine::here().date);
+    let path = arguments.out.join(file);
+    let what = format!("write {}", path.display());
+    let mut file = File::create(&path).map_err(Error::file(&what))?;
+    let write = move |line: &Line| {
+        tell(line);
+        let text = serde_json::to_string(line).expect("a line has no maps with odd keys");
+        writeln!(file, "{text}").map_err(Error::file(&what))
+    };
+    Ok((path, write))
+}
+
 /// Runs the plan; returns the file with the raw data.
 fn measure(arguments: &Arguments) -> Result<PathBuf> {
     let named = |name: &str, texts: &[String]| {
         texts.is_empty() || texts.iter().any(|text| name.contains(text.as_str()))
     };
+    if arguments.guest.len() > 1 {
+        return Err(Error::Unfit(
+            "the ping-pong is measured in one guest; try: --guest 6.12".into(),
+        ));
+    }
     let quick = arguments.quick;
     let over = match &arguments.over {
         Some((node, client)) => Some((Nic::named(node)?, Nic::named(client)?)),
         None => None,
     };
-    let only_latency = over.is_some() || arguments.guest.is_some();
+    let only_latency = over.is_some() || !arguments.guest.is_empty();
     let mut peers = Peer::ALL.to_vec();
     if only_latency {
         peers = guest::PEERS.to_vec();
@@ -154,35 +218,21 @@ fn measure(arguments: &Arguments) -> Result<PathBuf> {
                 .iter()
                 .any(|text| "ping-pong".contains(text.as_str())),
         over,
-        means: Means {
-            fw_ctl: arguments.fw_ctl.clone(),
-            policies: arguments.policies.clone(),
-        },
+        means: means(arguments),
     };
-    let machine = Machine::here();
-    let name = match (&arguments.name, only_latency, quick) {
-        (Some(name), ..) => name,
-        (None, true, _) => "latency",
-        (None, false, true) => "quick",
-        (None, false, false) => "full",
+    let name = match (only_latency, quick) {
+        (true, _) => "latency",
+        (false, true) => "quick",
+        (false, false) => "full",
     };
-    fs::create_dir_all(&arguments.out)
-        .map_err(Error::file(format!("make {}", arguments.out.display())))?;
-    let path = arguments.out.join(format!("{}-{name}.jsonl", machine.date));
-    let what = || format!("write {}", path.display());
-    let mut file = File::create(&path).map_err(Error::file(what()))?;
-    let mut write = |line: &Line| {
-        tell(line);
-        let text = serde_json::to_string(line).expect("a line has no maps with odd keys");
-        writeln!(file, "{text}").map_err(Error::file(what()))
-    };
-    if let Some(series) = &arguments.guest {
+    let (path, mut write) = raw(arguments, name)?;
+    if let [series] = arguments.guest.as_slice() {
         let lines = guest::measure(series, &plan.means, plan.rounds, plan.duration)?;
         lines.iter().try_for_each(write)?;
         return Ok(path);
     }
     write(&Line::Run {
-        machine,
+        machine: Machine::here(),
         rounds: plan.rounds,
         sample_ms: plan.duration.as_millis() as u64,
         generator: "XDP live frames (BPF_PROG_TEST_RUN) into the veth of the node, one CPU".into(),
@@ -214,6 +264,22 @@ fn tell(line: &Line) {
             sample.peer,
             sample.p50_us,
             sample.p99_us,
+        ),
+        Line::Flood(flood) => anstream::eprintln!(
+            "{} {:<44} {:<18} {:>8.1} kpps, {} of {} counted",
+            flood.round + 1,
+            format!("{}, {}", flood.device, flood.traffic),
+            flood.peer,
+            flood.kpps(),
+            flood.counted,
+            flood.sent,
+        ),
+        Line::Bulk(bulk) => anstream::eprintln!(
+            "{} {:<44} {:<18} {:>8.1} MB/s",
+            bulk.round + 1,
+            format!("TCP {}", bulk.direction),
+            bulk.peer,
+            bulk.megabytes_a_second(),
         ),
         Line::Install(install) => anstream::eprintln!(
             "{} {:<44} {:<18} {:>8.1} ms  to install",

@@ -26,6 +26,10 @@ pub enum Line {
     Packets(Packets),
     /// A ping-pong.
     Latency(Latency),
+    /// Packets of the kernel's pktgen, through a driver.
+    Flood(Flood),
+    /// A TCP transfer through a driver.
+    Bulk(Bulk),
     /// How long a peer took to put its rules in force.
     Install(Install),
     /// A peer or a scenario that could not be measured.
@@ -137,6 +141,64 @@ pub struct Latency {
     /// The same three of a lab in which nothing is attached, in turns with this one.
     #[serde(default)]
     pub beside_us: Option<[f64; 3]>,
+}
+
+/// One run of the kernel's pktgen: packets that all are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Flood {
+    /// Round, from 0.
+    pub round: u32,
+    /// What they arrive on: `virtio`.
+    pub device: String,
+    /// What they are: `one flow`.
+    pub traffic: String,
+    /// Name of the peer.
+    pub peer: String,
+    /// Packets that pktgen has sent.
+    pub sent: u64,
+    /// Packets that the peer has counted as refused.
+    pub counted: u64,
+    /// Microseconds from the first one until the last one was handed over, by pktgen.
+    pub us: u64,
+}
+
+impl Flood {
+    /// Thousands of packets a second.
+    #[must_use]
+    pub fn kpps(&self) -> f64 {
+        self.sent as f64 * 1e3 / self.us as f64
+    }
+}
+
+/// One TCP transfer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bulk {
+    /// Round, from 0.
+    pub round: u32,
+    /// `to the node`, `from the node`.
+    pub direction: String,
+    /// Name of the peer.
+    pub peer: String,
+    /// Bytes of the stream.
+    pub bytes: u64,
+    /// Microseconds until the receiver had all of them.
+    pub us: u64,
+    /// Frames that the receiver's driver has handed over meanwhile.
+    pub frames: u64,
+}
+
+impl Bulk {
+    /// Millions of bytes a second.
+    #[must_use]
+    pub fn megabytes_a_second(&self) -> f64 {
+        self.bytes as f64 / self.us as f64
+    }
+
+    /// Bytes of the stream in each frame.
+    #[must_use]
+    pub fn bytes_a_frame(&self) -> f64 {
+        self.bytes as f64 / self.frames as f64
+    }
 }
 
 /// What it took to put rules in force.

@@ -131,10 +131,14 @@ impl VlanSet {
             .any(|range| (range.first..=range.last).contains(&vlan))
     }
 
-    /// One of them, the lowest.
+    /// Whether a VLAN is in both.
     #[must_use]
-    pub fn lowest(&self) -> Option<u16> {
-        self.ranges.first().map(|range| range.first)
+    pub fn meets(&self, other: &Self) -> bool {
+        let meet =
+            |one: &VlanRange, two: &VlanRange| one.first <= two.last && two.first <= one.last;
+        self.ranges
+            .iter()
+            .any(|one| other.ranges.iter().any(|two| meet(one, two)))
     }
 }
 
@@ -219,7 +223,10 @@ mod tests {
         let set: VlanSet = "untagged,300-310".parse().unwrap();
         let inside = [0, 1, 299, 300, 310, 311, 4_095].map(|vlan| set.contains(vlan));
         assert_eq!(inside, [true, false, false, true, true, false, false]);
-        assert_eq!(set.lowest(), Some(UNTAGGED));
+        for (other, meets) in [("310", true), ("untagged", true), ("1-299,311", false)] {
+            let other: VlanSet = other.parse().unwrap();
+            assert_eq!((set.meets(&other), other.meets(&set)), (meets, meets));
+        }
     }
 
     #[test]

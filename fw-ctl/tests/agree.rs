@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use common::corpus::describe;
 use common::engines::judge_with_all;
+use common::guest;
 use common::scenario::{Scenario, scenarios};
 use common::{context, context_with, options};
 use fw_ctl::compile::Enforcement;
@@ -20,6 +21,8 @@ use proptest::prelude::*;
 
 /// Scenarios of one run unless `FW_AGREE_CASES` says otherwise.
 const CASES: u32 = 256;
+/// Of a run in a guest.
+const CASES_IN_GUEST: u32 = 4;
 
 fn cases() -> u32 {
     match std::env::var("FW_AGREE_CASES") {
@@ -63,6 +66,13 @@ proptest! {
     fn engines_agree(scenario in scenarios()) {
         judge(&scenario)?;
     }
+}
+
+/// Random scenarios in other kernels; a few, as they are slow there.
+#[test]
+fn engines_agree_in_guests() {
+    let cases = format!("FW_AGREE_CASES={}", CASES_IN_GUEST * guest::effort());
+    guest::passes_in_guests("engines_agree", &cases, |guest| guest);
 }
 
 /// Agreement on nothing but "no policy" would prove little.

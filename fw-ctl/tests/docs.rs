@@ -44,6 +44,7 @@ fn every_path_in_the_documents_exists() {
         "ARCHITECTURE.md",
         "docs/cilium.md",
         "docs/lists.md",
+        "docs/vlans.md",
     ] {
         let at = root().join(document);
         let text = std::fs::read_to_string(&at).expect("the document is there");

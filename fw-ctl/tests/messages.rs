@@ -76,6 +76,13 @@ messages! {
     rate_with_an_endless_burst: web("fw-ctl.io/rate: 1/h burst 1000");
     rate_without_ingress: annotated("fw-ctl.io/rate: 10/s", "  ingressDeny:\n  - fromEntities: [world]\n");
     rate_with_egress: annotated("fw-ctl.io/rate: 10/s", "  ingress:\n  - fromEntities: [world]\n  egress:\n  - toEntities: [world]\n");
+    vlan_of_no_use: web("fw-ctl.io/vlans: \"212,4095\"");
+    vlan_zero: web("fw-ctl.io/vlans: \"0\"");
+    vlan_range_upside_down: web("fw-ctl.io/vlans: 310-300");
+    vlan_by_name: web("fw-ctl.io/vlans: storage");
+    vlan_as_a_number: web("fw-ctl.io/vlans: 212");
+    vlans_of_nothing: web("fw-ctl.io/vlans: \"\"");
+    vlan_annotation_misspelt: web("fw-ctl.io/vlan: \"212\"");
     annotation_misspelt: web("fw-ctl.io/rates: 10/s");
     annotation_in_another_case: web("FW-ctl.io/Rate: 10/s");
     annotation_unknown: web("fw-ctl.io/owner: me");

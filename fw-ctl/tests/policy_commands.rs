@@ -328,3 +328,53 @@ fn a_list_of_the_inventory_is_a_group_for_every_command() {
         assert!(said.contains("300 is more than 255"), "{said}");
     }
 }
+
+#[test]
+fn a_policy_for_some_vlans_is_one_for_every_command() {
+    let annotated = "{name: host-all, annotations: {fw-ctl.io/vlans: '300-310,212'}}";
+    let policy = POLICY.replace("{name: host-all}", annotated);
+    let stranger = r#""src":"203.0.113.7","dst":"10.0.0.10","proto":"TCP","dport":22"#;
+    let flows = format!("{{{stranger}}}\n{{{stranger},\"vlan\":212}}\n{{{stranger},\"vlan\":7}}\n");
+    let files = Files::new(&policy, &flows);
+    for engine in ["reference", "model"] {
+        let args = "policy test --policies p.yaml --inventory i.yaml --node n1 --flows f.jsonl \
+                    -o json --engine";
+        let args: Vec<&str> = args.split_whitespace().chain([engine]).collect();
+        let output = files.run(&args);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let reasons = lines(&output)
+            .into_iter()
+            .map(|mut line| line["reason"].take());
+        let reasons: Vec<_> = reasons.collect();
+        assert_eq!(
+            reasons,
+            ["no-policy", "default-deny", "no-policy"],
+            "{engine}"
+        );
+    }
+
+    let trace = |vlan: &[&str]| {
+        let args = "trace --from 203.0.113.7 --to 10.0.0.10:443 --policies p.yaml --node n1 \
+                    --inventory i.yaml";
+        let args: Vec<&str> = args
+            .split_whitespace()
+            .chain(vlan.iter().copied())
+            .collect();
+        let output = files.run(&args);
+        let said = String::from_utf8(output.stdout.clone()).unwrap();
+        (output.status.code(), said + &stderr(&output))
+    };
+    let (code, said) = trace(&["--vlan", "212"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("VLAN 212; VLAN class 1"), "{said}");
+    let (code, said) = trace(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = trace(&["--vlan", "4095"]);
+    assert_eq!(code, Some(2), "{said}");
+
+    let list = ["policy", "list", "p.yaml", "-o", "json"];
+    let listed = &lines(&files.run(&list))[0]["policies"][0];
+    assert_eq!(listed["vlans"], "212,300-310");
+    let lint = files.run(&["policy", "lint", "p.yaml"]);
+    assert_eq!(lint.status.code(), Some(0), "{}", stderr(&lint));
+}

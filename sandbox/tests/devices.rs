@@ -1,35 +1,118 @@
-//! temporary
-use sandbox::guest::{Guest, Kernel};
+//! Policy over every kind of device that a server may have, in kernels that are not this
+//! machine's: bonds, VLANs, bridges, tunnels, with real connections. What is tried is in
+//! `src/devices`; here it is run in a guest, and every line of it is looked at.
+//!
+//! The binary is found as for `netns`. Without QEMU, busybox or the kernel a test says
+//! `skipped: …`; with `FW_KERNEL_TESTS=require` that is a failure.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it should be"
+)]
+
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
-#[test]
-fn adhoc() {
+
+use sandbox::guest::{Guest, Kernel, on_each_kernel, or_skip};
+
+/// What the scenarios are made of, where the kernel does not have it built in, and what
+/// judges egress where there is no tcx.
+const MODULES: [&str; 12] = [
+    "8021q",
+    "bonding",
+    "bridge",
+    "cls_bpf",
+    "geneve",
+    "ip_gre",
+    "ipip",
+    "macvlan",
+    "sch_ingress",
+    "veth",
+    "vxlan",
+    "wireguard",
+];
+
+/// In an emulated machine, beside other tests.
+const LIMIT: Duration = Duration::from_mins(15);
+
+/// The kernel would make tunnels nobody has asked for in each namespace.
+const SCRIPT: &str = "
+echo 2 >/proc/sys/net/core/fb_tunnels_only_for_init_net
+sandbox devices --list ONLY >/out/scenarios
+(
+    sandbox devices --fw-ctl /bin/fw-ctl --policies /etc/policies ONLY
+    echo $? >/out/code
+) | tee /out/rows
+";
+
+/// Runs all scenarios, or those that `FW_DEVICES` names, with one kernel.
+fn policy_holds_with(kernel: &Kernel) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let kernel = Kernel::of_series(&std::env::var("SERIES").unwrap()).unwrap();
-    let mut guest = Guest::new(&kernel)
-        .program(sandbox::binary(&root.join("target")).unwrap())
+    let Some(binary) = sandbox::binary(&root.join("target")) else {
+        return;
+    };
+    let series = kernel.release();
+    let guest = Guest::new(kernel)
+        .nics(4)
+        .program(binary)
         .program(env!("CARGO_BIN_EXE_sandbox"))
         .program("ip")
         .program("ethtool")
-        .file(root.join("config"), "/config");
-    for m in [
-        "bonding",
-        "8021q",
-        "veth",
-        "bridge",
-        "macvlan",
-        "vxlan",
-        "geneve",
-        "wireguard",
-        "ip_gre",
-        "ipip",
-        "dummy",
-        "sch_ingress",
-        "cls_bpf",
-    ] {
-        guest = guest.module(m);
+        .file(root.join("config/policies/rke2"), "/etc/policies");
+    let guest = MODULES.iter().fold(guest, |guest, name| guest.module(name));
+    let only: String = std::env::var("FW_DEVICES")
+        .unwrap_or_default()
+        .split_whitespace()
+        .map(|name| format!(" --only {name}"))
+        .collect();
+    let script = SCRIPT.replace(" ONLY", &only);
+    let Some(output) = or_skip(guest.run(&script, LIMIT)) else {
+        return;
+    };
+    assert_eq!(output.status, 0, "{}", output.console);
+
+    let rows = output.file("rows").unwrap();
+    let mut good = BTreeMap::<&str, usize>::new();
+    let (mut wrong, mut impossible) = (Vec::new(), Vec::new());
+    for row in rows.lines() {
+        let columns: Vec<_> = row.split('\t').collect();
+        match columns[..] {
+            ["ok", scenario, _, expected, got] => {
+                assert!(!expected.is_empty() && !got.is_empty(), "{row}");
+                *good.entry(scenario).or_default() += 1;
+            }
+            ["data", scenario, "not tried", why] => {
+                eprintln!("{series} {scenario}: not tried: {why}");
+                impossible.push(scenario);
+            }
+            ["data", scenario, what, value] => eprintln!("{series} {scenario}: {what}: {value}"),
+            ["WRONG", ..] => wrong.push(row),
+            _ => {}
+        }
     }
-    let script = std::fs::read_to_string(std::env::var("SCRIPT").unwrap()).unwrap();
-    let out = guest.run(&script, Duration::from_mins(10)).unwrap();
-    eprintln!("{}\nstatus {}", out.console, out.status);
+    assert!(wrong.is_empty(), "Linux {series}:\n{}", wrong.join("\n"));
+    assert_eq!(
+        output.file("code").unwrap(),
+        "0\n",
+        "{rows}{}",
+        output.console
+    );
+    let scenarios = output.file("scenarios").unwrap();
+    assert!(
+        only.is_empty() == (scenarios.lines().count() >= 20),
+        "{scenarios}"
+    );
+    for scenario in scenarios.lines() {
+        // Each of them looks at the modes, and tries to get through and to be refused.
+        let checks = good.get(scenario).copied().unwrap_or(0);
+        assert!(
+            checks >= 2 || impossible.contains(&scenario),
+            "{scenario}: {checks} checks\n{rows}"
+        );
+    }
+}
+
+#[test]
+fn policy_holds_over_every_device() {
+    on_each_kernel(policy_holds_with);
 }

@@ -42,13 +42,12 @@ spec:
 "#;
 
 /// What the fw-ctl of this build did in the guest; `None` where there is no guest.
-fn run(series: &str) -> Option<Output> {
+fn run(kernel: &Kernel) -> Option<Output> {
     let binary = sandbox::binary(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"))?;
-    let kernel = or_skip(Kernel::of_series(series))?;
     let files = WorkDir::new().unwrap();
     files.write("fw-ctl/fw-ctl.toml", CONFIG).unwrap();
     files.write("fw-ctl/policies/web.yaml", WEB).unwrap();
-    let guest = Guest::new(&kernel)
+    let guest = Guest::new(kernel)
         .nics(2)
         .program(binary)
         .program("ip")
@@ -90,8 +89,8 @@ fn decided(output: &Output, asked: &str, verdict: &str) -> u64 {
         .sum()
 }
 
-fn enforces_on_virtio(series: &str) {
-    let Some(output) = run(series) else { return };
+fn enforces_on_virtio(kernel: &Kernel) {
+    let Some(output) = run(kernel) else { return };
     let status: Value = serde_json::from_str(&output.file("status.json").unwrap()).unwrap();
     assert_eq!(status["interfaces"][0]["name"], "eth0", "{status}");
     assert_eq!(status["interfaces"][0]["ingress"], "xdp-native", "{status}");
@@ -114,7 +113,7 @@ fn enforces_on_virtio(series: &str) {
 }
 
 #[test]
-fn a_guest_runs_the_kernel_that_was_asked_for() {
+fn the_kernel_that_was_asked_for_runs_in_guests() {
     on_each_kernel(|kernel| {
         let script = "uname -r >/out/release; echo 3 >/out/three; exit 7";
         let Some(output) = or_skip(Guest::new(kernel).run(script, Duration::from_mins(2))) else {
@@ -126,14 +125,7 @@ fn a_guest_runs_the_kernel_that_was_asked_for() {
     });
 }
 
-/// The oldest one that the programs are known to load on: without tcx, and each function's
-/// frame counts in steps of 32 bytes there.
 #[test]
-fn policy_holds_by_native_xdp_on_virtio_of_6_1() {
-    enforces_on_virtio("6.1");
-}
-
-#[test]
-fn policy_holds_by_native_xdp_on_virtio_of_6_12() {
-    enforces_on_virtio("6.12");
+fn policy_holds_by_native_xdp_on_virtio_in_guests() {
+    on_each_kernel(enforces_on_virtio);
 }

@@ -11,18 +11,30 @@ use super::Means;
 use super::rules::{self, Rules};
 use crate::{Error, Result};
 
-/// Starts the daemon; returns it when it enforces, and how long that took.
-pub fn install(
+/// A daemon that enforces.
+pub struct Started {
+    /// It lives as long as this.
+    pub daemon: Daemon,
+    /// Its other commands.
+    pub fw_ctl: FwCtl,
+    /// From its start until it answered.
+    pub took: Duration,
+}
+
+/// Starts the daemon on the interfaces that `include` names, and waits until it
+/// enforces on all of them in the mode that `xdp` asks for.
+pub fn start(
     lab: &Lab,
     means: &Means,
+    include: &'static str,
     xdp: &'static str,
     rules: Rules,
     list: &[IpNet],
-) -> Result<(Daemon, Duration)> {
+) -> Result<Started> {
     let settings = Settings {
         node: inventory::NODE,
         mode: "enforce",
-        include: "eth0",
+        include,
         xdp,
     };
     let files = DaemonFiles::new(lab, &settings)?;
@@ -45,13 +57,19 @@ pub fn install(
     let took = start.elapsed();
     let status = fw_ctl.status()?;
     let wanted = if xdp == "off" { "tc" } else { "xdp-native" };
-    if status.is_degraded() || status.mode != "enforce" || status.ingress() != Some(wanted) {
+    let as_wanted = status.interfaces.iter().all(|row| row.ingress == wanted);
+    if status.is_degraded() || status.mode != "enforce" || status.ingress().is_none() || !as_wanted
+    {
         return Err(Error::Unfit(format!(
-            "fw-ctl does not enforce by {wanted} on eth0: {status:?}\n{}",
+            "fw-ctl does not enforce by {wanted} on {include}: {status:?}\n{}",
             fw_ctl.log()
         )));
     }
-    Ok((daemon, took))
+    Ok(Started {
+        daemon,
+        fw_ctl,
+        took,
+    })
 }
 
 /// All policies, or all but those of egress.

@@ -1,6 +1,6 @@
 //! Who judges packets: `fw-ctl`, what else firewalls a Linux host, and baselines.
 
-mod fw_ctl;
+pub mod fw_ctl;
 pub mod rules;
 mod xdp_filter;
 
@@ -148,9 +148,9 @@ impl Peer {
                 } else {
                     "off"
                 };
-                let (held, started) = fw_ctl::install(lab, means, xdp, rules, list)?;
-                took = Some(started);
-                Box::new(held)
+                let started = fw_ctl::start(lab, means, "eth0", xdp, rules, list)?;
+                took = Some(started.took);
+                Box::new(started.daemon)
             }
             Self::XdpFilter => {
                 xdp_filter::install(lab, list)?;

@@ -1,5 +1,6 @@
 //! What a run says, at a glance: one Markdown file with plots beside it.
 
+mod emulated;
 mod markdown;
 mod plot;
 pub mod summary;
@@ -35,6 +36,14 @@ pub fn write(raw: &Path) -> Result<Report> {
         .file_stem()
         .map(|stem| stem.to_string_lossy().into_owned())
         .unwrap_or_default();
+    let path = raw.with_extension("md");
+    if emulated::is_of(&lines) {
+        put(&path, &emulated::render(&lines, &stem))?;
+        return Ok(Report {
+            path,
+            over_budget: Vec::new(),
+        });
+    }
     let mut plots = Vec::new();
     for (name, title, svg) in plot::all(&scenarios, &ping_pongs)? {
         let file = format!("{stem}-{name}.svg");
@@ -42,7 +51,6 @@ pub fn write(raw: &Path) -> Result<Report> {
         plots.push((title, file));
     }
     let over_budget = over_budget(&scenarios, &Budget::read()?);
-    let path = raw.with_extension("md");
     put(
         &path,
         &markdown::render(&lines, &scenarios, &ping_pongs, &plots, &over_budget, &stem),
@@ -98,7 +106,7 @@ mod tests {
             rows: vec![row(3.0)],
         });
         let budget: Budget = toml_edit::de::from_str(
-            "kernels = []\n[ratio_to_drop]\na = 3.2\nb = 2.5\nnot-measured = 1.0\n[program]\n",
+            "[ratio_to_drop]\na = 3.2\nb = 2.5\nnot-measured = 1.0\n[stack]\n[kernel]\n",
         )
         .unwrap();
         let over = over_budget(&scenarios, &budget);

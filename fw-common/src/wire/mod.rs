@@ -40,7 +40,7 @@ pub use single::{BAN_FOR_GOOD, FILTER_WORDS, SINGLES, Spot, ban_holds};
 pub use vlan::{VLANS, VlanClasses};
 
 /// Version of everything in this module, and the `v<N>` of the pin directory.
-pub const SCHEMA_VERSION: u32 = 5;
+pub const SCHEMA_VERSION: u32 = 6;
 
 /// Which way a packet goes, seen from the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -129,6 +129,11 @@ impl Row<'_> {
         format!("{}:{}", self.document.source.name, self.spec.span.line)
     }
 
+    /// In which VLANs it holds, if not in all.
+    fn vlans(&self) -> Option<String> {
+        Some(self.document.vlans.as_ref()?.value.to_string())
+    }
+
     /// Up to which rate its ingress rules allow.
     fn rate(&self) -> Option<String> {
         Some(self.document.rate.as_ref()?.value.to_string())
@@ -145,7 +150,10 @@ impl Row<'_> {
         [
             self.name(),
             self.spec.path.clone(),
-            self.subject(),
+            match self.vlans() {
+                Some(vlans) => format!("{}, in VLANs {vlans}", self.subject()),
+                None => self.subject(),
+            },
             selected.to_owned(),
             match self.rate() {
                 Some(rate) => format!("{ingress}, {rate}"),
@@ -169,6 +177,7 @@ impl Row<'_> {
                 "egressDeny": self.spec.egress_deny.len(),
             },
             "rate": self.rate(),
+            "vlans": self.vlans(),
             "origin": self.origin(),
         })
     }

@@ -116,6 +116,21 @@ ingress    allow 5/m burst 5  web     ingress[2]  web.yaml:9  15       900    0"
     }
 
     #[test]
+    fn rules_of_some_vlans_have_a_column() {
+        let storage = RuleStatus {
+            vlans: Some("untagged,212".into()),
+            ..rule(1, "ingress[1]", None)
+        };
+        assert_eq!(
+            text(rules(vec![rule(0, "ingress[0]", None), storage])),
+            "\
+DIRECTION  VERDICT  POLICY  RULE        ORIGIN      PACKETS  BYTES  VLANS
+ingress    allow    web     ingress[0]  web.yaml:9  15       900
+ingress    allow    web     ingress[1]  web.yaml:9  15       900    untagged,212"
+        );
+    }
+
+    #[test]
     fn where_no_rule_has_a_rate_there_is_no_such_column() {
         assert_eq!(
             text(rules(vec![rule(0, "ingress[0]", None)])),

@@ -32,7 +32,9 @@ pub fn table<const N: usize>(
 
 fn aligned<const N: usize>(line: &[String; N], widths: &[usize; N]) -> String {
     let mut text = String::new();
-    for (cell, width) in line.iter().zip(widths) {
+    let columns = line.iter().zip(widths);
+    // A column without a header and a cell is none.
+    for (cell, width) in columns.filter(|(_, width)| **width > 0) {
         text.push_str(cell);
         text.push_str(&" ".repeat(width - seen_width(cell) + GAP));
     }

@@ -43,13 +43,12 @@ impl Plan {
         let first = self.vlans.is_empty().then_some(0);
         let classes = (0..).zip(&self.vlans);
         // Classes are numbered in the order of their lowest ids.
-        let lowest = classes.filter_map(move |(vlan, class)| {
-            (*class == next).then(|| {
-                next += 1;
-                vlan
-            })
+        let lowest = classes.filter(move |(_, class)| {
+            let is_first = **class == next;
+            next += u16::from(is_first);
+            is_first
         });
-        first.into_iter().chain(lowest)
+        first.into_iter().chain(lowest.map(|(vlan, _)| vlan))
     }
 
     /// Whether the verdict on some packet depends on its VLAN: then packets must be

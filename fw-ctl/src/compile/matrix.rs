@@ -34,8 +34,8 @@ pub(super) struct MergedColumns {
     pub(super) column_of: Vec<u32>,
     /// How many there are.
     pub(super) columns: usize,
-    /// `VLAN classes × rows × columns` words.
-    pub(super) cells: Vec<VerdictWord>,
+    /// A column of each merged one.
+    first: Vec<usize>,
 }
 
 impl Matrix {
@@ -116,19 +116,23 @@ impl Matrix {
         for (column, merged) in column_of.iter().enumerate().rev() {
             first[*merged as usize] = column;
         }
-        let cells = self
-            .row_of
-            .iter()
-            .flat_map(|row| {
-                let row = &self.rows[*row as usize];
-                first.iter().map(|column| row[*column])
-            })
-            .collect();
         MergedColumns {
             column_of,
             columns: count,
-            cells,
+            first,
         }
+    }
+
+    /// All cells, row by row. Only of what fits: there may be many more of them than of
+    /// distinct rows and columns.
+    pub(super) fn cells(&self, merged: &MergedColumns) -> Vec<VerdictWord> {
+        self.row_of
+            .iter()
+            .flat_map(|row| {
+                let row = &self.rows[*row as usize];
+                merged.first.iter().map(|column| row[*column])
+            })
+            .collect()
     }
 }
 

@@ -28,6 +28,8 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod vlans;
+#[cfg(test)]
+mod vlans_tests;
 
 use fw_common::wire::{Direction, MATRIX_WORDS};
 use ipnet::IpNet;
@@ -193,6 +195,6 @@ fn direction_plan(
         ports: services.ports.each_ref().map(table),
         icmp: services.icmp.each_ref().map(table),
         protocols: table(&services.protocols),
-        cells: merged.cells,
+        cells: matrix.cells(&merged),
     })
 }

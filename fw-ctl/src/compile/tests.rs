@@ -16,7 +16,7 @@ use crate::policy::rules::{
 };
 use crate::policy::schema::{LabelSelector, Operator, Requirement};
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options {
         mode: Mode::Enforce,
         builtins: 0,
@@ -39,14 +39,14 @@ fn origin(rule: &str) -> Origin {
     }
 }
 
-fn cidr(text: &str) -> Peers {
+pub(super) fn cidr(text: &str) -> Peers {
     Peers::Only(vec![PeerSelector::Cidr(CidrBlock {
         cidr: text.parse().unwrap(),
         except: Vec::new(),
     })])
 }
 
-fn tcp(first: u16, last: u16) -> Services {
+pub(super) fn tcp(first: u16, last: u16) -> Services {
     Services::Only(vec![ServiceRange::Ports {
         protocol: 6,
         first,
@@ -54,7 +54,7 @@ fn tcp(first: u16, last: u16) -> Services {
     }])
 }
 
-fn rule(name: &str, deny: bool, peers: Peers, services: Services) -> Rule {
+pub(super) fn rule(name: &str, deny: bool, peers: Peers, services: Services) -> Rule {
     Rule {
         deny,
         peers,
@@ -66,7 +66,7 @@ fn rule(name: &str, deny: bool, peers: Peers, services: Services) -> Rule {
 }
 
 /// Ingress rules under default deny.
-fn ingress(rules: Vec<Rule>) -> RuleSet {
+pub(super) fn ingress(rules: Vec<Rule>) -> RuleSet {
     let mut set = RuleSet::default();
     let switch = |rule: &Rule| Switch {
         origin: rule.origin.clone(),
@@ -77,7 +77,7 @@ fn ingress(rules: Vec<Rule>) -> RuleSet {
     set
 }
 
-fn plan(rules: &RuleSet, options: &Options) -> Plan {
+pub(super) fn plan(rules: &RuleSet, options: &Options) -> Plan {
     compile(rules, &Identities::default(), options).unwrap()
 }
 

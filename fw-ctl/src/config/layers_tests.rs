@@ -157,7 +157,7 @@ fn environment_values_nest_and_may_be_lists() {
 
 #[test]
 fn mistakes_are_named_with_line_and_key() {
-    let cases: [(&str, &[&str]); 10] = [
+    let cases: [(&str, &[&str]); 13] = [
         (
             "[policy]\nmoed = \"audit\"\n\n[interface]\nxdp = \"auto\"\n",
             &[
@@ -206,6 +206,20 @@ fn mistakes_are_named_with_line_and_key() {
         (
             "[failsafe]\ninbound = [{ protocol = \"tcp\", port = 22 }, { protocol = \"TCP\", port = \"22\" }]\n",
             &["2:1 entry 1 of `failsafe.inbound` is there twice | "],
+        ),
+        (
+            "[interfaces]\nvlans = [\n  212,\n  4095,\n]\n",
+            &[
+                "4:3 `interfaces.vlans[1]`: 4095 is not the id of a VLAN; write an id from 1 to 4094, a range as 300-310, or `untagged` for frames without a tag, or \"all\" alone | ",
+            ],
+        ),
+        (
+            "[interfaces]\nvlans = [\"all\", 212]\n",
+            &["2:1 \"all\" admits every VLAN; write it alone, or leave it out | "],
+        ),
+        (
+            "[interfaces]\nvlans = []\n",
+            &["2:1 no VLAN is admitted, not even untagged frames; write [\"all\"] or some | "],
         ),
         (
             "[builtins]\ndisable = [\"dhcp\"]\n",

@@ -18,6 +18,7 @@ use crate::observe::Numbered;
 use crate::policy::lint::{Input, lint};
 use crate::policy::load;
 use crate::policy::rules::{CidrMatchMode, ICMP, ServiceRange};
+use crate::vlans::{self, VlanSet};
 
 /// The files that the command line and the configuration name.
 #[derive(Clone)]
@@ -91,6 +92,8 @@ pub fn compile(inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compi
     warnings.extend(without_errors(flattened.diagnostics)?);
     let plan = compile_plan(&flattened.rules, &context.identities, &context.options)
         .map_err(|error| Wrong::TooLarge(Box::new(error)))?;
+    let admitted = context.options.vlans.as_ref();
+    warnings.extend(admitted.iter().flat_map(|set| shut_out(&context, set)));
     if !plan.filters(Direction::Ingress) && !plan.filters(Direction::Egress) {
         warnings.push(open(context.documents.len(), name));
     }
@@ -124,6 +127,27 @@ fn nameless(name: &str) -> Diagnostic {
         message,
         "set `node.name` or `node.labels`, or add the Node",
     )
+}
+
+/// Policies for VLANs of which none is admitted.
+fn shut_out(context: &Context, admitted: &VlanSet) -> Vec<Diagnostic> {
+    let documents = context.documents.iter();
+    let shut_out = documents.filter_map(|document| {
+        let vlans = document.vlans.as_ref()?;
+        if vlans.value.meets(admitted) {
+            return None;
+        }
+        let message = format!(
+            "the policy is for VLANs {} only, and none of them is admitted",
+            vlans.value
+        );
+        let span = Some(vlans.span);
+        let path = format!("metadata.annotations[{:?}]", vlans::ANNOTATION);
+        let mut found = Diagnostic::new(Severity::Warning, &document.source, span, &path, message);
+        found.help(format!("`interfaces.vlans` admits {admitted}"));
+        Some(found)
+    });
+    shut_out.collect()
 }
 
 /// That no policy restricts anything is right for a fresh install, and a disaster
@@ -259,6 +283,28 @@ status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}
             .iter()
             .filter(|r| r.rule.starts_with("failsafe"));
         assert_eq!(failsafe.count(), 1);
+    }
+
+    #[test]
+    fn a_policy_for_vlans_that_are_not_admitted_is_told() {
+        let annotations = "metadata: {name: host, annotations: {fw-ctl.io/vlans: '300-310'}}";
+        let policy = POLICY.replace("metadata: {name: host}", annotations);
+        let (_dir, mut config) = config(&policy, NODE);
+        let warned = |config: &Config| {
+            let compiled = compile(config).unwrap_or_else(|_| panic!("it is right"));
+            assert!(compiled.plan.needs_vlan());
+            let warnings = compiled.warnings.iter();
+            warnings
+                .map(|found| found.message.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(warned(&config), [""; 0]);
+        let admitted = "vlans = [\"untagged\", \"200-300\"]";
+        config.interfaces = toml_edit::de::from_str(admitted).unwrap();
+        assert_eq!(warned(&config), [""; 0]);
+        config.interfaces = toml_edit::de::from_str("vlans = [212]").unwrap();
+        let message = "the policy is for VLANs 300-310 only, and none of them is admitted";
+        assert_eq!(warned(&config)[0], message);
     }
 
     #[test]

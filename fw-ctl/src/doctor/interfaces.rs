@@ -1,6 +1,6 @@
 //! What is said of each interface: where it is judged, and what keeps it from the fastest place.
 
-use super::facts::{Answer, Facts, Interface, Role};
+use super::facts::{Facts, Interface, Role};
 use super::{Finding, Group, Level, offloads, programs};
 use crate::config::XdpSetting;
 use crate::datapath::Ingress;
@@ -111,11 +111,7 @@ fn headline(interface: &Interface, facts: &Facts) -> Finding {
             }
             Ingress::Tc => say(Level::Ok, "TC").why(&judged.why),
         },
-        (Role::Filtered, None) => match facts.daemon.answer {
-            Answer::Status(_) => say(Level::Missing, "not filtered, though it is to be")
-                .advice("fw-ctl status names the reason"),
-            _ => say(Level::Ok, "to be filtered"),
-        },
+        (Role::Filtered, None) => say(Level::Ok, "to be filtered"),
     }
 }
 
@@ -154,7 +150,7 @@ fn bond(interface: &Interface) -> Option<Finding> {
 pub mod tests {
     use super::*;
     use crate::datapath::host::TcKind;
-    use crate::doctor::facts::{Bond, Daemon, Datapath, Judged, Kernel, Rehearsal, Rights};
+    use crate::doctor::facts::{Answer, Bond, Daemon, Datapath, Judged, Kernel, Rehearsal, Rights};
 
     pub fn eth0() -> Interface {
         Interface {
@@ -164,11 +160,6 @@ pub mod tests {
             mtu: 1500,
             ..Interface::default()
         }
-    }
-
-    fn judged(ingress: Ingress, why: &str) -> Option<Judged> {
-        let why = why.into();
-        Some(Judged { ingress, why })
     }
 
     fn facts(interfaces: Vec<Interface>, xdp: XdpSetting) -> Facts {
@@ -200,7 +191,10 @@ pub mod tests {
     fn where_an_interface_is_judged() {
         use XdpSetting::{Auto, Generic, Off};
         let at = |ingress| Interface {
-            judged: judged(ingress, "why"),
+            judged: Some(Judged {
+                ingress,
+                why: "why".into(),
+            }),
             ..eth0()
         };
         let veth = Interface {

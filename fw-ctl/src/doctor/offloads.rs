@@ -26,7 +26,10 @@ pub fn findings(interface: &Interface, facts: &Facts, native: Native) -> Vec<Fin
         findings.extend(tags(interface));
         findings.extend(locked_sending(interface, facts.cpus));
     }
-    findings.extend(receiving(interface, facts.cpus));
+    // The queues of virtual interfaces are no hardware that shares work.
+    if interface.kind.is_empty() {
+        findings.extend(receiving(interface, facts.cpus));
+    }
     findings
 }
 
@@ -170,9 +173,18 @@ mod tests {
         }
     }
 
-    fn switch(on: bool, fixed: bool) -> Option<Switch> {
-        Some(Switch { on, fixed })
-    }
+    const OFF: Switch = Switch {
+        on: false,
+        fixed: false,
+    };
+    const ON: Switch = Switch {
+        on: true,
+        fixed: false,
+    };
+    const FIXED: Switch = Switch {
+        on: true,
+        fixed: true,
+    };
 
     fn level(found: Option<&Finding>) -> Option<Level> {
         found.map(|finding| finding.level)
@@ -206,30 +218,27 @@ mod tests {
     fn large_packets_keep_native_xdp_away_only_where_they_cannot_be_switched_off() {
         let lro = |interface, switch| Interface {
             features: Features {
-                lro: switch,
+                lro: Some(switch),
                 ..Features::default()
             },
             ..interface
         };
         let gro_hw = |interface, switch| Interface {
             features: Features {
-                gro_hw: switch,
+                gro_hw: Some(switch),
                 ..Features::default()
             },
             ..interface
         };
         for (interface, expected) in [
-            (lro(eth0(), switch(false, false)), None),
-            (
-                lro(eth0(), switch(true, false)),
-                Some("ethtool -K eth0 lro off"),
-            ),
-            (lro(eth0(), switch(true, true)), Some("nothing here")),
+            (lro(eth0(), OFF), None),
+            (lro(eth0(), ON), Some("ethtool -K eth0 lro off")),
+            (lro(eth0(), FIXED), Some("nothing here")),
             // Every driver switches it off when a program is attached.
-            (gro_hw(eth0(), switch(true, false)), None),
-            (gro_hw(virtio(), switch(true, false)), None),
-            (gro_hw(virtio(), switch(true, true)), Some("on the host")),
-            (lro(virtio(), switch(true, true)), Some("on the host")),
+            (gro_hw(eth0(), ON), None),
+            (gro_hw(virtio(), ON), None),
+            (gro_hw(virtio(), FIXED), Some("on the host")),
+            (lro(virtio(), FIXED), Some("on the host")),
         ] {
             let advice = large_packets(&interface).and_then(|said| said.advice);
             match expected {
@@ -243,7 +252,7 @@ mod tests {
     fn tags_matter_where_there_are_vlans() {
         let stripping = |fixed, vlans: &[&str]| Interface {
             features: Features {
-                rx_vlan: switch(true, fixed),
+                rx_vlan: Some(Switch { on: true, fixed }),
                 ..Features::default()
             },
             vlans: vlans.iter().map(|name| (*name).into()).collect(),

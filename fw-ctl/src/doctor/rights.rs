@@ -104,14 +104,11 @@ mod tests {
 
     #[test]
     fn a_user_is_told_to_be_root_and_root_what_it_lacks() {
-        let lacking = |root| Rights {
-            root,
+        let lacking = |is_root| Rights {
+            root: is_root,
             lacking: Some("CAP_BPF".into()),
-            ..root_()
+            ..root()
         };
-        fn root_() -> Rights {
-            root()
-        }
         let of = |rights: &Rights| said(rights, &kernel(6, 1));
         assert_eq!(of(&root()), []);
         assert_eq!(of(&lacking(false)), [("capabilities".into(), Level::Note)]);

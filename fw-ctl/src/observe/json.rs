@@ -71,7 +71,8 @@ pub fn flow(record: &Record, message: Message) -> Value {
         "interface",
         without_zeros(json!({"index": record.ifindex, "name": record.interface})),
     );
-    // No field of Hubble's, which has none for it; its tools skip what they do not know.
+    // Hubble has no field for it. Its reader of such lines warns once of what it does not
+    // know and goes on (Cilium `hubble/cmd/observe/io_reader_observer.go`).
     put("vlan", json!(record.vlan));
     put("Summary", json!(summary(record)));
     if let Some((key, policies)) = decided_by(record) {

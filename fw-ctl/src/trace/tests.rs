@@ -46,6 +46,7 @@ struct Node {
     rules: RuleSet,
     identities: Numbered,
     local: LocalAddresses,
+    options: Options,
 }
 
 impl Node {
@@ -100,29 +101,37 @@ impl Node {
         Self {
             plan: compile(&rules, &identities, &options).unwrap(),
             rules,
+            options,
             identities: Numbered::new(identities),
             local: LocalAddresses::from(["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()]),
         }
     }
 
     fn ask(&self, source: &str, destination: &str, protocol: u8, ports: (u16, u16)) -> Trace {
-        let context = Context {
+        let flow = flow(source, destination, protocol, ports);
+        trace(self.context(), flow)
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
             plan: &self.plan,
             rules: &self.rules,
             cidr_match_mode: CidrMatchMode::World,
             local: &self.local,
             identities: &self.identities,
             ban: &|peer| (peer == banned()).then(|| format!("{peer} is banned for good")),
-        };
-        let flow = Flow {
-            source: source.parse().unwrap(),
-            destination: destination.parse().unwrap(),
-            protocol,
-            source_port: ports.0,
-            destination_port: ports.1,
-            vlan: 0,
-        };
-        trace(context, flow)
+        }
+    }
+}
+
+fn flow(source: &str, destination: &str, protocol: u8, ports: (u16, u16)) -> Flow {
+    Flow {
+        source: source.parse().unwrap(),
+        destination: destination.parse().unwrap(),
+        protocol,
+        source_port: ports.0,
+        destination_port: ports.1,
+        vlan: 0,
     }
 }
 
@@ -350,4 +359,51 @@ fn a_rate_is_named_where_it_limits() {
         found("rules").found,
         "allow ingress[0] of host (host.yaml:8) up to 10/m per /32 /64 burst 10"
     );
+}
+
+#[test]
+fn the_vlan_is_a_step_where_anything_depends_on_it() {
+    let mut node = enforcing();
+    let ask = |node: &Node, vlan| {
+        let context = node.context();
+        let flow = Flow {
+            vlan,
+            ..flow("198.51.100.1", "10.0.0.1", 6, (0, 80))
+        };
+        let trace = trace(context, flow);
+        let steps = trace.steps.into_iter().map(|step| (step.name, step.found));
+        (trace.verdict, steps.collect::<Vec<_>>())
+    };
+    let step = |name: &str, found: &str| (name.to_owned(), found.to_owned());
+    let (_, steps) = ask(&node, 0);
+    assert!(steps.iter().all(|(name, _)| name != "vlan"), "{steps:?}");
+    let (_, steps) = ask(&node, 212);
+    assert!(steps.contains(&step("vlan", "VLAN 212; nothing depends on it")));
+
+    node.rules.directions[0].rules[0].vlans = Some("untagged,212".parse().unwrap());
+    let options = Options {
+        vlans: Some("untagged,1-299".parse().unwrap()),
+        ..node.options.clone()
+    };
+    node.plan = compile(&node.rules, &Identities::default(), &options).unwrap();
+    let (verdict, steps) = ask(&node, 212);
+    assert_eq!(verdict, "allow");
+    assert!(
+        steps.contains(&step("vlan", "VLAN 212; VLAN class 0")),
+        "{steps:?}"
+    );
+    let allow = "allow ingress[0] of host (host.yaml:8) in VLANs untagged,212";
+    assert!(steps.contains(&step("rules", allow)), "{steps:?}");
+
+    let (verdict, steps) = ask(&node, 211);
+    assert_eq!(verdict, "deny");
+    let elsewhere = format!("peer and service, but not VLAN 211: {allow}");
+    assert!(steps.contains(&step("", &elsewhere)), "{steps:?}");
+
+    let (verdict, steps) = ask(&node, 300);
+    assert_eq!(verdict, "deny");
+    let vlan = "VLAN 300, which is not admitted; VLAN class 2";
+    assert!(steps.contains(&step("vlan", vlan)), "{steps:?}");
+    let last = "denied: the VLAN is none of `interfaces.vlans`";
+    assert_eq!(steps.last(), Some(&step("verdict", last)));
 }

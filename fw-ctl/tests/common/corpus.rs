@@ -46,20 +46,23 @@ pub struct Corpus {
     pub skipped: Vec<String>,
 }
 
-/// Reads a file of `conformance/`: YAML, or JSON lines.
-pub fn read(place: &Path, file: &str) -> Corpus {
+/// Reads a file of `conformance/`: YAML, or JSON lines. Of `share` entries it takes the
+/// first.
+pub fn read(place: &Path, file: &str, share: usize) -> Corpus {
     let text = std::fs::read_to_string(place.join("conformance").join(file)).unwrap();
     let lines = Path::new(file)
         .extension()
         .is_some_and(|end| end == "jsonl");
     let values: Vec<Value> = if lines {
         text.lines()
+            .step_by(share)
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
     } else {
         let source = Arc::new(source(file, text));
         let documents = yaml::parse_within(&source, &Limits::DUMPED).unwrap();
-        documents[0].items().unwrap().iter().map(value).collect()
+        let items = documents[0].items().unwrap();
+        items.iter().step_by(share).map(value).collect()
     };
     let mut corpus = Corpus::default();
     for value in values {

@@ -9,6 +9,7 @@
 
 pub mod corpus;
 pub mod engines;
+pub mod guest;
 pub mod scenario;
 
 use std::sync::Arc;

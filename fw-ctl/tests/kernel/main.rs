@@ -14,9 +14,14 @@ mod blocklist;
 mod budget;
 mod conntrack;
 mod doctor;
+#[allow(dead_code, reason = "other test programs use the rest")]
+#[path = "../common/guest.rs"]
+mod guest;
 mod headerless;
 mod install;
 mod network;
 mod support;
 mod testrun;
 mod tun;
+mod verifier;
+mod vlans;

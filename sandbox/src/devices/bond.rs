@@ -3,7 +3,7 @@
 use sandbox::{Namespace, Nic, Result};
 
 use super::report::Report;
-use super::stage::{Sources, Stage};
+use super::stage::{Sources, Stage, Xdp};
 use super::steady::Steady;
 use super::topology::Topology;
 use super::{flows, modes};
@@ -29,16 +29,29 @@ const EVENTS: [(&str, &[&str]); 6] = [
     ("eth0 is removed", &["link set eth0 nomaster"]),
 ];
 
-/// Members change while connections go on and others are refused.
+/// Members change while connections go on and others are refused. The bond itself is
+/// judged, for its members are veths.
 ///
 /// # Errors
 /// If something cannot be tried.
 pub fn members(sources: &Sources, report: &mut Report) -> Result<()> {
-    let mut stage = Stage::new(sources)?;
+    over_veths(sources, Xdp::Auto, report)
+}
+
+/// The same with native XDP on the members.
+///
+/// # Errors
+/// If something cannot be tried.
+pub fn members_native(sources: &Sources, report: &mut Report) -> Result<()> {
+    over_veths(sources, Xdp::Native, report)
+}
+
+fn over_veths(sources: &Sources, xdp: Xdp, report: &mut Report) -> Result<()> {
+    let mut stage = Stage::new(sources, xdp)?;
     for (number, name) in KINDS.iter().enumerate() {
         let topology = Topology::named(name);
         topology.plug(&stage.lab)?;
-        let expected = modes::expected(name, &super::release()?);
+        let expected = modes::expected(name, xdp, &super::release()?);
         stage.check_modes(report, &format!("{name}: "), expected)?;
         flows::await_path(&stage.lab)?;
         if number == 0 {
@@ -58,7 +71,7 @@ pub fn members(sources: &Sources, report: &mut Report) -> Result<()> {
 /// # Errors
 /// If they are not there, or something cannot be tried.
 pub fn virtio(sources: &Sources, report: &mut Report) -> Result<()> {
-    let stage = Stage::new(sources)?;
+    let stage = Stage::new(sources, Xdp::Auto)?;
     let lab = &stage.lab;
     let (node, segment) = (&lab.node.namespace, &lab.segment);
     let moves = [
@@ -74,10 +87,12 @@ pub fn virtio(sources: &Sources, report: &mut Report) -> Result<()> {
             "link set {name} netns {} name {new}",
             path.display()
         )])?;
+        // It tells none by itself, and LACP takes no link of unknown speed.
+        to.run("ethtool", &["-s", new, "speed", "1000", "duplex", "full"])?;
     }
     let name = "bond-802.3ad-vlan";
     Topology::named(name).plug_over_cables(lab)?;
-    let expected = modes::expected("bond-virtio", &super::release()?);
+    let expected = modes::expected("bond-virtio", Xdp::Auto, &super::release()?);
     stage.check_modes(report, "", expected)?;
     flows::await_path(lab)?;
     flows::verdicts(&stage, report, "");

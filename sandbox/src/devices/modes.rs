@@ -1,33 +1,45 @@
 //! Where and how packets are to be judged, for each scenario and kernel: one table.
 
+use super::stage::Xdp;
+
 /// `device mode` of every filtered interface, as `fw-ctl status` tells it, sorted.
 ///
-/// `release` is what `uname -r` says.
+/// `release` is what `uname -r` says; nothing, if this kernel cannot. Cables are veths, which by default have TC, and a
+/// bond has its own where none of its members may have XDP.
 #[must_use]
-pub fn expected(scenario: &str, release: &str) -> &'static [&'static str] {
-    // A bond has native XDP of its own since 5.15.
-    let bond: &[&str] = match at_least(release, (5, 15)) {
-        true => &["bond0 xdp-native"],
-        false => &["bond0 tc"],
-    };
+pub fn expected(scenario: &str, xdp: Xdp, release: &str) -> &'static [&'static str] {
+    match xdp {
+        Xdp::Auto => automatic(scenario),
+        Xdp::Native => native(scenario, release),
+    }
+}
+
+fn automatic(scenario: &str) -> &'static [&'static str] {
     match scenario {
-        "nic" | "nic-9000" => &["eth0 tc"],
-        // No kernel has native XDP on a bond of this mode.
-        "bond-balance-alb-vlan" => &["bond0 tc"],
-        "bridge-vlan-bond" => match at_least(release, (5, 15)) {
-            true => &["bond0 xdp-native", "br1 tc"],
-            false => &["bond0 tc", "br1 tc"],
-        },
-        // The cable is a veth, which is filtered only where it has an address.
+        "nic" | "nic-9000" | "vlan-on-used-nic" | "vlan-on-used-nic-offloaded" => &["eth0 tc"],
+        // A cable without an address is not filtered by itself.
         "vlan-tag-offloaded" | "vlan-tag-in-frame" => &["eth0.212 tc"],
-        "vlan-on-used-nic" | "vlan-on-used-nic-offloaded" => &["eth0 tc"],
         "bridge" => &["br1 tc"],
-        "renamed" => &["wan0 tc"],
         "macvlan" => &["macvlan0 tc"],
+        "renamed" => &["wan0 tc"],
         "vxlan" | "geneve" => &["eth0 tc", "in0 tc", "in1 tc"],
         // No Ethernet header inside.
         "wireguard" | "ipip" | "gre" => &["eth0 tc"],
-        _ => bond,
+        "bond-virtio" => &["eth0 xdp-native", "eth1 xdp-native"],
+        // Bonds, and what is on them.
+        _ => &["bond0 tc"],
+    }
+}
+
+fn native(scenario: &str, release: &str) -> &'static [&'static str] {
+    match scenario {
+        // Frames of several buffers are for XDP since 5.18.
+        "nic-9000" if !at_least(release, (5, 18)) => &[],
+        "nic" | "nic-9000" | "vlan-on-used-nic" | "vlan-on-used-nic-offloaded" => {
+            &["eth0 xdp-native"]
+        }
+        // Bonds of every mode, and what is on them.
+        _ => &["eth0 xdp-native", "eth1 xdp-native"],
     }
 }
 

@@ -7,7 +7,7 @@
 use sandbox::{Error, Namespace, Result};
 
 use super::report::Report;
-use super::stage::{Sources, Stage};
+use super::stage::{Sources, Stage, Xdp};
 use super::topology::Topology;
 use super::{flows, modes};
 
@@ -37,16 +37,16 @@ const MOVES: [Move; 7] = [
 /// # Errors
 /// If something cannot be tried.
 pub fn moves(sources: &Sources, report: &mut Report) -> Result<()> {
-    let stage = Stage::new(sources)?;
+    let stage = Stage::new(sources, Xdp::Auto)?;
     Topology::named("nic").plug(&stage.lab)?;
     let release = super::release()?;
-    stage.check_modes(report, "", modes::expected("nic", &release))?;
+    stage.check_modes(report, "", modes::expected("nic", Xdp::Auto, &release))?;
     for (name, act, scenario) in MOVES {
         act(&stage)?;
         stage.check_modes(
             report,
             &format!("{name}: "),
-            modes::expected(scenario, &release),
+            modes::expected(scenario, Xdp::Auto, &release),
         )?;
         flows::await_path(&stage.lab)?;
         flows::verdicts(&stage, report, &format!("{name}: "));

@@ -4,7 +4,7 @@
 use sandbox::{Lab, Namespace, Result};
 
 use super::report::Report;
-use super::stage::{Sources, Stage};
+use super::stage::{Sources, Stage, Xdp};
 use super::topology::Topology;
 use super::{flows, modes};
 
@@ -13,11 +13,11 @@ use super::{flows, modes};
 /// # Errors
 /// If something cannot be tried.
 pub fn pair(sources: &Sources, report: &mut Report) -> Result<()> {
-    let mut first = Stage::new(sources)?;
+    let mut first = Stage::new(sources, Xdp::Auto)?;
     let mut lab = Lab::unplugged()?;
     lab.node.namespace = Namespace::beside(&first.lab.node.namespace)?;
-    let second = Stage::in_lab(lab, sources, None, "second")?;
-    let expected = modes::expected("nic", &super::release()?);
+    let second = Stage::in_lab(lab, sources, Xdp::Auto, None, "second")?;
+    let expected = modes::expected("nic", Xdp::Auto, &super::release()?);
     for stage in [&first, &second] {
         Topology::named("nic").plug(&stage.lab)?;
     }

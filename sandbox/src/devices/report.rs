@@ -8,7 +8,7 @@ use std::fmt::Display;
 /// The lines of one scenario, written as they come.
 #[derive(Debug)]
 pub struct Report {
-    scenario: &'static str,
+    scenario: String,
     checks: usize,
     wrong: usize,
 }
@@ -16,9 +16,9 @@ pub struct Report {
 impl Report {
     /// Nothing tried so far.
     #[must_use]
-    pub fn of(scenario: &'static str) -> Self {
+    pub fn of(scenario: impl Into<String>) -> Self {
         Self {
-            scenario,
+            scenario: scenario.into(),
             checks: 0,
             wrong: 0,
         }
@@ -64,7 +64,7 @@ impl Report {
         self.checks += 1;
         self.wrong += usize::from(!good);
         let verdict = if good { "ok" } else { "WRONG" };
-        let scenario = self.scenario;
+        let scenario = &self.scenario;
         anstream::println!("{verdict}\t{scenario}\t{tried}\t{expected}\t{got}");
     }
 }

@@ -26,10 +26,21 @@ pub struct Sources {
     pub policies: PathBuf,
 }
 
+/// `interfaces.xdp` of the daemon's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Xdp {
+    /// As a fresh install has it.
+    Auto,
+    /// Also where it has drawbacks, as on veth.
+    Native,
+}
+
 /// All of it; dropping it ends the daemon, then takes the lab away.
 #[derive(Debug)]
 pub struct Stage {
     daemon: Option<Daemon>,
+    /// What the daemon was configured with.
+    pub xdp: Xdp,
     /// The commands of the daemon.
     pub fw_ctl: FwCtl,
     /// Servers of every host.
@@ -47,25 +58,19 @@ impl Stage {
     ///
     /// # Errors
     /// If something does not start.
-    pub fn new(sources: &Sources) -> Result<Self> {
-        Self::with_policy(sources, None)
+    pub fn new(sources: &Sources, xdp: Xdp) -> Result<Self> {
+        Self::in_lab(Lab::unplugged()?, sources, xdp, None, "fw-ctl")
     }
 
-    /// The same, with one more policy: its name and its text.
-    ///
-    /// # Errors
-    /// If something does not start.
-    pub fn with_policy(sources: &Sources, more: Option<(&str, &str)>) -> Result<Self> {
-        Self::in_lab(Lab::unplugged()?, sources, more, "fw-ctl")
-    }
-
-    /// The same in a lab that is there, with this directory below the bpffs for pins.
+    /// The same in a lab that is there, with one more policy (its name and its text), and
+    /// with this directory below the bpffs for pins.
     ///
     /// # Errors
     /// If something does not start.
     pub fn in_lab(
         lab: Lab,
         sources: &Sources,
+        xdp: Xdp,
         more: Option<(&str, &str)>,
         pins: &str,
     ) -> Result<Self> {
@@ -73,7 +78,10 @@ impl Stage {
             node: inventory::NODE,
             mode: "enforce",
             include: "auto",
-            xdp: "auto",
+            xdp: match xdp {
+                Xdp::Auto => "auto",
+                Xdp::Native => "native",
+            },
         };
         let files = DaemonFiles::new(&lab, &settings)?;
         lab.dir
@@ -95,6 +103,7 @@ impl Stage {
         let daemon = Some(fw_ctl.start()?);
         Ok(Self {
             daemon,
+            xdp,
             fw_ctl,
             servers,
             rows,
@@ -140,7 +149,7 @@ impl Stage {
     }
 
     /// Waits until exactly these interfaces are filtered, in these modes, and nothing is
-    /// degraded; checks it, and that nothing else carries traffic unfiltered.
+    /// degraded; checks it.
     ///
     /// # Errors
     /// If the daemon does not answer.

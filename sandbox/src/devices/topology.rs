@@ -371,6 +371,19 @@ pub const ALL: &[Topology] = &[
     ),
 ];
 
+/// Those that are tried with native XDP on the cables, too.
+pub const NATIVE: [&str; 9] = [
+    "nic",
+    "nic-9000",
+    "bond-active-backup-vlan",
+    "bond-balance-xor-vlan",
+    "bond-802.3ad-vlan",
+    "qinq",
+    "bridge-vlan-bond",
+    "vlan-on-used-nic",
+    "vlan-on-used-nic-offloaded",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,6 +395,13 @@ mod tests {
         assert_eq!(name_of("1: lo: <LOOPBACK,UP> mtu 65536"), Some("lo"));
         assert_eq!(name_of("2: tunl0@NONE: <NOARP> mtu 1480"), None);
         assert_eq!(name_of(""), None);
+    }
+
+    #[test]
+    fn what_is_tried_natively_is_in_the_table() {
+        for name in NATIVE {
+            assert_eq!(Topology::named(name).name, name);
+        }
     }
 
     #[test]

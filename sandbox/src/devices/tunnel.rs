@@ -8,11 +8,11 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use sandbox::probe::{Connection, Outcome};
-use sandbox::{Host, Result};
+use sandbox::{Host, Lab, Result};
 
 use super::flows::{self, SSH, WEB};
 use super::report::Report;
-use super::stage::{Sources, Stage};
+use super::stage::{Sources, Stage, Xdp};
 use super::topology::Topology;
 use super::{modes, wireguard};
 
@@ -20,7 +20,7 @@ use super::{modes, wireguard};
 #[derive(Clone, Copy, Debug)]
 struct Kind {
     name: &'static str,
-    /// `ip link add` of one end; `ID`, `HERE` and `THERE` are put in.
+    /// `ip link add` of one end; `ID`, `OWN` and `PEER` are put in.
     link: &'static str,
     /// Whether administrators are the peer that may send it, by one more policy, for
     /// want of a rule in those for RKE2; else it is the other node.
@@ -29,23 +29,23 @@ struct Kind {
 
 const VXLAN: Kind = Kind {
     name: "vxlan",
-    link: "type vxlan id ID local HERE remote THERE dstport 8472",
+    link: "type vxlan id ID local OWN remote PEER dstport 8472",
     by_administrators: false,
 };
 const GENEVE: Kind = Kind {
     name: "geneve",
     // On a port that the policies for RKE2 know.
-    link: "type geneve id ID remote THERE dstport 8472",
+    link: "type geneve id ID remote PEER dstport 8472",
     by_administrators: false,
 };
 const IPIP: Kind = Kind {
     name: "ipip",
-    link: "type ipip local HERE remote THERE",
+    link: "type ipip local OWN remote PEER",
     by_administrators: true,
 };
 const GRE: Kind = Kind {
     name: "gre",
-    link: "type gre local HERE remote THERE",
+    link: "type gre local OWN remote PEER",
     by_administrators: true,
 };
 const WIREGUARD: Kind = Kind {
@@ -111,7 +111,7 @@ fn run(kind: Kind, sources: &Sources, report: &mut Report) -> Result<()> {
     let more = kind
         .by_administrators
         .then_some(("tunnels", ALL_OF_ADMINISTRATORS));
-    let stage = Stage::with_policy(sources, more)?;
+    let stage = Stage::in_lab(Lab::unplugged()?, sources, Xdp::Auto, more, "fw-ctl")?;
     let lab = &stage.lab;
     Topology::named("nic").plug(lab)?;
     let allowed = if kind.by_administrators {
@@ -123,7 +123,11 @@ fn run(kind: Kind, sources: &Sources, report: &mut Report) -> Result<()> {
         end(kind, number, &lab.node, peer, false)?;
         end(kind, number, peer, &lab.node, true)?;
     }
-    stage.check_modes(report, "", modes::expected(kind.name, &super::release()?))?;
+    stage.check_modes(
+        report,
+        "",
+        modes::expected(kind.name, Xdp::Auto, &super::release()?),
+    )?;
     flows::verdicts(&stage, report, "carrier: ");
 
     let status = stage.fw_ctl.status()?;
@@ -179,8 +183,8 @@ fn end(kind: Kind, number: u8, here: &Host, there: &Host, at_peer: bool) -> Resu
     let link = kind
         .link
         .replace("ID", &(7 + number).to_string())
-        .replace("HERE", &here.v4.0.to_string())
-        .replace("THERE", &there.v4.0.to_string());
+        .replace("OWN", &here.v4.0.to_string())
+        .replace("PEER", &there.v4.0.to_string());
     here.namespace.ip([
         format!("link add {device} {link}"),
         format!("addr add {}/24 dev {device}", inner(number, at_peer)),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::initramfs::{READY, STATUS};
+use super::switch::Switch;
 use super::{Output, tool};
 use crate::{Error, Result, WorkDir};
 
@@ -34,6 +35,8 @@ pub struct Machine<'a> {
     pub initramfs: &'a Path,
     pub cpus: usize,
     pub nics: usize,
+    /// What further interfaces are on.
+    pub switch: Option<Switch>,
     pub threads: Threads,
     pub limit: Duration,
 }
@@ -74,7 +77,11 @@ impl Machine<'_> {
     fn attempt(&self, directory: &Path) -> Result<(Option<ExitStatus>, String)> {
         let console = directory.join("console");
         let errors = directory.join("qemu");
-        let mut command = Command::new(tool::find("qemu-system-x86_64", "qemu-system-x86")?);
+        let qemu = tool::find("qemu-system-x86_64", "qemu-system-x86")?;
+        let mut command = match &self.switch {
+            Some(switch) => switch.command(&qemu),
+            None => Command::new(&qemu),
+        };
         command.args(self.arguments());
         for serial in [&console, &directory.join(ARCHIVE)] {
             // A comma would begin an option of the file's.
@@ -108,7 +115,7 @@ impl Machine<'_> {
             "-m",
             "1G",
             "-append",
-            "console=ttyS0 loglevel=5 panic=-1",
+            "console=ttyS0 loglevel=5 oops=panic panic=-1",
             "-kernel",
             &self.kernel.display().to_string(),
             "-initrd",
@@ -121,12 +128,25 @@ impl Machine<'_> {
                 "-netdev".to_owned(),
                 format!("hubport,id=nic{nic},hubid={}", nic / 2),
                 "-device".to_owned(),
-                // Without the ROM that would boot from the network.
-                format!("virtio-net-pci,netdev=nic{nic},mac=02:f3:00:00:01:{nic:02x},romfile="),
+                device(nic),
+            ]);
+        }
+        for (port, name) in self.switch.iter().flat_map(Switch::ports).enumerate() {
+            let nic = self.nics + port;
+            arguments.extend([
+                "-netdev".to_owned(),
+                format!("tap,id=nic{nic},ifname={name},script=no,downscript=no"),
+                "-device".to_owned(),
+                device(nic),
             ]);
         }
         arguments
     }
+}
+
+/// An interface of the guest, without the ROM that would boot from the network.
+fn device(nic: usize) -> String {
+    format!("virtio-net-pci,netdev=nic{nic},mac=02:f3:00:00:01:{nic:02x},romfile=")
 }
 
 /// Where results are below the directory of a run.

@@ -27,6 +27,7 @@ mod kernel;
 mod machine;
 mod matrix;
 mod module;
+mod switch;
 mod tool;
 
 use std::fs;
@@ -45,6 +46,7 @@ pub struct Guest<'a> {
     kernel: &'a Kernel,
     cpus: usize,
     nics: usize,
+    switched: usize,
     threads: Threads,
     modules: Vec<String>,
     programs: Vec<PathBuf>,
@@ -59,6 +61,7 @@ impl<'a> Guest<'a> {
             kernel,
             cpus: 2,
             nics: 0,
+            switched: 0,
             threads: Threads::One,
             modules: Vec::new(),
             programs: Vec::new(),
@@ -71,6 +74,16 @@ impl<'a> Guest<'a> {
     #[must_use]
     pub fn nics(mut self, count: usize) -> Self {
         self.nics = count;
+        self.module("virtio_pci").module("virtio_net")
+    }
+
+    /// That many virtio interfaces more, behind those of [`Self::nics`], all on one switch:
+    /// a bridge of this machine's kernel, in a network namespace of its own. Unlike the
+    /// cables it takes and gives large TCP segments in one piece, as a hypervisor's does
+    /// (guest offloads). It needs root, and `/dev/net/tun`.
+    #[must_use]
+    pub fn switched(mut self, count: usize) -> Self {
+        self.switched = count;
         self.module("virtio_pci").module("virtio_net")
     }
 
@@ -132,11 +145,16 @@ impl<'a> Guest<'a> {
         let initramfs = directory.path().join("initramfs");
         fs::write(&initramfs, contents.finish(script))
             .map_err(Error::io(format!("write {}", initramfs.display())))?;
+        let switch = match self.switched {
+            0 => None,
+            ports => Some(switch::Switch::new(ports)?),
+        };
         machine::Machine {
             kernel: self.kernel.image(),
             initramfs: &initramfs,
             cpus: self.cpus,
             nics: self.nics,
+            switch,
             threads: self.threads,
             limit,
         }

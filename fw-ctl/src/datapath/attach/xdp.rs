@@ -177,8 +177,8 @@ fn refused(program: &Xdp, link: &LinkRef, mode: Mode, error: &ProgramError) -> F
         // A link is refused without a word; the older way has words.
         reason.or_else(|| query::why_no_xdp(link, program.fd().ok()?.as_fd(), mode))
     };
-    let plainly = |plain: String| match told() {
-        Some(text) => format!("{plain}: the kernel says: {text}"),
+    let or_plainly = |plain: String| match told() {
+        Some(text) => format!("the kernel says: {text}"),
         None => plain,
     };
     match cause.raw_os_error() {
@@ -187,20 +187,17 @@ fn refused(program: &Xdp, link: &LinkRef, mode: Mode, error: &ProgramError) -> F
             let found = query::xdp(link).ok().and_then(|state| state.program());
             Failure::Unsupported(match found {
                 Some(id) => foreign(link, id),
-                None => plainly(words(cause)),
+                None => or_plainly(words(cause)),
             })
         }
         Some(libc::EPERM | libc::EACCES | libc::ENODEV | libc::ENOMEM) => {
             Failure::Other(DatapathError::aya(what(), error))
         }
-        Some(libc::EOPNOTSUPP) => Failure::Unsupported(plainly(match mode {
+        Some(libc::EOPNOTSUPP) => Failure::Unsupported(or_plainly(match mode {
             Mode::Native => "the driver of this interface has none".into(),
             Mode::Generic => "this kind of interface has none".into(),
         })),
-        _ => Failure::Unsupported(match told() {
-            Some(text) => format!("the driver says: {text}"),
-            None => words(cause),
-        }),
+        _ => Failure::Unsupported(or_plainly(words(cause))),
     }
 }
 

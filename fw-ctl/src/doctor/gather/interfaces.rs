@@ -9,7 +9,7 @@ use crate::daemon::status::Status;
 use crate::datapath::programs::is_ours;
 use crate::doctor::facts::{Bond, ForeignXdp, Interface, Judged, Role};
 use crate::ethtool;
-use crate::netlink::{Choice, Demand, Link, Network, plan};
+use crate::netlink::{Choice, Demand, Link, Network, Wish, plan};
 
 /// Interfaces that are filtered or would be, members of such bonds, and gaps.
 ///
@@ -18,7 +18,7 @@ use crate::netlink::{Choice, Demand, Link, Network, plan};
 pub fn gather(wanted: &Interfaces, status: Option<&Status>) -> Result<Vec<Interface>, String> {
     let (network, details) = links::list()?;
     let names = loaded::names();
-    let chosen = roles(&network, wanted);
+    let chosen = roles(&network, wanted, status);
     let interfaces = chosen.into_iter().map(|(link, role)| {
         let details = details.iter().find(|details| details.index == link.index);
         let details = details.cloned().unwrap_or_default();
@@ -39,13 +39,23 @@ pub fn gather(wanted: &Interfaces, status: Option<&Status>) -> Result<Vec<Interf
     Ok(interfaces.collect())
 }
 
-/// Which interfaces matter, and why.
-fn roles<'a>(network: &'a Network, wanted: &Interfaces) -> Vec<(&'a Link, Role)> {
-    let demand = Demand {
-        wanted,
-        needs_tags: false,
+/// Which interfaces matter, and why: as the daemon says, which knows its configuration, else as
+/// ours would have it.
+fn roles<'a>(
+    network: &'a Network,
+    wanted: &Interfaces,
+    status: Option<&Status>,
+) -> Vec<(&'a Link, Role)> {
+    let choices = match status {
+        Some(status) => told(network, status),
+        None => plan(
+            network,
+            Demand {
+                wanted,
+                needs_tags: false,
+            },
+        ),
     };
-    let choices = plan(network, demand);
     let filtered = |index: u32| {
         let same = |(link, choice): &&(&'a Link, Choice)| link.index == index && choice.is_filter();
         choices.iter().find(same).map(|(link, _)| *link)
@@ -67,6 +77,27 @@ fn roles<'a>(network: &'a Network, wanted: &Interfaces) -> Vec<(&'a Link, Role)>
         }
     };
     choices.iter().filter_map(role).collect()
+}
+
+/// What the daemon does with each interface.
+fn told<'a>(network: &'a Network, status: &Status) -> Vec<(&'a Link, Choice)> {
+    let choice = |link: &Link| {
+        if judged(status, &link.name).is_some() {
+            return Choice::Filter(Wish::Auto);
+        }
+        let left = status.unfiltered.iter().find(|left| left.name == link.name);
+        Choice::Leave {
+            why: left.map(|left| left.why.clone()).unwrap_or_default(),
+            gap: left.is_some_and(|left| left.gap),
+            // Its reason says where, if it is.
+            elsewhere: true,
+        }
+    };
+    network
+        .links
+        .iter()
+        .map(|link| (link, choice(link)))
+        .collect()
 }
 
 fn of(network: &Network, link: &Link, role: Role, details: &Details) -> Interface {
@@ -164,8 +195,8 @@ mod tests {
         };
         let off = bond(XdpSetting::Off);
         let auto = bond(XdpSetting::Auto);
-        let by_members = roles(&network, &auto);
-        let roles = roles(&network, &off);
+        let by_members = roles(&network, &auto, None);
+        let roles = roles(&network, &off, None);
         let roles: Vec<_> = roles
             .iter()
             .map(|(link, role)| (link.name.as_str(), role))
@@ -196,6 +227,32 @@ mod tests {
                 &gap
             ]
         );
+    }
+
+    #[test]
+    fn the_daemon_knows_better_than_our_configuration() {
+        let status = serde_json::from_value(serde_json::json!({
+            "schema": 1, "version": "1", "node": "n1", "mode": "enforce", "mode_source": "",
+            "degraded": [], "warnings": [],
+            "generation": {"number": 1, "declared": null, "compiled": null, "kernel": null, "read_back": null},
+            "interfaces": [{"name": "dummy0", "index": 7, "ingress": "tc", "egress": "tc", "why": "named"}],
+            "unfiltered": [
+                {"name": "bond0", "why": "its filter is gone", "gap": true},
+                {"name": "wg0", "why": "excluded", "gap": false},
+            ],
+            "addresses": [], "policies": 1, "rules": 1, "builtins": [], "counters": [], "lost_events": 0,
+        }))
+        .unwrap();
+        let network = machine();
+        let roles = roles(&network, &Interfaces::default(), Some(&status));
+        let roles: Vec<_> = roles
+            .iter()
+            .map(|(link, role)| (link.name.as_str(), role))
+            .collect();
+        let gap = Role::Gap {
+            why: "its filter is gone".into(),
+        };
+        assert_eq!(roles, [("bond0", &gap), ("dummy0", &Role::Filtered)]);
     }
 
     #[test]

@@ -7,7 +7,9 @@ mod loaded;
 mod machine;
 mod rehearsal;
 
+use std::io::ErrorKind;
 use std::num::NonZeroUsize;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::facts::{Answer, Daemon, Datapath, Facts};
@@ -15,7 +17,6 @@ use crate::config::{Interfaces, Paths};
 use crate::control::client::ask;
 use crate::control::protocol::Request;
 use crate::datapath::host::TcKind;
-use crate::exit;
 use crate::netlink::Network;
 
 /// Which instance is examined.
@@ -69,17 +70,16 @@ pub fn network() -> Result<Network, String> {
 
 fn daemon(place: &Where) -> Daemon {
     let socket = place.paths.control_socket();
-    let answer = match ask(&socket, &Request::Status) {
-        Ok(status) => Answer::Status(Box::new(status)),
-        Err(failure) => match socket.try_exists() {
-            Ok(false) => Answer::Absent {
-                pins: pins(&place.paths.pin_dir),
-            },
-            Err(_) => Answer::Forbidden,
-            Ok(true) if failure.exit == exit::UNREACHABLE && is_forbidden(&socket) => {
-                Answer::Forbidden
-            }
-            Ok(true) => Answer::Failed(failure.to_string()),
+    // The kind of failure decides, and `ask` tells it in words only.
+    let answer = match UnixStream::connect(&socket).map_err(|error| error.kind()) {
+        // A daemon that was killed leaves its socket.
+        Err(ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Answer::Absent {
+            pins: pins(&place.paths.pin_dir),
+        },
+        Err(ErrorKind::PermissionDenied) => Answer::Forbidden,
+        Ok(_) | Err(_) => match ask(&socket, &Request::Status) {
+            Ok(status) => Answer::Status(Box::new(status)),
+            Err(failure) => Answer::Failed(failure.line()),
         },
     };
     Daemon {
@@ -89,17 +89,11 @@ fn daemon(place: &Where) -> Daemon {
     }
 }
 
-/// Whether this user may not write to the socket.
-fn is_forbidden(socket: &Path) -> bool {
-    let asked = std::os::unix::net::UnixStream::connect(socket);
-    asked.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
-}
-
 /// Whether links are pinned, whatever the version; `None`: this user may not look.
 fn pins(pin_dir: &Path) -> Option<bool> {
     let versions = match std::fs::read_dir(pin_dir) {
         Ok(versions) => versions,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(false),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Some(false),
         Err(_) => return None,
     };
     let has_links = |version: std::fs::DirEntry| {

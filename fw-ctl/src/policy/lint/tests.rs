@@ -182,3 +182,44 @@ fn what_is_right_is_left_alone() {
     );
     assert_eq!(found, [""; 0]);
 }
+
+/// Warnings about two policies, each for its VLANs.
+fn lint_in_vlans(one: &str, two: &str) -> Vec<String> {
+    let policy = |name: &str, vlans: &str, cidr: &str| {
+        format!(
+            "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\n\
+             metadata: {{name: {name}, annotations: {{fw-ctl.io/vlans: '{vlans}'}}}}\n\
+             spec: {{nodeSelector: {{}}, ingress: [{{fromCIDR: [{cidr}]}}]}}\n"
+        )
+    };
+    let text = format!(
+        "{}---\n{}",
+        policy("wide", one, "10.0.0.0/8"),
+        policy("narrow", two, "10.1.0.0/16")
+    );
+    let loaded = load::load_sources([source(&text)]);
+    let known = inventory::load_sources([source(CLUSTER)]).inventory;
+    let found = lint(&Input {
+        documents: &loaded.documents,
+        groups: &[],
+        inventory: Some(&known),
+        node: Some("a"),
+        cluster: "default",
+        cidr_match_mode: CidrMatchMode::World,
+    });
+    let shadowed = found.into_iter().map(|found| found.message);
+    shadowed
+        .filter(|message| message.contains("never decides"))
+        .collect()
+}
+
+#[test]
+fn a_rule_is_only_shadowed_where_it_holds() {
+    let by_wide = [
+        "this rule never decides: all of it is already allowed by `ingress[0]` of \
+                    `wide` (p.yaml:4)",
+    ];
+    assert_eq!(lint_in_vlans("1-300", "212"), by_wide);
+    assert_eq!(lint_in_vlans("1-300", "212,301"), [""; 0]);
+    assert_eq!(lint_in_vlans("212", "300"), [""; 0]);
+}
