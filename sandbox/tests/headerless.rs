@@ -48,7 +48,7 @@ spec:
 const TUNNELS: [&str; 5] = ["tipip", "tgre", "tnbma", "tip6", "tsit"];
 
 #[test]
-fn tunnels_are_judged_inside() {
+fn tunnels_are_judged_inside_in_guests() {
     on_each_kernel(|kernel| {
         if let Some(output) = run(kernel) {
             check(&output);

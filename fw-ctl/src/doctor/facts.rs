@@ -9,6 +9,7 @@ use crate::daemon::status::Status;
 use crate::datapath::Ingress;
 use crate::datapath::host::TcKind;
 use crate::ethtool::{Channels, Features};
+use crate::netlink::Framing;
 
 /// Everything.
 #[derive(Clone, Debug)]
@@ -130,6 +131,8 @@ pub struct Interface {
     pub name: String,
     /// `veth`, `bond`, `vlan`, …; empty for hardware.
     pub kind: String,
+    /// What its frames begin with.
+    pub framing: Framing,
     /// Why it is looked at.
     pub role: Role,
     /// It is administratively up.

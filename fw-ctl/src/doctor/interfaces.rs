@@ -4,6 +4,7 @@ use super::facts::{Facts, Interface, Role};
 use super::{Finding, Group, Level, offloads, programs};
 use crate::config::XdpSetting;
 use crate::datapath::Ingress;
+use crate::netlink::Framing;
 
 /// A finding about an interface.
 pub fn finding(interface: &Interface, level: Level, what: impl Into<String>) -> Finding {
@@ -78,6 +79,8 @@ impl Native {
         }
         let hardware = interface.kind.is_empty();
         match setting {
+            // There is no XDP for those that have no Ethernet header.
+            _ if interface.framing != Framing::Ethernet => Self::Unwished,
             XdpSetting::Native => Self::Wished,
             XdpSetting::Auto if hardware => Self::Wished,
             _ => Self::Unwished,
@@ -189,7 +192,7 @@ pub mod tests {
 
     #[test]
     fn where_an_interface_is_judged() {
-        use XdpSetting::{Auto, Generic, Off};
+        use XdpSetting::{Auto, Generic, Native, Off};
         let at = |ingress| Interface {
             judged: Some(Judged {
                 ingress,
@@ -199,6 +202,11 @@ pub mod tests {
         };
         let veth = Interface {
             kind: "veth".into(),
+            ..at(Ingress::Tc)
+        };
+        // Hardware, but of raw IP.
+        let modem = || Interface {
+            framing: Framing::None,
             ..at(Ingress::Tc)
         };
         for (interface, xdp, level, what) in [
@@ -218,6 +226,8 @@ pub mod tests {
                 "generic XDP, which is slower than TC",
             ),
             (eth0(), Auto, Level::Ok, "to be filtered"),
+            (modem(), Auto, Level::Ok, "TC"),
+            (modem(), Native, Level::Ok, "TC"),
         ] {
             let expected = format!("ixgbe, MTU 1500: {what}");
             assert_eq!(first(interface, xdp), (level, expected));

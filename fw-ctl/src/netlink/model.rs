@@ -33,7 +33,7 @@ pub struct Link {
     pub strips_tags: bool,
 }
 
-/// What the frames of a link begin with, which its type (`ARPHRD_*` of linux/if_arp.h) tells.
+/// What the frames of a link begin with, which its type (`ARPHRD_*` of `linux/if_arp.h`) tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Framing {
     /// An Ethernet header.

@@ -32,7 +32,7 @@ const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 const ETHERTYPE_MPLS: u16 = 0x8847;
 
-/// `ARPHRD_ETHER` and `ARPHRD_NONE` of linux/if_arp.h.
+/// `ARPHRD_ETHER` and `ARPHRD_NONE` of `linux/if_arp.h`.
 const TYPE_ETHERNET: u16 = 1;
 const TYPE_NONE: u16 = 0xfffe;
 

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 
-/// `TUNSETIFF` and `TUNSETLINK` of linux/if_tun.h.
+/// `TUNSETIFF` and `TUNSETLINK` of `linux/if_tun.h`.
 const SET_NAME: libc::c_ulong = 0x4004_54ca;
 const SET_TYPE: libc::c_ulong = 0x4004_54cd;
 /// Each packet has flags and protocol in front, since `IFF_NO_PI` is not asked for.

@@ -127,7 +127,7 @@ fn agree(targets: Vec<Box<dyn Target>>) {
             }
             Ok(())
         })
-        .unwrap();
+        .unwrap_or_else(|error| panic!("{error}"));
     let seen = seen.into_inner();
     for reason in [
         "allowed",

@@ -22,9 +22,7 @@ fn automatic(scenario: &str) -> &'static [&'static str] {
         "bridge" => &["br1 tc"],
         "macvlan" => &["macvlan0 tc"],
         "renamed" => &["wan0 tc"],
-        "vxlan" | "geneve" => &["eth0 tc", "in0 tc", "in1 tc"],
-        // No Ethernet header inside.
-        "wireguard" | "ipip" | "gre" => &["eth0 tc"],
+        "vxlan" | "geneve" | "wireguard" | "ipip" | "gre" => &["eth0 tc", "in0 tc", "in1 tc"],
         "bond-virtio" => &["eth0 xdp-native", "eth1 xdp-native"],
         // Bonds, and what is on them.
         _ => &["bond0 tc"],

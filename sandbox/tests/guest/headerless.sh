@@ -25,7 +25,7 @@ ends wire
 tunnel() {
     name=$1 inside=$2
     shift 2
-    more=$(echo "$@" | sed "s/HERE/$here/g; s/THERE/$there/g")
+    more=$(echo "$@" | sed "s/THERE/$there/g; s/HERE/$here/g")
     ip $namespace link add "$name" type $more
     ip $namespace addr add "$inside$here/${length:-24}" dev "$name" ${length:+nodad}
     ip $namespace link set "$name" up

@@ -200,7 +200,7 @@ fn program_of(filter: &TcMessage) -> u32 {
 /// It is tried with the program in the way that is answered in words (attaching by a
 /// link is not). Should it be taken, it is removed at once, and there is no reason.
 pub fn why_no_xdp(link: &LinkRef, program: BorrowedFd<'_>, mode: Mode) -> Option<String> {
-    /// `XDP_FLAGS_*` (linux/if_link.h).
+    /// `XDP_FLAGS_*` (`linux/if_link.h`).
     const UPDATE_IF_NOEXIST: u32 = 1;
     const SKB_MODE: u32 = 2;
     const DRV_MODE: u32 = 4;

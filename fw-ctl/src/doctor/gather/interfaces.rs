@@ -113,6 +113,7 @@ fn of(network: &Network, link: &Link, role: Role, details: &Details) -> Interfac
     Interface {
         name: link.name.clone(),
         kind: link.kind.clone(),
+        framing: link.framing,
         role,
         up: link.up,
         mtu: details.mtu,
