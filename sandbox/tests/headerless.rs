@@ -2,7 +2,7 @@
 //! what is asked through them, from both ends, is judged inside, and counted exactly.
 //!
 //! The kernels differ in what lies in front of the packet when a program sees it: outer
-//! headers before Linux 5.14, and on the way out wherever a GRE tunnel has many remotes.
+//! headers before Linux 5.14, and always where a GRE tunnel has many remotes.
 //!
 //! What is skipped, and when that is a failure: as in `guest.rs`.
 #![allow(

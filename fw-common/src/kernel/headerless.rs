@@ -2,9 +2,9 @@
 //!
 //! The program is shown the packet from where its link layer is said to begin, and that
 //! is not always its IP header. What a tunnel has received still has the outer headers in
-//! front of it before Linux 5.14, and that of an XFRM interface an Ethernet header that is
-//! not its own; what is sent through a GRE tunnel to several remotes has got its outer
-//! header already. The kernel itself goes by where it has noted the network header, and
+//! front of it before Linux 5.14 (aab1e898c26c and its neighbours), and that of an XFRM
+//! interface an Ethernet header that is not its own; in a GRE tunnel with several remotes
+//! the outer header is there in both directions. The kernel itself goes by where it has noted the network header, and
 //! by the protocol beside the frame. So do we.
 
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes_relative;
