@@ -162,7 +162,11 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// goes on all the same, degraded, with what is pinned or was accepted last.
     pub fn apply(&mut self, look: Look, attach: bool) -> Result<Reloaded, Failure> {
         let first = !std::mem::replace(&mut self.started, true);
-        let addresses = if first { self.set_addresses() } else { Ok(()) };
+        let addresses = if first {
+            self.set_addresses(true)
+        } else {
+            Ok(())
+        };
         let result = addresses
             .map_err(Refused::Kernel)
             .and_then(|()| self.change(look, first));
@@ -307,9 +311,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         });
     }
 
-    fn set_addresses(&mut self) -> Result<(), Failure> {
+    fn set_addresses(&mut self, anew: bool) -> Result<(), Failure> {
         self.kernel
-            .set_local_addresses(&self.network.local_addresses())
+            .set_local_addresses(&self.network.local_addresses(), anew)
     }
 
     /// Whether verdicts of the plan in force depend on the VLAN.
@@ -321,7 +325,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// `again`: links that are attached already are adopted anew.
     pub(super) fn settle(&mut self, again: bool) {
         let mut problems = Vec::new();
-        if let Err(failure) = self.set_addresses() {
+        if let Err(failure) = self.set_addresses(again) {
             problems.push(failure.line());
         }
         let judges = matches!(self.kernel.active(), Ok(Some(_)));

@@ -67,11 +67,16 @@ pub trait Kernel {
     fn read_back(&self) -> Result<[u8; 16], Failure>;
     /// The hash that `plan` would be installed with.
     fn hash(&self, plan: &Plan) -> [u8; 16];
-    /// Replaces the addresses that make a packet the node's.
+    /// Replaces the addresses that make a packet the node's; `anew`: the kernel is asked
+    /// first what it holds, in case that somebody has meddled.
     ///
     /// # Errors
     /// When they do not fit or cannot be written.
-    fn set_local_addresses(&mut self, addresses: &LocalAddresses) -> Result<(), Failure>;
+    fn set_local_addresses(
+        &mut self,
+        addresses: &LocalAddresses,
+        anew: bool,
+    ) -> Result<(), Failure>;
     /// Filters a link, or adopts it when it is filtered already.
     ///
     /// # Errors

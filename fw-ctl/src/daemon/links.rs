@@ -7,7 +7,7 @@ use crate::config::{Interfaces, Require, XdpSetting};
 use crate::control::protocol::Failure;
 use crate::exit;
 use crate::glob::glob_match;
-use crate::netlink::{Choice, Demand, Link, Network, Wish, missing, plan};
+use crate::netlink::{Cause, Choice, Demand, Link, Network, Wish, missing, plan};
 
 /// What was tried last on each link: how it was then, and the wish.
 #[derive(Default)]
@@ -42,25 +42,36 @@ pub(super) fn settle<K: Kernel>(
 ) -> Vec<String> {
     let choices = plan(network, demand);
     let before = kernel.attached();
+    let same = |old: &AttachedLink, link: &Link| old.index == link.index && old.name == link.name;
+    let is_there = |link: &Link| before.iter().any(|old| same(old, link));
+    let wanted: Vec<_> = choices
+        .iter()
+        .filter_map(|(link, choice)| match choice {
+            Choice::Filter(wish) => Some((*link, wish)),
+            Choice::Leave {
+                cause: Cause::Idle(wish),
+                ..
+            } if is_there(link) => Some((*link, wish)),
+            Choice::Leave { .. } => None,
+        })
+        .collect();
     let mut problems = Vec::new();
-    for (link, wish) in filtered(&choices) {
-        let same = |old: &&AttachedLink| old.index == link.index && old.name == link.name;
-        let is_there = before.iter().any(|old| same(&old));
-        if again || !is_there || !tried.is_same(link, wish) {
+    for (link, wish) in &wanted {
+        if again || !is_there(link) || !tried.is_same(link, wish) {
             problems.extend(attach(kernel, tried, link, wish));
         }
     }
     let complete = problems.is_empty();
+    let is_wanted = |index: u32| wanted.iter().any(|(link, _)| link.index == index);
     let mut freed = false;
-    for old in &before {
+    for old in before.iter().filter(|old| !is_wanted(old.index)) {
         let choice = choices.iter().find(|(link, _)| link.index == old.index);
-        let stays = match choice {
-            Some((_, Choice::Filter(_))) => true,
-            // As long as not all of those that are to take over have.
-            Some((_, Choice::Leave { elsewhere, .. })) => *elsewhere && !complete,
-            None => false,
-        };
-        if !stays {
+        // Not as long as those that are to take over have not all done so.
+        let waits = matches!(
+            choice,
+            Some((_, Choice::Leave { cause: Cause::Elsewhere, .. })) if !complete
+        );
+        if !waits {
             freed = true;
             tried.0.remove(&old.index);
             problems.extend(kernel.detach(old.index).err().map(|failure| failure.line()));
@@ -73,8 +84,8 @@ pub(super) fn settle<K: Kernel>(
             let mut of = attached.iter().filter(|old| old.index == link.index);
             of.any(|old| old.ingress == Ingress::Tc)
         };
-        for (link, wish) in filtered(&choices) {
-            if *wish == Wish::Auto && is_slow(link) {
+        for (link, wish) in &wanted {
+            if **wish == Wish::Auto && is_slow(link) {
                 problems.extend(attach(kernel, tried, link, wish));
             }
         }
@@ -167,15 +178,8 @@ pub(super) fn opened(
         wanted,
         needs_tags: false,
     };
-    let opens = |choice: &Choice| {
-        matches!(
-            choice,
-            Choice::Leave {
-                elsewhere: false,
-                ..
-            }
-        )
-    };
+    let opens =
+        |choice: &Choice| matches!(choice, Choice::Leave { cause, .. } if *cause == Cause::Meant);
     let opened: Vec<_> = plan(network, demand)
         .into_iter()
         .filter(|(link, choice)| opens(choice) && is_attached(link) && !excluded(link))

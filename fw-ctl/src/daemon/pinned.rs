@@ -77,7 +77,14 @@ impl Kernel for Pinned {
         plan_hash(plan)
     }
 
-    fn set_local_addresses(&mut self, addresses: &LocalAddresses) -> Result<(), Failure> {
+    fn set_local_addresses(
+        &mut self,
+        addresses: &LocalAddresses,
+        anew: bool,
+    ) -> Result<(), Failure> {
+        if anew {
+            self.datapath.distrust_local_addresses();
+        }
         Ok(self.datapath.set_local_addresses(addresses)?)
     }
 

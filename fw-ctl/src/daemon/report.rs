@@ -15,7 +15,7 @@ use crate::control::protocol::Failure;
 use crate::datapath::flows::Pressure;
 use crate::exit;
 use crate::lists::List;
-use crate::netlink::{Choice, Demand, Network, plan};
+use crate::netlink::{Choice, Demand, Link, Network, plan};
 
 /// How the trouble begins that the kernel's tables cannot be compared.
 pub(super) const UNREADABLE: &str = "the plan in force cannot be read back";
@@ -207,10 +207,13 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             needs_tags: self.needs_tags(),
         };
         let choices = plan(&self.network, demand);
+        let attached = self.kernel.attached();
+        let is_attached = |link: &Link| attached.iter().any(|other| other.index == link.index);
         let left = choices
             .into_iter()
             .filter_map(|(link, choice)| match choice {
                 Choice::Filter(_) => None,
+                Choice::Leave { .. } if is_attached(link) => None,
                 Choice::Leave { why, gap, .. } => Some(UnfilteredStatus {
                     name: link.name.clone(),
                     why,

@@ -190,6 +190,12 @@ impl Datapath {
         self.tables.set_local_addresses(addresses)
     }
 
+    /// Has the next [`Self::set_local_addresses`] begin with what the kernel holds, and
+    /// not with what this process knows to have written.
+    pub fn distrust_local_addresses(&mut self) {
+        self.tables.distrust_local_addresses();
+    }
+
     /// Filters the interface from now on; on one that is filtered already, puts
     /// the present programs in the place of the old ones.
     ///

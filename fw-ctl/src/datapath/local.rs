@@ -30,6 +30,9 @@ pub struct Local {
     buckets: Array<MapData, LocalBucket>,
     trie: LpmTrie<MapData, Address, u32>,
     room: u32,
+    /// What both hold, once it was read: nobody else writes there. Reading takes 2,048
+    /// calls, and a packet of a new address waits for nobody.
+    known: Option<(BTreeMap<u32, LocalBucket>, Trie)>,
 }
 
 impl Local {
@@ -39,6 +42,7 @@ impl Local {
             buckets: open_array(directory, "LOCAL", LOCAL_BUCKETS)?,
             trie,
             room,
+            known: None,
         })
     }
 
@@ -84,7 +88,11 @@ impl Local {
         addresses: &LocalAddresses,
         announce: impl FnOnce(bool) -> Result<(), DatapathError>,
     ) -> Result<(), DatapathError> {
-        let old = self.read()?;
+        // On an error in between it is not known any more.
+        let (old, old_trie) = match self.known.take() {
+            Some(known) => known,
+            None => (self.read()?, self.trie()?),
+        };
         let layout = Layout::new(addresses, &old);
         if layout.trie.len() > self.room as usize {
             return Err(DatapathError::TooManyAddresses {
@@ -93,7 +101,6 @@ impl Local {
                 room: self.room,
             });
         }
-        let old_trie = self.trie()?;
         for (key, own) in &layout.trie {
             if old_trie.get(key) != Some(own) {
                 let (length, network) = *key;
@@ -117,7 +124,13 @@ impl Local {
                 present(self.trie.remove(&key)).map_err(writing("LOCAL_PREFIXES"))?;
             }
         }
+        self.known = Some((layout.buckets, layout.trie));
         Ok(())
+    }
+
+    /// Has the next [`Self::set`] read what the kernel holds: somebody may have meddled.
+    pub(super) fn distrust(&mut self) {
+        self.known = None;
     }
 }
 

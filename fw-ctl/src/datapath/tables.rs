@@ -176,6 +176,11 @@ impl Tables {
         })
     }
 
+    /// Has the next [`Self::set_local_addresses`] begin with what the kernel holds.
+    pub fn distrust_local_addresses(&mut self) {
+        self.local.distrust();
+    }
+
     /// What became of packets so far, over all CPUs.
     ///
     /// # Errors

@@ -10,5 +10,5 @@ mod watch;
 
 pub use local::LocalAddresses;
 pub use model::{Address, Framing, Link, Network};
-pub use plan::{Choice, Demand, Wish, missing, plan};
+pub use plan::{Cause, Choice, Demand, Wish, missing, plan};
 pub use watch::{NetlinkError, Watcher};

@@ -33,9 +33,22 @@ pub enum Choice {
         why: String,
         /// Traffic of the node may pass here unfiltered: said in `status`.
         gap: bool,
-        /// What passes here is judged on another link.
-        elsewhere: bool,
+        /// What kind of reason that is.
+        cause: Cause,
     },
+}
+
+/// Why a link is left alone, as far as it matters to a filter that is there already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The operator wants it so, or nothing can be filtered there.
+    Meant,
+    /// What passes here is judged on another link.
+    Elsewhere,
+    /// Nothing of the node passes here now. A filter that is there stays: a member that
+    /// leaves its bond may come back, and must not be bare until we hear of it. With
+    /// how ingress is to be attached then.
+    Idle(Wish),
 }
 
 impl Choice {

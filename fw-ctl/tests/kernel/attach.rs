@@ -184,7 +184,10 @@ fn a_driver_without_xdp_gets_tc_with_the_reason_or_an_error() {
         let attached = datapath.attach(&link("lo"), XdpWish::Auto).unwrap();
         assert_eq!(attached.ingress, Ingress::Tc);
         let note = attached.note.unwrap();
-        assert!(note.contains("no native XDP: the kernel says: Underlying driver"), "{note}");
+        assert!(
+            note.contains("no native XDP: the kernel says: Underlying driver"),
+            "{note}"
+        );
         let error = datapath.attach(&link("lo"), XdpWish::Native).unwrap_err();
         assert!(
             error.to_string().starts_with(

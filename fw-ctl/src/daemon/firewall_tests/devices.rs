@@ -74,3 +74,61 @@ fn slower_modes_warn_and_are_refused_when_native_is_required() {
         "it was asked for"
     );
 }
+
+#[test]
+fn a_member_that_leaves_its_bond_keeps_its_filter() {
+    let fixture = Fixture::new();
+    let mut files = fixture.files.0.borrow_mut();
+    files.config.interfaces.xdp = XdpSetting::Native;
+    drop(files);
+    let mut joined = network(&["bond0", "veth0", "veth1"]);
+    joined.links[0].kind = "bond".into();
+    for member in &mut joined.links[1..] {
+        member.kind = "veth".into();
+        member.master = Some(2);
+    }
+    let mut daemon = fixture.daemon();
+    daemon.start(joined.clone()).unwrap();
+    assert_eq!(fixture.links(), ["veth0", "veth1"]);
+    let mut apart = joined.clone();
+    apart.links[2].master = None;
+    apart.addresses.retain(|address| address.link != 4);
+    fixture.log();
+    daemon.network_changed(apart.clone());
+    assert_eq!(fixture.links(), ["veth0", "veth1"], "it may come back");
+    daemon.reload().unwrap();
+    assert_eq!(fixture.links(), ["veth0", "veth1"], "with new programs");
+    daemon.network_changed(joined);
+    assert_eq!(fixture.links(), ["veth0", "veth1"]);
+    // Excluded, it loses it.
+    let mut files = fixture.files.0.borrow_mut();
+    files.config.interfaces.exclude = vec!["veth1".into()];
+    drop(files);
+    daemon.network_changed(apart);
+    daemon.reload().unwrap();
+    assert_eq!(fixture.links(), ["veth0"]);
+}
+
+#[test]
+fn what_takes_over_is_attached_before_the_other_is_detached() {
+    let fixture = Fixture::new();
+    let mut bond = network(&["bond0", "eth0"]);
+    bond.links[0].kind = "bond".into();
+    let mut daemon = fixture.daemon();
+    daemon.start(bond.clone()).unwrap();
+    assert_eq!(fixture.links(), ["bond0", "eth0"]);
+    bond.links[1].master = Some(2);
+    fixture.log();
+    daemon.network_changed(bond.clone());
+    assert_eq!(fixture.log(), ["addresses", "attach eth0", "detach 2"]);
+    // Where the member cannot be had, the bond keeps its filter.
+    let fixture = Fixture::new();
+    fixture.kernel.0.borrow_mut().foreign = Some("eth0");
+    bond.links[1].master = None;
+    let mut daemon = fixture.daemon();
+    daemon.start(bond.clone()).unwrap();
+    assert_eq!(fixture.links(), ["bond0"]);
+    bond.links[1].master = Some(2);
+    daemon.network_changed(bond);
+    assert_eq!(fixture.links(), ["bond0"]);
+}

@@ -93,7 +93,11 @@ impl Kernel for Fake {
     fn hash(&self, plan: &Plan) -> [u8; 16] {
         fake_hash(plan)
     }
-    fn set_local_addresses(&mut self, addresses: &LocalAddresses) -> Result<(), Failure> {
+    fn set_local_addresses(
+        &mut self,
+        addresses: &LocalAddresses,
+        _anew: bool,
+    ) -> Result<(), Failure> {
         let mut pins = self.0.borrow_mut();
         pins.addresses = addresses.clone();
         pins.log.push("addresses".into());

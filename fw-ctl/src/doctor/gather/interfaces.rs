@@ -9,7 +9,7 @@ use crate::daemon::status::Status;
 use crate::datapath::programs::is_ours;
 use crate::doctor::facts::{Bond, ForeignXdp, Interface, Judged, Role};
 use crate::ethtool;
-use crate::netlink::{Choice, Demand, Link, Network, Wish, plan};
+use crate::netlink::{Cause, Choice, Demand, Link, Network, Wish, plan};
 
 /// Interfaces that are filtered or would be, members of such bonds, and gaps.
 ///
@@ -65,7 +65,7 @@ fn roles<'a>(
         Choice::Leave { why, gap: true, .. } => Some((*link, Role::Gap { why: why.clone() })),
         Choice::Leave {
             why,
-            elsewhere: true,
+            cause: Cause::Elsewhere,
             ..
         } if matches!(link.kind.as_str(), "bond" | "team" | "bridge") => {
             Some((*link, Role::Elsewhere { why: why.clone() }))
@@ -90,7 +90,7 @@ fn told<'a>(network: &'a Network, status: &Status) -> Vec<(&'a Link, Choice)> {
             why: left.map(|left| left.why.clone()).unwrap_or_default(),
             gap: left.is_some_and(|left| left.gap),
             // Its reason says where, if it is.
-            elsewhere: true,
+            cause: Cause::Elsewhere,
         }
     };
     network

@@ -1,12 +1,17 @@
 //! Links on links: where in a stack of them a packet is judged.
 
 use super::ingress::{Wish, wish};
-use super::{Choice, Demand};
+use super::{Cause, Choice, Demand};
 use crate::glob::glob_match;
 use crate::netlink::{Framing, Link, Network};
 
 /// Links on links deeper than this are taken for a loop.
 const MAX_STACK: u32 = 8;
+
+/// What tunnel drivers make by themselves (`net.core.fb_tunnels_only_for_init_net`).
+const FALLBACK_TUNNELS: [&str; 9] = [
+    "erspan0", "gre0", "gretap0", "ip6_vti0", "ip6gre0", "ip6tnl0", "ip_vti0", "sit0", "tunl0",
+];
 
 /// The links with what is asked of them.
 pub(super) struct Stack<'a> {
@@ -49,7 +54,7 @@ impl<'a> Stack<'a> {
             return Choice::Leave {
                 why: "not filtered: neither an Ethernet header nor IP at once".into(),
                 gap: named || link.up,
-                elsewhere: false,
+                cause: Cause::Meant,
             };
         }
         if let Some(index) = link.master {
@@ -65,7 +70,7 @@ impl<'a> Stack<'a> {
                 None => return leave(format!("belongs to link {index}")),
             }
         } else if !named && let Some(why) = self.not_by_itself(link) {
-            return leave(why);
+            return idle(why, wish(link, self.demand));
         }
         if let Some(carrier) = self.carrier(link, depth) {
             return judged(format!("filtered on {}, which carries it", carrier.name));
@@ -99,6 +104,10 @@ impl<'a> Stack<'a> {
             "vrf" => Some("its members are filtered".into()),
             "veth" | "netkit" if !self.carries_address(link, MAX_STACK) => {
                 Some(format!("{} without a global address", link.kind))
+            }
+            // The kernel makes them in every namespace as soon as anybody has a tunnel.
+            kind if !link.up && FALLBACK_TUNNELS.contains(&link.name.as_str()) => {
+                Some(format!("the kernel's own {kind}, and down"))
             }
             _ => None,
         }
@@ -208,7 +217,16 @@ fn leave(why: impl Into<String>) -> Choice {
     Choice::Leave {
         why: why.into(),
         gap: false,
-        elsewhere: false,
+        cause: Cause::Meant,
+    }
+}
+
+/// Left alone as long as nothing of the node passes.
+fn idle(why: String, wish: Wish) -> Choice {
+    Choice::Leave {
+        why,
+        gap: false,
+        cause: Cause::Idle(wish),
     }
 }
 
@@ -217,6 +235,6 @@ fn judged(why: String) -> Choice {
     Choice::Leave {
         why,
         gap: false,
-        elsewhere: true,
+        cause: Cause::Elsewhere,
     }
 }

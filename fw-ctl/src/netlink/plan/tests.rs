@@ -295,7 +295,7 @@ fn a_bridge_over_a_vlan_that_is_judged_on_the_wire_is_judged_on_its_other_ports(
             Choice::Leave {
                 why,
                 gap: false,
-                elsewhere: true,
+                cause: Cause::Elsewhere,
             } => Some(format!("{}: {why}", link.name)),
             _ => None,
         })
