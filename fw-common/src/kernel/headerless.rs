@@ -65,9 +65,8 @@ impl<'a> HeaderlessFrame<'a> {
 fn begins_within(frame: &TcFrame<'_>, at: u32) -> bool {
     let (data, data_end) = frame.bounds();
     let linear = (data_end - data) as u32;
-    let last = match linear.checked_sub(1) {
-        Some(last) => last,
-        None => return false,
+    let Some(last) = linear.checked_sub(1) else {
+        return false;
     };
     let mut byte = 0_u8;
     // SAFETY: the context is valid while the program runs, and there is room for a byte.

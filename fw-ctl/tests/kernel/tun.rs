@@ -52,7 +52,7 @@ impl Tun {
 
     /// The next packet that the node has sent, with its ethertype, if there is one.
     pub fn receive(&mut self) -> Option<(u16, Vec<u8>)> {
-        let mut bytes = [0; 65_536];
+        let mut bytes = [0; 4_096];
         match self.0.read(&mut bytes) {
             Ok(length) => {
                 let packet = bytes[PREFIX..length].to_vec();
