@@ -22,7 +22,7 @@ use crate::{Error, Result};
 /// TCP port of the node that its policy opens to the world.
 const PORT: u16 = 443;
 /// Bytes of a stream.
-const BYTES: u64 = 64 << 20;
+const BYTES: u64 = 32 << 20;
 /// Bytes of one write and of one read.
 const CHUNK: usize = 1 << 17;
 /// Patience with a connection that is not made, or stops.
