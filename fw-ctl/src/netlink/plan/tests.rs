@@ -5,8 +5,8 @@ use super::*;
 use crate::config::XdpSetting;
 
 /// A link: `name kind`, and behind it `<master` or `@parent`, by name; `!` is one that
-/// takes tags out, `~` one without an Ethernet header, `?` one with another header, `+`
-/// one with an address.
+/// takes tags out, `~` one without an Ethernet header, `?` one with another header, `_`
+/// one that is down, `+` one with an address.
 fn network(text: &str) -> Network {
     let lines: Vec<_> = text
         .lines()
@@ -35,6 +35,7 @@ fn network(text: &str) -> Network {
                 ("!", "") => link.strips_tags = true,
                 ("~", "") => link.framing = Framing::None,
                 ("?", "") => link.framing = Framing::Other,
+                ("_", "") => link.up = false,
                 ("+", "") => found.addresses.push(Address {
                     link: link.index,
                     address: "10.0.0.1".parse().unwrap(),
@@ -169,6 +170,11 @@ fn every_kind_of_device_by_itself() {
             "a team",
             "eth0 nic <team0\n eth1 nic <team0\n team0 team +",
             &["eth0: xdp-native, else tc", "eth1: xdp-native, else tc"],
+        ),
+        (
+            "a tunnel that is down, but not those that the kernel makes by itself",
+            "tun7 ipip ~ _\n tunl0 ipip ~ _\n sit0 sit ~",
+            &["tun7: tc", "sit0: tc"],
         ),
         (
             "the members of a VRF",
