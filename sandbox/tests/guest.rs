@@ -110,6 +110,52 @@ fn enforces_on_virtio(kernel: &Kernel) {
     assert_eq!(decided(&output, "denied", "deny"), denied);
     let audited = denied + segments(&output, "audited");
     assert_eq!(decided(&output, "audited", "deny"), audited);
+    the_doctor_knows(&output);
+}
+
+/// What `fw-ctl doctor` must know of this kernel and this interface.
+fn the_doctor_knows(output: &Output) {
+    let read = |file: &str| -> Value { serde_json::from_str(&output.file(file).unwrap()).unwrap() };
+    let (doctor, plan) = (read("doctor.json"), read("plan.json"));
+    let release = output.file("release").unwrap();
+    let numbers: Vec<u32> = release
+        .split(|c: char| !c.is_ascii_digit())
+        .take(2)
+        .map(|number| number.parse().unwrap())
+        .collect();
+    let found = |group: &str, subject: &str, words: &str| {
+        let findings = doctor["findings"].as_array().unwrap();
+        findings.iter().any(|finding| {
+            finding["group"] == group
+                && finding["subject"] == subject
+                && finding["what"].as_str().unwrap().contains(words)
+        })
+    };
+    let tc = if numbers >= [6, 6] {
+        "TCX"
+    } else {
+        "clsact"
+    };
+    let large = if numbers >= [5, 18] {
+        "had ("
+    } else {
+        "not had"
+    };
+    for (group, subject, words) in [
+        ("kernel", "release", release.trim()),
+        ("kernel", "large frames in XDP", large),
+        ("datapath", "TC", tc),
+        ("interfaces", "eth0", "virtio_net"),
+        ("interfaces", "eth0", "native XDP"),
+    ] {
+        assert!(
+            found(group, subject, words),
+            "{group} {subject} {words}: {doctor}"
+        );
+    }
+    let eth0 = plan["interfaces"].as_array().unwrap().iter();
+    let eth0 = eth0.clone().find(|planned| planned["name"] == "eth0");
+    assert_eq!(eth0.unwrap()["ingress"][0], "xdp-native", "{plan}");
 }
 
 #[test]

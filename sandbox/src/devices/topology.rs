@@ -249,8 +249,8 @@ pub const ALL: &[Topology] = &[
     ),
     // A mode for which no kernel has native XDP on the bond.
     bond!(
-        "bond-balance-alb-vlan",
-        "balance-alb",
+        "bond-balance-tlb-vlan",
+        "balance-tlb",
         ["link add link bond0 name bond0.212 type vlan id 212"],
         ["link add link bond0 name bond0.212 type vlan id 212"],
         "bond0.212",

@@ -36,3 +36,6 @@ ask 80 allowed
 ask 81 denied
 fw-ctl mode audit
 ask 81 audited
+fw-ctl doctor -o json >/out/doctor.json || [ $? -eq 1 ]
+fw-ctl doctor --plan -o json >/out/plan.json || [ $? -eq 1 ]
+cat /proc/sys/kernel/osrelease >/out/release
