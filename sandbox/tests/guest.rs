@@ -131,12 +131,12 @@ fn the_doctor_knows(output: &Output) {
                 && finding["what"].as_str().unwrap().contains(words)
         })
     };
-    let tc = if numbers >= [6, 6] {
+    let tc = if numbers >= vec![6, 6] {
         "TCX"
     } else {
         "clsact"
     };
-    let large = if numbers >= [5, 18] {
+    let large = if numbers >= vec![5, 18] {
         "had ("
     } else {
         "not had"

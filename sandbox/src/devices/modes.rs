@@ -18,9 +18,8 @@ fn automatic(scenario: &str) -> &'static [&'static str] {
     match scenario {
         "nic" | "nic-9000" | "vlan-on-used-nic" | "vlan-on-used-nic-offloaded" => &["eth0 tc"],
         // The carrier, though the address is not its own: there the tag is in sight.
-        "vlan-tag-offloaded" | "vlan-tag-in-frame" => &["eth0 tc"],
+        "vlan-tag-offloaded" | "vlan-tag-in-frame" | "macvlan" => &["eth0 tc"],
         "bridge" => &["br1 tc"],
-        "macvlan" => &["macvlan0 tc"],
         "renamed" => &["wan0 tc"],
         "vxlan" | "geneve" | "wireguard" | "ipip" | "gre" => &["eth0 tc", "in0 tc", "in1 tc"],
         "bond-virtio" => &["eth0 xdp-native", "eth1 xdp-native"],
