@@ -17,6 +17,10 @@ use sandbox::Nic;
 /// Measure fw-ctl and its peers in network namespaces, and write a report.
 #[derive(Debug, Parser)]
 #[command(version)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags of a command line are independent of each other"
+)]
 struct Arguments {
     /// Three short rounds over a choice of scenarios: less than two minutes
     #[arg(long)]

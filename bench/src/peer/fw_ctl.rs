@@ -23,6 +23,9 @@ pub struct Started {
 
 /// Starts the daemon on the interfaces that `include` names, and waits until it
 /// enforces on all of them in the mode that `xdp` asks for.
+///
+/// # Errors
+/// It does not start, or does not enforce so.
 pub fn start(
     lab: &Lab,
     means: &Means,

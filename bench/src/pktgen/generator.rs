@@ -24,6 +24,8 @@ const THREAD: &str = "kpktgend_0";
 const LENGTH: u32 = 60;
 /// A UDP port of the node that is closed, and to the policy, too (discard, RFC 863).
 const PORT: u16 = 9;
+/// How long a thread may take to let go of its devices: it is told so, not waited for.
+const LETTING_GO: Duration = Duration::from_secs(5);
 /// How long any number of packets may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -82,7 +84,7 @@ pub fn send(stage: &Stage, device: Device, traffic: Traffic, packets: u64) -> Re
     let jump = &stage.lab.jump.namespace;
     tell(jump, THREAD, "rem_device_all")?;
     for cable in cables {
-        tell(jump, THREAD, &format!("add_device {cable}"))?;
+        add_device(jump, cable)?;
         let [first, last] = traffic.sources();
         for command in [
             format!("count {}", packets / cables.len() as u64),
@@ -111,6 +113,21 @@ pub fn send(stage: &Stage, device: Device, traffic: Traffic, packets: u64) -> Re
         sent.us = sent.us.max(us);
     }
     Ok(sent)
+}
+
+/// Adds a device to the thread, which may still be letting go of it.
+fn add_device(namespace: &Namespace, device: &str) -> Result<()> {
+    let end = Instant::now() + LETTING_GO;
+    loop {
+        match tell(namespace, THREAD, &format!("add_device {device}")) {
+            Err(Error::File { source, .. })
+                if source.raw_os_error() == Some(libc::EBUSY) && Instant::now() < end =>
+            {
+                thread::sleep(Duration::from_millis(50));
+            }
+            ended => return ended,
+        }
+    }
 }
 
 /// Writes a command, and looks at what pktgen says to it.
@@ -195,7 +212,7 @@ fn parse(said: &str) -> Option<(u64, u64)> {
 mod tests {
     use super::*;
 
-    /// As pktgen_if_show writes it (net/core/pktgen.c).
+    /// As `pktgen_if_show` writes it (net/core/pktgen.c).
     const DONE: &str = "Params: count 200000  min_pkt_size: 60  max_pkt_size: 60\n\
         Current:\n     pkts-sofar: 200000  errors: 0\n     started: 24us  stopped: 4us idle: 9us\n\
         Result: OK: 3230485(c3229975+d510) usec, 200000 (60byte,0frags)\n  61910pps 29Mb/sec (29716800bps) errors: 0\n";

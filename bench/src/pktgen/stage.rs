@@ -39,7 +39,7 @@ pub struct Stage {
 enum Held {
     Nothing,
     Xdp { _links: Vec<Link> },
-    FwCtl(Started),
+    FwCtl(Box<Started>),
 }
 
 impl Stage {
@@ -187,8 +187,15 @@ fn install(lab: &Lab, peer: Peer, means: &Means) -> Result<Held> {
                 _links: links.collect::<Result<_>>()?,
             }
         }
-        Peer::FwCtlXdp => Held::FwCtl(fw_ctl::start(lab, means, "auto", "native", RULES, &[])?),
-        Peer::FwCtlTc => Held::FwCtl(fw_ctl::start(lab, means, "auto", "off", RULES, &[])?),
+        Peer::FwCtlXdp | Peer::FwCtlTc => {
+            let xdp = if peer == Peer::FwCtlXdp {
+                "native"
+            } else {
+                "off"
+            };
+            let started = fw_ctl::start(lab, means, "auto", xdp, RULES, &[])?;
+            Held::FwCtl(Box::new(started))
+        }
         _ => Held::Nothing,
     })
 }
