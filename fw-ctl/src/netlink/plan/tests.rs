@@ -106,110 +106,113 @@ const MACHINE: &str = "lo nic
     ifb0 ifb
     veth3 veth <br0 +";
 
+/// What it is, the links, and what is filtered.
+const EACH: &[(&str, &str, &[&str])] = &[
+    ("a NIC", "eth0 nic +", &["eth0: xdp-native, else tc"]),
+    ("loopback", "lo nic +", &[]),
+    (
+        "a VLAN on a NIC",
+        "eth0 nic\n eth0.5 vlan @eth0 +",
+        &["eth0: xdp-native, else tc"],
+    ),
+    (
+        "QinQ",
+        "eth0 nic\n eth0.5 vlan @eth0\n eth0.5.6 vlan @eth0.5 +",
+        &["eth0: xdp-native, else tc"],
+    ),
+    (
+        "macvlan and ipvlan",
+        "eth0 nic\n mv0 macvlan @eth0 +\n iv0 ipvlan @eth0 +",
+        &["eth0: xdp-native, else tc"],
+    ),
+    (
+        "a VLAN whose carrier is in another namespace",
+        "eth0.5 vlan +",
+        &["eth0.5: tc"],
+    ),
+    (
+        "a VLAN on a bridge's port, which the bridge never sees",
+        "eth0 nic <br0\n br0 bridge +\n eth0.5 vlan @eth0 +",
+        &["br0: tc", "eth0.5: tc"],
+    ),
+    (
+        "a bridge",
+        "eth0 nic <br0\n tap0 tun <br0\n br0 bridge +",
+        &["br0: tc"],
+    ),
+    (
+        "a VLAN on a bridge",
+        "eth0 nic <br0\n br0 bridge\n br0.5 vlan @br0 +",
+        &["br0: tc"],
+    ),
+    (
+        "a bridge over a bond",
+        "eth0 nic <bond0\n eth1 nic <bond0\n bond0 bond <br0\n br0 bridge +",
+        &["br0: tc"],
+    ),
+    (
+        "tunnels: outside and inside",
+        "eth0 nic +\n vxlan0 vxlan @eth0 +\n gnv0 geneve +\n gre0 gretap @eth0 +",
+        &[
+            "eth0: xdp-native, else tc",
+            "vxlan0: tc",
+            "gnv0: tc",
+            "gre0: tc",
+        ],
+    ),
+    (
+        "MACsec: outside is not IP",
+        "eth0 nic\n macsec0 macsec @eth0 +",
+        &["eth0: xdp-native, else tc", "macsec0: tc"],
+    ),
+    (
+        "a team",
+        "eth0 nic <team0\n eth1 nic <team0\n team0 team +",
+        &["eth0: xdp-native, else tc", "eth1: xdp-native, else tc"],
+    ),
+    (
+        "a tunnel that is down, but not those that the kernel makes by itself",
+        "tun7 ipip ~ _\n tunl0 ipip ~ _\n sit0 sit ~",
+        &["tun7: tc", "sit0: tc"],
+    ),
+    (
+        "the members of a VRF",
+        "eth0 nic <red +\n red vrf",
+        &["eth0: xdp-native, else tc"],
+    ),
+    (
+        "veth: not those of containers",
+        "veth0 veth\n veth1 veth +\n veth2 veth\n veth2.5 vlan @veth2 +",
+        &["veth1: tc", "veth2: tc"],
+    ),
+    (
+        "what has no Ethernet header",
+        "eth0 nic +\n wg0 wireguard ~ +\n ipip0 ipip ~ @eth0 +\n sit0 sit ~\n gre0 gre ~\n \
+     tun0 tun ~ +\n ppp0 ppp ~ +\n v6 ip6tnl ~\n wwan0 wwan ~ <red\n red vrf",
+        &[
+            "eth0: xdp-native, else tc",
+            "wg0: tc",
+            "ipip0: tc",
+            "sit0: tc",
+            "gre0: tc",
+            "tun0: tc",
+            "ppp0: tc",
+            "v6: tc",
+            "wwan0: tc",
+        ],
+    ),
+    (
+        "somebody's master",
+        "eth0 nic <sw0\n sw0 openvswitch",
+        &["sw0: xdp-native, else tc"],
+    ),
+];
+
 #[test]
 fn every_kind_of_device_by_itself() {
-    for (what, links, expected) in [
-        ("a NIC", "eth0 nic +", &["eth0: xdp-native, else tc"][..]),
-        ("loopback", "lo nic +", &[]),
-        (
-            "a VLAN on a NIC",
-            "eth0 nic\n eth0.5 vlan @eth0 +",
-            &["eth0: xdp-native, else tc"],
-        ),
-        (
-            "QinQ",
-            "eth0 nic\n eth0.5 vlan @eth0\n eth0.5.6 vlan @eth0.5 +",
-            &["eth0: xdp-native, else tc"],
-        ),
-        (
-            "macvlan and ipvlan",
-            "eth0 nic\n mv0 macvlan @eth0 +\n iv0 ipvlan @eth0 +",
-            &["eth0: xdp-native, else tc"],
-        ),
-        (
-            "a VLAN whose carrier is in another namespace",
-            "eth0.5 vlan +",
-            &["eth0.5: tc"],
-        ),
-        (
-            "a VLAN on a bridge's port, which the bridge never sees",
-            "eth0 nic <br0\n br0 bridge +\n eth0.5 vlan @eth0 +",
-            &["br0: tc", "eth0.5: tc"],
-        ),
-        (
-            "a bridge",
-            "eth0 nic <br0\n tap0 tun <br0\n br0 bridge +",
-            &["br0: tc"],
-        ),
-        (
-            "a VLAN on a bridge",
-            "eth0 nic <br0\n br0 bridge\n br0.5 vlan @br0 +",
-            &["br0: tc"],
-        ),
-        (
-            "a bridge over a bond",
-            "eth0 nic <bond0\n eth1 nic <bond0\n bond0 bond <br0\n br0 bridge +",
-            &["br0: tc"],
-        ),
-        (
-            "tunnels: outside and inside",
-            "eth0 nic +\n vxlan0 vxlan @eth0 +\n gnv0 geneve +\n gre0 gretap @eth0 +",
-            &[
-                "eth0: xdp-native, else tc",
-                "vxlan0: tc",
-                "gnv0: tc",
-                "gre0: tc",
-            ],
-        ),
-        (
-            "MACsec: outside is not IP",
-            "eth0 nic\n macsec0 macsec @eth0 +",
-            &["eth0: xdp-native, else tc", "macsec0: tc"],
-        ),
-        (
-            "a team",
-            "eth0 nic <team0\n eth1 nic <team0\n team0 team +",
-            &["eth0: xdp-native, else tc", "eth1: xdp-native, else tc"],
-        ),
-        (
-            "a tunnel that is down, but not those that the kernel makes by itself",
-            "tun7 ipip ~ _\n tunl0 ipip ~ _\n sit0 sit ~",
-            &["tun7: tc", "sit0: tc"],
-        ),
-        (
-            "the members of a VRF",
-            "eth0 nic <red +\n red vrf",
-            &["eth0: xdp-native, else tc"],
-        ),
-        (
-            "veth: not those of containers",
-            "veth0 veth\n veth1 veth +\n veth2 veth\n veth2.5 vlan @veth2 +",
-            &["veth1: tc", "veth2: tc"],
-        ),
-        (
-            "what has no Ethernet header",
-            "eth0 nic +\n wg0 wireguard ~ +\n ipip0 ipip ~ @eth0 +\n sit0 sit ~\n gre0 gre ~\n \
-             tun0 tun ~ +\n ppp0 ppp ~ +\n v6 ip6tnl ~\n wwan0 wwan ~ <red\n red vrf",
-            &[
-                "eth0: xdp-native, else tc",
-                "wg0: tc",
-                "ipip0: tc",
-                "sit0: tc",
-                "gre0: tc",
-                "tun0: tc",
-                "ppp0: tc",
-                "v6: tc",
-                "wwan0: tc",
-            ],
-        ),
-        (
-            "somebody's master",
-            "eth0 nic <sw0\n sw0 openvswitch",
-            &["sw0: xdp-native, else tc"],
-        ),
-    ] {
+    for (what, links, expected) in EACH {
         let found = filtered(&network(links), &Interfaces::default(), false);
-        assert_eq!(found, expected, "{what}");
+        assert_eq!(found, *expected, "{what}");
     }
 }
 
