@@ -31,6 +31,9 @@ pub struct Link {
     /// It takes VLAN tags out of what it receives before any program sees it
     /// (`rx-vlan-offload` of ethtool).
     pub strips_tags: bool,
+    /// The hypervisor hands over whole segments, larger than the MTU, as long as no XDP
+    /// program is there (virtio with guest offloads).
+    pub takes_segments: bool,
 }
 
 /// What the frames of a link begin with, which its type (`ARPHRD_*` of `linux/if_arp.h`) tells.

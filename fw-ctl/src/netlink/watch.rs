@@ -157,19 +157,26 @@ fn link(message: &LinkMessage) -> Link {
     if parent_is_elsewhere {
         link.parent = None;
     }
-    link.strips_tags = takes_tags_out(&link);
+    ask_driver(&mut link);
     link
 }
 
-/// Asked of what receives from a wire only: all others have the tags of their carrier.
-/// Whose driver does not tell has no such offload.
-fn takes_tags_out(link: &Link) -> bool {
+/// What only the driver knows. Asked of what receives from a wire only: all others have
+/// the tags of their carrier. Whose driver does not tell has no such offload.
+fn ask_driver(link: &mut Link) {
     let is_wire =
         link.framing == Framing::Ethernet && matches!(link.kind.as_str(), "" | "veth" | "tun");
+    if !is_wire {
+        return;
+    }
+    let Ok(found) = ethtool::features(&link.name) else {
+        return;
+    };
     let is_on = |switch: Option<Switch>| switch.is_some_and(|switch| switch.on);
-    is_wire
-        && ethtool::features(&link.name)
-            .is_ok_and(|found| is_on(found.rx_vlan) || is_on(found.rx_vlan_stag))
+    link.strips_tags = is_on(found.rx_vlan) || is_on(found.rx_vlan_stag);
+    // Called LRO before Linux 5.15. Other drivers switch it off or say what is in the way.
+    let joins = is_on(found.gro_hw) || is_on(found.lro);
+    link.takes_segments = joins && ethtool::driver(&link.name).as_deref() == Some("virtio_net");
 }
 
 fn address(message: &AddressMessage) -> Option<Address> {

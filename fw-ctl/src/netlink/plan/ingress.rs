@@ -99,6 +99,14 @@ fn automatic(link: &Link) -> Wish {
                 .into(),
         );
     }
+    if link.takes_segments {
+        // Half the rate of TCP to the node, measured: bench/report, guest-pktgen.
+        return Wish::Tc(
+            "virtio: under native XDP the hypervisor would cut every segment down to the MTU \
+             (interfaces.xdp = \"native\" forces it)"
+                .into(),
+        );
+    }
     match WITHOUT_XDP.iter().find(|(kind, _)| *kind == link.kind) {
         Some((_, what)) => Wish::Tc(format!("{what} has no native XDP")),
         None => Wish::Auto,

@@ -6,7 +6,7 @@ use crate::config::XdpSetting;
 
 /// A link: `name kind`, and behind it `<master` or `@parent`, by name; `!` is one that
 /// takes tags out, `~` one without an Ethernet header, `?` one with another header, `_`
-/// one that is down, `+` one with an address.
+/// one that is down, `^` one that takes segments, `+` one with an address.
 fn network(text: &str) -> Network {
     let lines: Vec<_> = text
         .lines()
@@ -36,6 +36,7 @@ fn network(text: &str) -> Network {
                 ("~", "") => link.framing = Framing::None,
                 ("?", "") => link.framing = Framing::Other,
                 ("_", "") => link.up = false,
+                ("^", "") => link.takes_segments = true,
                 ("+", "") => found.addresses.push(Address {
                     link: link.index,
                     address: "10.0.0.1".parse().unwrap(),
@@ -169,6 +170,11 @@ const EACH: &[(&str, &str, &[&str])] = &[
         "a team",
         "eth0 nic <team0\n eth1 nic <team0\n team0 team +",
         &["eth0: xdp-native, else tc", "eth1: xdp-native, else tc"],
+    ),
+    (
+        "virtio with guest offloads, and without",
+        "eth0 nic ^ +\n eth1 nic +",
+        &["eth0: tc", "eth1: xdp-native, else tc"],
     ),
     (
         "a tunnel that is down, but not those that the kernel makes by itself",
