@@ -9,6 +9,6 @@ mod routes;
 mod watch;
 
 pub use local::LocalAddresses;
-pub use model::{Address, Framing, Link, Network};
+pub use model::{Address, Framing, Link, Network, Offloads};
 pub use plan::{Cause, Choice, Demand, Wish, missing, plan};
 pub use watch::{NetlinkError, Watcher};

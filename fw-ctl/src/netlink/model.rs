@@ -28,8 +28,14 @@ pub struct Link {
     pub parent: Option<u32>,
     /// Largest packet that it sends, in bytes.
     pub mtu: u32,
-    /// It takes VLAN tags out of what it receives before any program sees it
-    /// (`rx-vlan-offload` of ethtool).
+    /// What it does to packets before any program sees them.
+    pub offloads: Offloads,
+}
+
+/// What a driver does to packets that are received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offloads {
+    /// It takes VLAN tags out of the frames (`rx-vlan-offload` of ethtool).
     pub strips_tags: bool,
     /// The hypervisor hands over whole segments, larger than the MTU, as long as no XDP
     /// program is there (virtio with guest offloads).

@@ -173,10 +173,11 @@ fn ask_driver(link: &mut Link) {
         return;
     };
     let is_on = |switch: Option<Switch>| switch.is_some_and(|switch| switch.on);
-    link.strips_tags = is_on(found.rx_vlan) || is_on(found.rx_vlan_stag);
+    link.offloads.strips_tags = is_on(found.rx_vlan) || is_on(found.rx_vlan_stag);
     // Called LRO before Linux 5.15. Other drivers switch it off or say what is in the way.
     let joins = is_on(found.gro_hw) || is_on(found.lro);
-    link.takes_segments = joins && ethtool::driver(&link.name).as_deref() == Some("virtio_net");
+    link.offloads.takes_segments =
+        joins && ethtool::driver(&link.name).as_deref() == Some("virtio_net");
 }
 
 fn address(message: &AddressMessage) -> Option<Address> {

@@ -29,6 +29,8 @@ const BOUND: Duration = Duration::from_secs(5);
 /// The node's address on the device, and its peer's.
 const HERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const THERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
+/// The node's end of the cable that appears.
+const DEVICE: &str = "new0";
 /// Hardware address of the device.
 const MAC: &str = "02:f3:00:00:02:01";
 /// A port that nothing listens on here but the test itself, and nobody may use.
@@ -43,8 +45,7 @@ struct Window {
     segments: u64,
 }
 
-/// A veth, which is filtered by itself, and then a VLAN on it, which is covered by its
-/// carrier where that is filtered.
+/// A veth with an address, and then one whose VLAN has it: filtered is [`DEVICE`] both times.
 ///
 /// # Errors
 /// If something cannot be tried.
@@ -127,7 +128,7 @@ fn appear(stage: &Stage, vlan: bool) -> Result<Window> {
     let segments = segments_delivered(node)? - before;
     peer.ip(["link del far0"])?;
     // The next one has the same name: this one shall be forgotten first.
-    stage.await_status(|status| status.ingress_of(here).is_none())?;
+    stage.await_status(|status| status.ingress_of(DEVICE).is_none())?;
     let window = window?;
     Ok(Window { segments, ..window })
 }
@@ -159,7 +160,7 @@ fn receive(
             let sent = Duration::from_nanos(u64::from_ne_bytes(sent));
             window.datagrams += 1;
             window.open = window.open.max(sent.saturating_sub(began));
-        } else if stage.fw_ctl.status()?.ingress_of(device).is_some() {
+        } else if stage.fw_ctl.status()?.ingress_of(DEVICE).is_some() {
             return Ok(window);
         }
     }

@@ -76,7 +76,7 @@ pub(super) fn wish(link: &Link, demand: Demand<'_>) -> Wish {
         return Wish::Tc("interfaces.xdp = \"off\"".into());
     }
     // TC still has the tag beside the frame, XDP has not.
-    if demand.needs_tags && link.strips_tags {
+    if demand.needs_tags && link.offloads.strips_tags {
         return Wish::Tc(format!(
             "{} takes VLAN tags out of the frames before XDP, and policies ask for them \
              (ethtool -K {} rxvlan off leaves them in)",
@@ -99,7 +99,7 @@ fn automatic(link: &Link) -> Wish {
                 .into(),
         );
     }
-    if link.takes_segments {
+    if link.offloads.takes_segments {
         // Half the rate of TCP to the node, measured: bench/report, guest-pktgen.
         return Wish::Tc(
             "virtio: under native XDP the hypervisor would cut every segment down to the MTU \

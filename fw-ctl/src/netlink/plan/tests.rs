@@ -32,11 +32,11 @@ fn network(text: &str) -> Network {
             match word.split_at(1) {
                 ("<", master) => link.master = index_of(master),
                 ("@", parent) => link.parent = index_of(parent),
-                ("!", "") => link.strips_tags = true,
+                ("!", "") => link.offloads.strips_tags = true,
                 ("~", "") => link.framing = Framing::None,
                 ("?", "") => link.framing = Framing::Other,
                 ("_", "") => link.up = false,
-                ("^", "") => link.takes_segments = true,
+                ("^", "") => link.offloads.takes_segments = true,
                 ("+", "") => found.addresses.push(Address {
                     link: link.index,
                     address: "10.0.0.1".parse().unwrap(),
