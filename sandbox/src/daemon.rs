@@ -104,6 +104,11 @@ pub struct FwCtl {
     files: DaemonFiles,
 }
 
+/// Exit code of a command whose daemon does not answer.
+const UNREACHABLE: i32 = 5;
+/// How often a busy daemon is asked again: the command itself waits for 15 s.
+const BUSY: usize = 4;
+
 impl FwCtl {
     /// The binary at `binary`, for the instance with these files.
     ///
@@ -175,12 +180,19 @@ impl FwCtl {
         }
     }
 
-    /// What `fw-ctl status -o json` says; a degraded daemon answers too.
+    /// What `fw-ctl status -o json` says; a degraded daemon answers too, and a busy one (it
+    /// may be handing programs to an emulated kernel's verifier) is asked again.
     ///
     /// # Errors
     /// When it answers with anything else.
     pub fn status(&self) -> Result<Status> {
-        let answer = self.ask(&["status", "-o", "json"])?;
+        let mut answer = self.ask(&["status", "-o", "json"])?;
+        for _ in 0..BUSY {
+            if answer.code != UNREACHABLE || !answer.stderr.contains("has not answered") {
+                break;
+            }
+            answer = self.ask(&["status", "-o", "json"])?;
+        }
         serde_json::from_str(&answer.stdout).map_err(|error| {
             Error::Unexpected(format!(
                 "`fw-ctl status -o json` is not as expected: {error}; exit code {}, stdout `{}`, \

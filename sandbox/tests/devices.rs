@@ -32,8 +32,8 @@ const MODULES: [&str; 12] = [
     "wireguard",
 ];
 
-/// In an emulated machine, beside other tests.
-const LIMIT: Duration = Duration::from_mins(15);
+/// For all scenarios in an emulated machine, beside other tests.
+const LIMIT: Duration = Duration::from_mins(35);
 
 /// The kernel would make tunnels nobody has asked for in each namespace.
 const SCRIPT: &str = "
