@@ -83,7 +83,7 @@ impl Wrong {
     }
 
     /// A line for each error, for logs and `status`.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         match self {
             Self::Files(errors) => errors.iter().map(plain).collect(),
             Self::TooLarge(error) => vec![error.to_string()],

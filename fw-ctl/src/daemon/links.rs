@@ -15,9 +15,16 @@ pub(super) struct Tried(BTreeMap<u32, (Link, Wish)>);
 
 impl Tried {
     /// Whether trying again would end as it did.
-    fn is_same(&self, link: &Link, wish: &Wish) -> bool {
+    fn is_same(&self, link: &Link, wish: &Wish, ingress: Ingress) -> bool {
         let tried = self.0.get(&link.index);
-        tried.is_some_and(|(then, wished)| *then == settled(link) && wished == wish)
+        tried.is_some_and(|(then, wished)| {
+            let (mut then, mut now) = (settled(then), settled(link));
+            if ingress != Ingress::Tc {
+                // The program is ours, and was not there when we tried.
+                (then.xdp, now.xdp) = (None, None);
+            }
+            then == now && wished == wish
+        })
     }
 }
 
@@ -44,6 +51,10 @@ pub(super) fn settle<K: Kernel>(
     let before = kernel.attached();
     let same = |old: &AttachedLink, link: &Link| old.index == link.index && old.name == link.name;
     let is_there = |link: &Link| before.iter().any(|old| same(old, link));
+    let is_same = |tried: &Tried, link: &Link, wish: &Wish| {
+        let old = before.iter().find(|old| same(old, link));
+        old.is_some_and(|old| tried.is_same(link, wish, old.ingress))
+    };
     let wanted: Vec<_> = choices
         .iter()
         .filter_map(|(link, choice)| match choice {
@@ -57,7 +68,7 @@ pub(super) fn settle<K: Kernel>(
         .collect();
     let mut problems = Vec::new();
     for (link, wish) in &wanted {
-        if again || !is_there(link) || !tried.is_same(link, wish) {
+        if again || !is_same(tried, link, wish) {
             problems.extend(attach(kernel, tried, link, wish));
         }
     }
@@ -73,6 +84,7 @@ pub(super) fn settle<K: Kernel>(
         );
         if !waits {
             freed = true;
+            tracing::info!("{}: not filtered any more: {}", old.name, why_not(choice));
             tried.0.remove(&old.index);
             problems.extend(kernel.detach(old.index).err().map(|failure| failure.line()));
         }
@@ -93,6 +105,13 @@ pub(super) fn settle<K: Kernel>(
     problems.extend(unfiltered(network, demand.wanted, &choices));
     problems.extend(blind(demand, &choices));
     problems
+}
+
+fn why_not(choice: Option<&(&Link, Choice)>) -> String {
+    match choice {
+        Some((_, Choice::Leave { why, .. })) => why.clone(),
+        _ => "it has gone".into(),
+    }
 }
 
 /// Links on which the VLAN of a packet cannot be told, though verdicts depend on it.

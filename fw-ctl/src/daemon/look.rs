@@ -94,6 +94,13 @@ impl Look {
         look.held = change.held;
         look.held.extend(refused);
         look.again = change.again;
+        if let (Ok(compiled), true) = (&look.outcome, look.held.is_empty()) {
+            // Lists came in between: what was seen is what was compiled.
+            look.seen = Seen::Files {
+                inputs: Arc::clone(&compiled.inputs),
+                unreadable: Vec::new(),
+            };
+        }
         look
     }
 

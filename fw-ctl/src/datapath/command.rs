@@ -4,8 +4,11 @@
 //! aya passes values by value; a table of ports is 128 KiB, and a debug build
 //! copies it often enough to overflow the stack of a thread.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use aya::Pod;
 use aya::maps::{Array, IterableMap, MapData};
@@ -16,6 +19,8 @@ enum Command {
     Create = 0,
     Lookup = 1,
     Update = 2,
+    OpenPinned = 7,
+    Info = 15,
     UpdateBatch = 26,
 }
 
@@ -53,6 +58,52 @@ struct Batch {
     map: u32,
     element_flags: u64,
     flags: u64,
+}
+
+/// The part that asking about an object uses.
+#[repr(C)]
+struct Info {
+    object: u32,
+    length: u32,
+    answer: u64,
+}
+
+/// The part that opening a pin uses.
+#[repr(C)]
+struct OpenPinned {
+    path: u64,
+    unused: u32,
+    flags: u32,
+}
+
+/// Index of the interface that the XDP or TCX link pinned at `path` is on, in the network
+/// namespace of that interface; 0: it has gone.
+///
+/// # Errors
+/// The kernel refuses, in particular when no link is pinned there.
+pub fn interface_of_link(path: &Path) -> io::Result<u32> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let attributes = OpenPinned {
+        path: path.as_ptr() as u64,
+        unused: 0,
+        flags: 0,
+    };
+    // SAFETY: the kernel reads a string that ends with a zero byte and lives until then.
+    let link = unsafe { bpf(Command::OpenPinned, &attributes)? };
+    // SAFETY: the kernel has opened it for the caller, who has no other name for it.
+    let link = unsafe { OwnedFd::from_raw_fd(link) };
+    /// Words of `struct bpf_link_info` before what its kind has, which begins with the index.
+    const HEAD: usize = 4;
+    let mut answer = [0_u32; 16];
+    let attributes = Info {
+        object: link.as_raw_fd().cast_unsigned(),
+        length: size_of_val(&answer) as u32,
+        answer: answer.as_mut_ptr() as u64,
+    };
+    // SAFETY: the kernel writes as many bytes as `length` says at most, which is what
+    // `answer` has.
+    unsafe { bpf(Command::Info, &attributes)? };
+    Ok(answer[HEAD])
 }
 
 /// The value at `index`, as the `T`s that it consists of.

@@ -82,6 +82,16 @@ pub enum DatapathError {
         /// What differs.
         why: String,
     },
+    /// What is pinned filters another network namespace.
+    #[error(
+        "the links pinned in {path} are on interfaces of another network namespace (one of them has the index {index} there): taking them over would open that node\ntry: paths.pin_dir with a directory for this network namespace alone; or, if that other one is not to be filtered any more, fw-ctl detach"
+    )]
+    OtherNamespace {
+        /// The directory of the links.
+        path: PathBuf,
+        /// Index of an interface there.
+        index: u32,
+    },
     /// There is no such interface.
     #[error("interface {name}: there is no such interface here\ntry: ip link")]
     NoInterface {
@@ -183,6 +193,7 @@ impl DatapathError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::OtherInstance { .. }
+            | Self::OtherNamespace { .. }
             | Self::Capacity { .. }
             | Self::Full { .. }
             | Self::Plan(_)

@@ -30,6 +30,8 @@ pub struct Link {
     pub mtu: u32,
     /// What it does to packets before any program sees them.
     pub offloads: Offloads,
+    /// Id of the XDP program on it, whosever it is.
+    pub xdp: Option<u32>,
 }
 
 /// What a driver does to packets that are received.

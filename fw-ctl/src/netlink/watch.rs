@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use futures_util::stream::{Stream, TryStreamExt};
 use futures_util::{FutureExt, StreamExt};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp};
 use netlink_sys::AsyncSocket;
 use rtnetlink::{Handle, MulticastGroup};
 
@@ -144,6 +144,7 @@ fn link(message: &LinkMessage) -> Link {
             LinkAttribute::Link(index) => link.parent = Some(*index).filter(|i| *i != 0),
             LinkAttribute::LinkNetNsId(_) => parent_is_elsewhere = true,
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            LinkAttribute::Xdp(xdp) => link.xdp = xdp.iter().find_map(program),
             LinkAttribute::LinkInfo(infos) => {
                 for info in infos {
                     if let LinkInfo::Kind(kind) = info {
@@ -159,6 +160,13 @@ fn link(message: &LinkMessage) -> Link {
     }
     ask_driver(&mut link);
     link
+}
+
+fn program(xdp: &LinkXdp) -> Option<u32> {
+    match xdp {
+        LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) | LinkXdp::HwProgId(id) => Some(*id),
+        _ => None,
+    }
 }
 
 /// What only the driver knows. Asked of what receives from a wire only: all others have

@@ -455,3 +455,30 @@ fn a_filter_or_its_marker_that_was_removed_is_noticed_and_made_again() {
         assert_eq!(dropped_of(&datapath, 3), 3);
     });
 }
+
+#[test]
+fn links_of_another_network_namespace_are_not_taken_for_leftovers() {
+    in_sandbox(|| {
+        veth();
+        for wish in [XdpWish::Native, XdpWish::Off] {
+            let mut datapath = denying();
+            datapath.attach(&link("eth0"), wish).unwrap();
+            drop(datapath);
+            let pinned = pins();
+            let error = std::thread::spawn(|| {
+                // The BPF file system is the same there.
+                nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+                Datapath::open(Path::new("/sys/fs/bpf/fw-ctl")).map(|_| ())
+            });
+            let error = error.join().unwrap().unwrap_err();
+            let index = link("eth0").index;
+            assert!(
+                matches!(error, DatapathError::OtherNamespace { index: found, .. } if found == index),
+                "{error}"
+            );
+            assert_eq!(error.exit_code(), 4);
+            assert_eq!(pins(), pinned, "they stay");
+            assert_eq!(open().attached().len(), 1, "and filter");
+        }
+    });
+}

@@ -47,10 +47,13 @@ fn needs_tags(config: &Config) -> bool {
     let (inputs, unreadable) = Inputs::read(config, &ListFiles::default());
     match sources::compile(Arc::new(inputs), unreadable) {
         Ok(compiled) => compiled.plan.needs_vlan(),
-        Err(_) => {
-            warn(
-                "the policies are refused (fw-ctl policy validate says why): whether rules for VLANs need tags is not known",
-            );
+        Err(wrong) => {
+            let lines = wrong.lines();
+            warn(&format!(
+                "the policies make no plan, so that it is not known whether rules for VLANs need \
+                 tags: {}",
+                lines.first().map_or("", String::as_str)
+            ));
             false
         }
     }

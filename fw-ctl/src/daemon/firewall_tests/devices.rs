@@ -132,3 +132,26 @@ fn what_takes_over_is_attached_before_the_other_is_detached() {
     daemon.network_changed(bond);
     assert_eq!(fixture.links(), ["bond0"]);
 }
+
+#[test]
+fn when_a_foreign_program_goes_native_xdp_is_tried_again() {
+    let fixture = Fixture::new();
+    let mut links = network(&["eth0"]);
+    links.links[0].xdp = Some(17);
+    fixture.kernel.0.borrow_mut().no_native = true;
+    let mut daemon = fixture.daemon();
+    daemon.start(links.clone()).unwrap();
+    assert_eq!(fixture.modes(), ["eth0 tc"]);
+    fixture.kernel.0.borrow_mut().no_native = false;
+    links.links[0].up = false;
+    daemon.network_changed(links.clone());
+    assert_eq!(fixture.modes(), ["eth0 tc"], "nothing that matters");
+    links.links[0].xdp = None;
+    daemon.network_changed(links.clone());
+    assert_eq!(fixture.modes(), ["eth0 xdp-native"]);
+    // Our own program is no reason to try again.
+    fixture.log();
+    links.links[0].xdp = Some(18);
+    daemon.network_changed(links);
+    assert_eq!(fixture.log(), ["addresses"]);
+}

@@ -137,6 +137,15 @@ impl Fixture {
         std::mem::take(&mut self.kernel.0.borrow_mut().log)
     }
 
+    /// `name mode` of each interface that is filtered.
+    pub(super) fn modes(&self) -> Vec<String> {
+        let pins = self.kernel.0.borrow();
+        let modes = pins.links.iter();
+        modes
+            .map(|link| format!("{} {}", link.name, link.ingress.name()))
+            .collect()
+    }
+
     pub(super) fn links(&self) -> Vec<String> {
         let pins = self.kernel.0.borrow();
         pins.links.iter().map(|link| link.name.clone()).collect()

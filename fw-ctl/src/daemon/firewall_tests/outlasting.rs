@@ -228,3 +228,16 @@ fn a_few_addresses_are_written_without_the_rest_and_kept_like_a_plan() {
     );
     assert!(daemon.check());
 }
+
+#[test]
+fn after_a_restart_everything_is_as_declared() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    drop(daemon);
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    let generation = daemon.status().unwrap().generation;
+    assert!(generation.declared.is_some());
+    assert_eq!(generation.declared, generation.kernel);
+}

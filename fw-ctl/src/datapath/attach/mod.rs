@@ -7,6 +7,7 @@
 //! the hook of an interface changes.
 
 mod missing;
+mod namespace;
 mod query;
 mod tc;
 mod xdp;
@@ -260,8 +261,10 @@ impl Onto<'_, '_> {
 /// that have vanished, or that hold a link without interface, are removed.
 ///
 /// # Errors
-/// A pin cannot be read or removed.
+/// A pin cannot be read or removed, or all that filters does so in another network
+/// namespace.
 pub fn adopt(pins: &Pins) -> Result<Vec<Attached>, DatapathError> {
+    namespace::refuse_another(pins)?;
     let mut attached: Vec<Attached> = Vec::new();
     for pin in pins.all_links()? {
         let link = match query::name(pin.index) {

@@ -89,8 +89,11 @@ fn told<'a>(network: &'a Network, status: &Status) -> Vec<(&'a Link, Choice)> {
         Choice::Leave {
             why: left.map(|left| left.why.clone()).unwrap_or_default(),
             gap: left.is_some_and(|left| left.gap),
-            // Its reason says where, if it is.
-            cause: Cause::Elsewhere,
+            // Its reason says where.
+            cause: match left {
+                Some(_) => Cause::Elsewhere,
+                None => Cause::Meant,
+            },
         }
     };
     network

@@ -75,17 +75,21 @@ pub(super) fn wish(link: &Link, demand: Demand<'_>) -> Wish {
     if setting == XdpSetting::Off {
         return Wish::Tc("interfaces.xdp = \"off\"".into());
     }
-    // TC still has the tag beside the frame, XDP has not.
-    if demand.needs_tags && link.offloads.strips_tags {
+    let without = WITHOUT_XDP.iter().find(|(kind, _)| *kind == link.kind);
+    // TC still has the tag beside the frame, XDP has not. What is no wire gets its
+    // packets from the stack, which has taken the tag out.
+    let hides = link.offloads.strips_tags || setting == XdpSetting::Generic && without.is_some();
+    if demand.needs_tags && hides {
         return Wish::Tc(format!(
-            "{} takes VLAN tags out of the frames before XDP, and policies ask for them \
-             (ethtool -K {} rxvlan off leaves them in)",
+            "VLANs matter here, and {} takes tags out of the frames before XDP sees them \
+             (a card leaves them in with ethtool -K {} rxvlan off)",
             link.name, link.name
         ));
     }
-    match setting {
-        XdpSetting::Generic => Wish::Generic,
-        XdpSetting::Native if !matches!(link.kind.as_str(), "bond" | "team") => Wish::Native,
+    match (setting, without) {
+        (XdpSetting::Generic, _) => Wish::Generic,
+        (_, Some((_, what))) => Wish::Tc(format!("{what} has no native XDP")),
+        (XdpSetting::Native, None) => Wish::Native,
         _ => automatic(link),
     }
 }
@@ -107,8 +111,5 @@ fn automatic(link: &Link) -> Wish {
                 .into(),
         );
     }
-    match WITHOUT_XDP.iter().find(|(kind, _)| *kind == link.kind) {
-        Some((_, what)) => Wish::Tc(format!("{what} has no native XDP")),
-        None => Wish::Auto,
-    }
+    Wish::Auto
 }

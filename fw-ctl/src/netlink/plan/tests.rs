@@ -355,6 +355,21 @@ fn tags_that_rules_need_are_read_where_they_are() {
 }
 
 #[test]
+fn a_bridge_hides_tags_from_generic_xdp() {
+    let links = network("eth0 nic <br0\n br0 bridge +");
+    let forced = |xdp| Interfaces {
+        xdp,
+        ..Interfaces::default()
+    };
+    let generic = forced(XdpSetting::Generic);
+    assert_eq!(filtered(&links, &generic, false), ["br0: xdp-generic"]);
+    assert_eq!(filtered(&links, &generic, true), ["br0: tc"]);
+    // What cannot be is not planned.
+    let native = forced(XdpSetting::Native);
+    assert_eq!(filtered(&links, &native, false), ["br0: tc"]);
+}
+
+#[test]
 fn what_is_included_and_excluded() {
     let auto = [
         "eth0", "eth1", "eth2", "br0", "eth3.30", "veth2", "wg0", "vxlan0", "eth4",
