@@ -247,10 +247,10 @@ pub const ALL: &[Topology] = &[
         "bond0.212",
         9000
     ),
-    // A mode for which no kernel has native XDP on the bond.
+    // The packets of a connection take turns between the members.
     bond!(
-        "bond-balance-tlb-vlan",
-        "balance-tlb",
+        "bond-balance-rr-vlan",
+        "balance-rr",
         ["link add link bond0 name bond0.212 type vlan id 212"],
         ["link add link bond0 name bond0.212 type vlan id 212"],
         "bond0.212",
