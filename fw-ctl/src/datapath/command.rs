@@ -82,6 +82,8 @@ struct OpenPinned {
 /// # Errors
 /// The kernel refuses, in particular when no link is pinned there.
 pub fn interface_of_link(path: &Path) -> io::Result<u32> {
+    /// Words of `struct bpf_link_info` before what its kind has, which begins with the index.
+    const HEAD: usize = 4;
     let path = CString::new(path.as_os_str().as_bytes())?;
     let attributes = OpenPinned {
         path: path.as_ptr() as u64,
@@ -92,8 +94,6 @@ pub fn interface_of_link(path: &Path) -> io::Result<u32> {
     let link = unsafe { bpf(Command::OpenPinned, &attributes)? };
     // SAFETY: the kernel has opened it for the caller, who has no other name for it.
     let link = unsafe { OwnedFd::from_raw_fd(link) };
-    /// Words of `struct bpf_link_info` before what its kind has, which begins with the index.
-    const HEAD: usize = 4;
     let mut answer = [0_u32; 16];
     let attributes = Info {
         object: link.as_raw_fd().cast_unsigned(),
