@@ -6,7 +6,7 @@ use super::tables::{Tables, View};
 use crate::packet::Packet;
 use crate::packet::transport::TCP;
 use crate::wire::{
-    Action, Counter, Direction, DropReason, GenerationFlags, RULE_NO_POLICY, VerdictWord,
+    Action, Builtin, Counter, Direction, DropReason, GenerationFlags, RULE_NO_POLICY, VerdictWord,
 };
 
 /// The packet at hand, as one argument: a BPF function takes at most five. Its
@@ -77,6 +77,12 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
         self.view.plan.flags & GenerationFlags::ENFORCE != 0
     }
 
+    /// Whether a built-in is on.
+    #[inline(always)]
+    pub const fn is_on(&self, builtin: Builtin) -> bool {
+        self.view.plan.builtins & builtin.bit() != 0
+    }
+
     /// Passes without a rule.
     #[inline(always)]
     pub fn pass(&self, counter: Counter) -> Verdict {
@@ -117,7 +123,7 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
         self.stop(flow, word.rule(), reason, report)
     }
 
-    /// It cannot be read; `flow` has what is known of it.
+    /// It cannot be read, or by no policy; `flow` has what is known of it.
     #[inline(never)]
     pub fn unreadable(&self, flow: &Flow, reason: DropReason) -> Verdict {
         self.stop(flow, RULE_NO_POLICY, reason, true)

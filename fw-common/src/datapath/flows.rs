@@ -113,10 +113,14 @@ impl<'a> Bucket<'a> {
     pub fn iter(self) -> impl Iterator<Item = (FlowKey, FlowState)> + 'a {
         (0..FLOW_SLOTS).filter_map(move |slot| {
             let tag = self.tag(slot);
+            // As most are.
+            if tag == 0 {
+                return None;
+            }
             let state = self.state(slot);
             let key = core::array::from_fn(|word| self.word(slot, word));
             // The same before and after: nobody has written it meanwhile.
-            (tag != 0 && self.tag(slot) == tag).then(|| (FlowKey::from_words(&key), state))
+            (self.tag(slot) == tag).then(|| (FlowKey::from_words(&key), state))
         })
     }
 

@@ -17,11 +17,12 @@ pub mod tables;
 
 use crate::packet::Packet;
 use crate::packet::behind::{self, Behind};
+use crate::packet::eth;
 use crate::packet::fragment::Part;
 use crate::packet::front::{self, Front};
 use crate::packet::icmp::Quoted;
 use crate::packet::quick::{self, Quick};
-use crate::wire::{Builtin, Counter, Direction};
+use crate::wire::{Builtin, Counter, Direction, DropReason};
 use case::Case;
 use flow::Flow;
 use tables::Tables;
@@ -65,8 +66,11 @@ fn look<P: Packet, T: Tables, const EGRESS: bool>(mut case: Case<'_, P, T, EGRES
     let (mut places, l4) = flow.places(case.direction());
     match quick::read(case.packet, &mut places, l4) {
         Some(quick) => usual(&mut case, &mut flow, quick),
-        None if quick::is_no_ip(case.packet) => case.pass(Counter::NotIp),
-        None => thorough(&mut case, &mut flow),
+        None => match quick::no_ip(case.packet) {
+            Some(other) if !eth::is_arp::<P>(other) => case.pass(Counter::NotIp),
+            Some(_) if case.is_on(Builtin::Arp) => case.pass(Counter::Builtin),
+            _ => thorough(&mut case, &mut flow),
+        },
     }
 }
 
@@ -106,15 +110,16 @@ fn header_by_header<P: Packet, T: Tables, const EGRESS: bool>(
     *flow = Flow::default();
     let Scratch { front, behind } = scratch;
     *front = Front::default();
-    if let Some(reason) = front::read(case.packet, front, &mut flow.places(case.direction()).0) {
-        return case.unreadable(flow, reason);
-    }
+    let reason = front::read(case.packet, front, &mut flow.places(case.direction()).0);
     let ip = &front.ip;
-    if ip.family == 0 {
-        return case.pass(Counter::NotIp);
-    }
     case.vlan = front.vlan;
     case.family = ip.family;
+    match reason {
+        None if ip.family == 0 => return case.pass(Counter::NotIp),
+        None => {}
+        Some(DropReason::ArpOff) if case.is_on(Builtin::Arp) => return case.pass(Counter::Builtin),
+        Some(reason) => return case.unreadable(flow, reason),
+    }
     if let Some(counter) = unjudged(case, flow, front.broadcast) {
         return case.pass(counter);
     }
@@ -128,8 +133,15 @@ fn header_by_header<P: Packet, T: Tables, const EGRESS: bool>(
         return case.unreadable(flow, reason);
     }
     flow.l4 = behind.l4;
+    let builtins = case.view.plan.builtins;
+    if builtin::passes_unusual(builtins, case.direction(), ip, flow) {
+        return case.pass(Counter::Builtin);
+    }
+    // Neighbour discovery comes in one piece (RFC 6980 §5): in fragments it has no hop
+    // limit that would do.
+    let hop_limit = if behind.fragmented { 0 } else { ip.hop_limit };
     let quoted = behind.quotes.then_some(&behind.quoted);
-    settle(case, flow, ip.hop_limit, quoted)
+    settle(case, flow, hop_limit, quoted)
 }
 
 /// Why a packet passes for its addresses alone, if it does.
@@ -144,7 +156,7 @@ fn unjudged<P: Packet, T: Tables, const EGRESS: bool>(
         return Some(Counter::NotLocal);
     }
     if let Direction::Egress = case.direction()
-        && case.view.plan.builtins & Builtin::Multicast.bit() != 0
+        && case.is_on(Builtin::Multicast)
         && (broadcast || flow.peer().is_multicast(family))
     {
         return Some(Counter::Multicast);

@@ -6,11 +6,11 @@ use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 
 use crate::datapath::Scratch;
 use crate::wire::{
-    ActiveWord, Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FILTER_WORDS, FlowBucket,
-    FlowSeeds, FlowTally, FragmentKey, FragmentState, GENERATIONS, Generation, LOCAL_BUCKETS,
-    LocalBucket, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PEER_BLOCK_FLAGS, PEER_BLOCKS,
-    PORT_PROTOCOLS, PeerBlock, PeerRoot, PortClasses, RULES as RULE_ENTRIES, RateBucket, RateLimit,
-    RuleTally, SINGLES as SINGLE_ENTRIES, Tally, VlanClasses,
+    ActiveWord, Address, COUNTERS as COUNTER_ENTRIES, Event, EventBudget, FILTER_WORDS, Fallback,
+    FlowBucket, FlowSeeds, FlowTally, FragmentKey, FragmentState, GENERATIONS, Generation,
+    LOCAL_BUCKETS, LocalBucket, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PEER_BLOCK_FLAGS,
+    PEER_BLOCKS, PORT_PROTOCOLS, PeerBlock, PeerRoot, PortClasses, RULES as RULE_ENTRIES,
+    RateBucket, RateLimit, RuleTally, SINGLES as SINGLE_ENTRIES, Tally, VlanClasses,
 };
 
 const _: () = assert!(size_of::<Event>().is_multiple_of(8));
@@ -32,6 +32,9 @@ const EVENT_BYTES: u32 = 1 << 20;
 /// The generation in force: the one word that a flip writes.
 #[map]
 pub static ACTIVE: Array<ActiveWord> = Array::pinned(1, 0);
+/// What packets go back to from a generation on trial.
+#[map]
+pub static FALLBACK: Array<Fallback> = Array::pinned(1, 0);
 /// By generation.
 #[map]
 pub static GENERATION: Array<Generation> = Array::pinned(GENERATIONS, 0);

@@ -6,8 +6,8 @@ use aya_ebpf::maps::lpm_trie::Key;
 
 use super::maps::{
     ACTIVE, BAN_FILTER, BANS, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, COUNTERS, EVENT_BUDGET,
-    EVENTS, FRAGMENTS, GENERATION, LOCAL, LOCAL_PREFIXES, MATRIX, NUMBERS, OWN_PORTS, PEER_ROOTS,
-    PEERS, PORTS, RATE_LIMITS, RATES, RULES, SCRATCH, SINGLE_FILTER, SINGLES, VLANS,
+    EVENTS, FALLBACK, FRAGMENTS, GENERATION, LOCAL, LOCAL_PREFIXES, MATRIX, NUMBERS, OWN_PORTS,
+    PEER_ROOTS, PEERS, PORTS, RATE_LIMITS, RATES, RULES, SCRATCH, SINGLE_FILTER, SINGLES, VLANS,
 };
 use crate::datapath::Scratch;
 use crate::datapath::flows::Bucket;
@@ -104,6 +104,21 @@ extern "C" fn fw_own_class(high: u64, low: u64) -> u32 {
         .unwrap_or(NO_CLASS)
 }
 
+/// [`Fallback::resolve`], likewise.
+///
+/// [`Fallback::resolve`]: crate::wire::Fallback::resolve
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn fw_in_force(word: u32) -> u32 {
+    // Written before the word said so, and not again before packets that saw it are gone.
+    let Some(fallback) = FALLBACK.get(0) else {
+        return word;
+    };
+    // SAFETY: a helper without arguments.
+    let now = unsafe { bpf_ktime_get_ns() };
+    fallback.resolve(ActiveWord(word), now).0
+}
+
 /// 1 if the address is banned, else 0; likewise.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -143,7 +158,10 @@ impl Tables for KernelTables {
     fn active(&self) -> Option<View<'_>> {
         // SAFETY: the pointer is into an array map's value, which is never freed
         // while the program runs; volatile, so that the packet reads it once.
-        let word = unsafe { ACTIVE.get_ptr(0)?.read_volatile() };
+        let mut word = unsafe { ACTIVE.get_ptr(0)?.read_volatile() };
+        if word.asks(ActiveWord::ON_TRIAL) {
+            word = ActiveWord(fw_in_force(word.0));
+        }
         let index = word.index();
         let plan = GENERATION.get(index)?;
         if plan.number == 0 {

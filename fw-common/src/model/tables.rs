@@ -12,10 +12,10 @@ use crate::datapath::{Verdict, run};
 use crate::lookup;
 use crate::packet::Packet;
 use crate::wire::{
-    ActiveWord, Address, CLOCK_UNITS, Counter, Direction, Event, FlowBucket, FlowKey, FlowSeeds,
-    FlowState, FlowTally, FragmentKey, FragmentProgress, FragmentState, GENERATIONS, Generation,
-    MATRIX_WORDS, NumberClasses, RULES, RateBucket, RateLimit, RuleTally, Tally, VerdictWord,
-    ban_holds, direction_index,
+    ActiveWord, Address, CLOCK_UNITS, Counter, Direction, Event, Fallback, FlowBucket, FlowKey,
+    FlowSeeds, FlowState, FlowTally, FragmentKey, FragmentProgress, FragmentState, GENERATIONS,
+    Generation, MATRIX_WORDS, NumberClasses, RULES, RateBucket, RateLimit, RuleTally, Tally,
+    VerdictWord, ban_holds, direction_index,
 };
 
 /// Fragments that the model remembers: as many as fit, then it forgets like the
@@ -70,6 +70,8 @@ pub struct Model {
     pub generations: [ModelTables; GENERATIONS as usize],
     /// Which of them packets see.
     pub active: u32,
+    /// The generation that they see is on trial; then `singles` belong to the one before.
+    pub trial: Option<Fallback>,
     /// Addresses of the node.
     pub local: BTreeSet<Address>,
     /// Networks of the node by (prefix length, network), both mapped: whether the
@@ -143,6 +145,10 @@ impl Model {
         self.events.take()
     }
 
+    fn nanoseconds(&self) -> u64 {
+        u64::from(self.clock.get()) * 1_000_000_000
+    }
+
     fn table(&self, generation: u32) -> Option<&ModelTables> {
         self.generations.get(generation as usize)
     }
@@ -150,15 +156,19 @@ impl Model {
 
 impl Tables for Model {
     fn active(&self) -> Option<View<'_>> {
-        let plan = &self.table(self.active)?.generation;
-        (plan.number != 0).then_some(View {
-            index: self.active,
-            plan,
-            word: ActiveWord::new(self.active)
-                .with(ActiveWord::LOCAL_PREFIXES, !self.local_prefixes.is_empty())
-                .with(ActiveWord::SINGLES, !self.singles.is_empty())
-                .with(ActiveWord::BANS, !self.bans.is_empty()),
-        })
+        let word = ActiveWord::new(self.active)
+            .with(ActiveWord::LOCAL_PREFIXES, !self.local_prefixes.is_empty())
+            .with(ActiveWord::BANS, !self.bans.is_empty());
+        let word = match &self.trial {
+            None => word.with(ActiveWord::SINGLES, !self.singles.is_empty()),
+            Some(fallback) => {
+                let word = word.with(ActiveWord::ON_TRIAL, true);
+                fallback.resolve(word, self.nanoseconds())
+            }
+        };
+        let index = word.index();
+        let plan = &self.table(index)?.generation;
+        (plan.number != 0).then_some(View { index, plan, word })
     }
 
     fn is_local(&self, view: View<'_>, address: &Address) -> bool {
@@ -173,7 +183,8 @@ impl Tables for Model {
     }
 
     fn peer_class(&self, view: View<'_>, family: u8, address: &Address) -> Option<u32> {
-        if let Some(class) = self.singles.get(address)
+        if view.word.asks(ActiveWord::SINGLES)
+            && let Some(class) = self.singles.get(address)
             && (family == 4 || !address.is_mapped())
         {
             return Some(*class);
@@ -192,7 +203,7 @@ impl Tables for Model {
     }
 
     fn is_banned(&self, _view: View<'_>, address: &Address) -> bool {
-        let now = u64::from(self.clock.get()) * 1_000_000_000;
+        let now = self.nanoseconds();
         self.bans
             .get(address)
             .is_some_and(|until| ban_holds(*until, now))

@@ -18,6 +18,8 @@ pub struct Behind {
     pub quoted: Quoted,
     /// Whether `quoted` is filled in.
     pub quotes: bool,
+    /// Whether it has a Fragment header of IPv6, also an atomic one.
+    pub fragmented: bool,
 }
 
 /// Reads it into `behind`. The reason, if it cannot be read.
@@ -39,8 +41,9 @@ pub fn read<P: Packet>(packet: &P, ip: &Ip, behind: &mut Behind) -> Option<DropR
     {
         return Some(DropReason::TinyFragment);
     }
-    if let Err(reason) = followed {
-        return Some(reason);
+    match followed {
+        Ok(fragmented) => behind.fragmented = fragmented,
+        Err(reason) => return Some(reason),
     }
     behind.fragment = ip.fragment;
     behind.l4.protocol = ip.protocol;

@@ -7,6 +7,7 @@ use crate::wire::DropReason;
 pub const ETHERTYPE_IPV4: u16 = 0x0800;
 /// IPv6.
 pub const ETHERTYPE_IPV6: u16 = 0x86dd;
+const ETHERTYPE_ARP: u16 = 0x0806;
 const ETHERTYPE_VLAN: u16 = 0x8100;
 const ETHERTYPE_QINQ: u16 = 0x88a8;
 
@@ -96,6 +97,12 @@ pub(super) fn is_broadcast<W: Window>(window: &W) -> bool {
 #[must_use]
 pub const fn vlan_id(control: u16) -> u16 {
     control & 0x0fff
+}
+
+/// Whether it is ARP, which is of link layers with addresses.
+#[inline(always)]
+pub const fn is_arp<P: Packet>(ethertype: u16) -> bool {
+    !P::HEADERLESS && ethertype == ETHERTYPE_ARP
 }
 
 #[inline(always)]

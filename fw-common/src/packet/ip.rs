@@ -39,8 +39,9 @@ pub struct Ip {
     pub protocol: u8,
     /// TTL or hop limit.
     pub hop_limit: u8,
-    /// Zero.
-    pub pad: u8,
+    /// Whether there are options: behind the fixed part of IPv4, or in a hop-by-hop
+    /// header, which comes first of all (RFC 8200 §4.1).
+    pub options: bool,
 }
 
 /// Sender and receiver.
@@ -96,7 +97,7 @@ pub fn parse<P: Packet>(
             family: 4,
             protocol: header.byte(9),
             hop_limit: header.byte(8),
-            pad: 0,
+            options: length > V4_HEADER,
         })
     } else {
         let Some(header) = packet.window_at(at, V6_HEADER) else {
@@ -112,7 +113,7 @@ pub fn parse<P: Packet>(
             family: 6,
             protocol: header.byte(6),
             hop_limit: header.byte(7),
-            pad: 0,
+            options: header.byte(6) == HOP_BY_HOP,
         })
     }
 }
@@ -134,25 +135,26 @@ pub(super) fn address<W: Window>(window: &W, at: usize) -> Address {
     ])
 }
 
-/// Follows the extension headers of IPv6 to the transport header.
+/// Follows the extension headers of IPv6 to the transport header. Whether there is a
+/// Fragment header among them.
 ///
 /// # Errors
 /// [`DropReason::Invalid`] if a header contradicts itself or the frame ends
 /// inside, [`DropReason::ExtensionHeaders`] for more than [`MAX_EXTENSION_HEADERS`]
 /// or a fragment of a fragment (RFC 8200 §4.1: a header occurs once).
 #[inline(always)]
-pub fn follow<P: Packet>(packet: &P, ip: &mut Ip) -> Result<(), DropReason> {
+pub fn follow<P: Packet>(packet: &P, ip: &mut Ip) -> Result<bool, DropReason> {
     if ip.offset == 0 {
         return Err(DropReason::Invalid);
     }
     if ip.family == 4 {
-        return Ok(());
+        return Ok(false);
     }
     let mut headers = 0;
     let mut fragmented = false;
     while headers < MAX_EXTENSION_HEADERS {
         if !is_extension(ip.protocol) {
-            return Ok(());
+            return Ok(fragmented);
         }
         let Some(extension) = packet.window_at(ip.offset as usize, EXTENSION) else {
             return Err(DropReason::Invalid);
@@ -173,7 +175,7 @@ pub fn follow<P: Packet>(packet: &P, ip: &mut Ip) -> Result<(), DropReason> {
             // What follows a later fragment's header is payload, whatever `next` says.
             if let Part::Later = ip.fragment.part {
                 ip.protocol = extension.byte(0);
-                return Ok(());
+                return Ok(true);
             }
         } else {
             ip.offset += (u32::from(extension.byte(1)) + 1) * 8;
@@ -185,7 +187,7 @@ pub fn follow<P: Packet>(packet: &P, ip: &mut Ip) -> Result<(), DropReason> {
     if is_extension(ip.protocol) {
         return Err(DropReason::ExtensionHeaders);
     }
-    Ok(())
+    Ok(fragmented)
 }
 
 /// Headers that hide the transport header. AH and ESP are protocols of their own to policy.
@@ -207,6 +209,21 @@ impl Address {
         } else {
             self.0[0] == 0 && self.0[1] == 0 && self.0[2] == 0 && self.0[3] == 1_u32.to_be()
         }
+    }
+
+    /// `fe80::/10` (RFC 4291 §2.5.6), of an IPv6 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_link_local(&self) -> bool {
+        let [first, second, ..] = self.0[0].to_ne_bytes();
+        first == 0xfe && second & 0xc0 == 0x80
+    }
+
+    /// `::` (RFC 4291 §2.5.2), of an IPv6 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_unspecified(&self) -> bool {
+        self.0[0] | self.0[1] | self.0[2] | self.0[3] == 0
     }
 
     /// Multicast, or the limited broadcast of IPv4 (RFC 5771, RFC 919, RFC 4291).

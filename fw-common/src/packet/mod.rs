@@ -3,6 +3,7 @@
 //! Nothing here decides anything: it says what is in the frame, or that it
 //! cannot be read.
 
+pub mod arp;
 pub mod behind;
 pub mod eth;
 pub mod fragment;

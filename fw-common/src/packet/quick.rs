@@ -44,19 +44,17 @@ pub struct Quick {
     pub broadcast: bool,
 }
 
-/// Whether the frame carries neither IP nor a tag.
+/// What the frame carries, if it is neither IP nor a tag.
 #[inline(always)]
-pub fn is_no_ip<P: Packet>(packet: &P) -> bool {
-    if P::HEADERLESS {
-        return !matches!(packet.ethertype(), ETHERTYPE_IPV4 | ETHERTYPE_IPV6);
-    }
-    match packet.window(UNTAGGED) {
-        Some(window) => {
-            let ethertype = ethertype(&window, UNTAGGED);
-            ethertype != ETHERTYPE_IPV4 && ethertype != ETHERTYPE_IPV6 && !is_tag(ethertype)
-        }
-        None => false,
-    }
+pub fn no_ip<P: Packet>(packet: &P) -> Option<u16> {
+    let ethertype = if P::HEADERLESS {
+        packet.ethertype()
+    } else {
+        ethertype(&packet.window(UNTAGGED)?, UNTAGGED)
+    };
+    let is_tagged = !P::HEADERLESS && is_tag(ethertype);
+    let is_ip = ethertype == ETHERTYPE_IPV4 || ethertype == ETHERTYPE_IPV6;
+    (!is_tagged && !is_ip).then_some(ethertype)
 }
 
 /// Reads the headers; `None`: the frame is none of those above, and what was written
@@ -192,6 +190,7 @@ mod tests {
     use crate::packet::fragment::Part;
     use crate::packet::front::{self, Front};
     use crate::packet::ip::Addresses;
+    use crate::wire::DropReason;
 
     type Read = (Quick, Addresses, L4);
 
@@ -344,7 +343,7 @@ mod tests {
             // There is nobody whom it could be sent to by its link layer.
             frame[..6].fill(0x02);
             let (whole, bare) = (ethernet(&frame, None), headerless(&frame));
-            assert_eq!(is_no_ip(&whole), is_no_ip(&bare), "{frame:02x?}");
+            assert_eq!(no_ip(&whole), no_ip(&bare), "{frame:02x?}");
             let read = quick(&bare);
             assert_eq!(quick(&whole), read, "{frame:02x?}");
             if let Some((quick, ..)) = read {
@@ -365,9 +364,11 @@ mod tests {
                 ..SliceFrame::default()
             };
             let (mut front, mut addresses) = (Front::default(), Addresses::default());
-            let readable = front::read(&slice, &mut front, &mut addresses.places()).is_none();
-            if is_no_ip(&slice) {
-                assert!(readable && front.ip.family == 0);
+            let reason = front::read(&slice, &mut front, &mut addresses.places());
+            match no_ip(&slice) {
+                Some(0x0806) => assert_eq!(reason, Some(DropReason::ArpOff)),
+                Some(_) => assert_eq!((reason, front.ip.family), (None, 0)),
+                None => {}
             }
         }
     }

@@ -6,6 +6,8 @@ use crate::wire::{DropReason, L4};
 
 /// IP protocol numbers.
 pub const ICMP: u8 = 1;
+/// IGMP.
+pub const IGMP: u8 = 2;
 /// TCP.
 pub const TCP: u8 = 6;
 /// UDP.

@@ -123,6 +123,13 @@ impl FlowState {
         until.wrapping_sub(now << Self::SECONDS_SHIFT) as i32
     }
 
+    /// Seconds at `now` since it was seen.
+    #[must_use]
+    pub const fn idle(self, now: u32) -> u32 {
+        let left = self.time_left(now) >> Self::SECONDS_SHIFT;
+        (self.phase().lifetime() as i32 - left).unsigned_abs()
+    }
+
     /// Whether it is remembered still.
     #[inline(always)]
     #[must_use]
@@ -284,6 +291,8 @@ mod tests {
                     let last = now.wrapping_add(phase.lifetime());
                     assert!(state.is_live(now) && state.is_live(last), "{now} {phase:?}");
                     assert!(!state.is_live(last.wrapping_add(1)), "{now} {phase:?}");
+                    assert_eq!((state.idle(now), state.idle(last)), (0, phase.lifetime()));
+                    assert_eq!(state.idle(now.wrapping_add(7)), 7);
                 }
             }
         }

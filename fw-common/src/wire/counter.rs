@@ -29,7 +29,7 @@ pod!(Tally: 16, RuleTally: 24);
 /// Where a packet is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Counter {
-    /// No IP packet (ARP, LLDP, LACP, …): passed.
+    /// Neither IP nor ARP (LLDP, LACP, …): passed.
     NotIp,
     /// Not to or from an address of the node: passed, not our business.
     NotLocal,

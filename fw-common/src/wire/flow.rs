@@ -62,7 +62,8 @@ impl Address {
 pub const LOCAL_BUCKETS: u32 = 2_048;
 
 /// Some of the node's addresses: those of one [`Address::bucket`]. One cache line,
-/// so that asking costs one load and no call. Unused places are `::`.
+/// so that asking costs one load and no call. In unused places is an address of another
+/// bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct LocalBucket(pub [Address; 4]);

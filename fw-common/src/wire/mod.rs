@@ -8,12 +8,14 @@
 mod connection;
 mod counter;
 mod event;
+mod fallback;
 mod flow;
 mod fragment;
 mod peer;
 mod plan;
 mod rate;
 mod reason;
+mod schema;
 mod single;
 mod vlan;
 
@@ -22,6 +24,7 @@ pub use connection::{
 };
 pub use counter::{COUNTERS, Counter, RuleTally, Tally, counter_index};
 pub use event::{Action, EVENT_WINDOW_SHIFT, Event, EventBudget};
+pub use fallback::Fallback;
 pub use flow::{Address, FlowKey, L4, LOCAL_BUCKETS, LocalBucket};
 pub use fragment::{FragmentKey, FragmentProgress, FragmentState};
 pub use peer::{
@@ -36,11 +39,13 @@ pub use plan::{
 };
 pub use rate::{CLOCK_UNITS, RATE_SLOTS, RateBucket, RateLimit};
 pub use reason::{DROP_REASONS, DropReason};
+pub use schema::{BANS_SINCE, CONNECTIONS_READABLE_SINCE, CONNECTIONS_SINCE, FRAGMENTS_SINCE};
 pub use single::{BAN_FOR_GOOD, FILTER_WORDS, SINGLES, Spot, ban_holds};
 pub use vlan::{VLANS, VlanClasses};
 
-/// Version of everything in this module, and the `v<N>` of the pin directory.
-pub const SCHEMA_VERSION: u32 = 6;
+/// Version of everything in this module, and the `v<N>` of the pin directory. With the
+/// feature `next-schema` the one after it, for tests of an upgrade.
+pub const SCHEMA_VERSION: u32 = 7 + cfg!(feature = "next-schema") as u32;
 
 /// Which way a packet goes, seen from the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

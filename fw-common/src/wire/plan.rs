@@ -9,10 +9,11 @@ use super::{Direction, pod};
 pub const GENERATIONS: u32 = 2;
 /// Largest number of rule ids in one plan.
 pub const RULES: u32 = 16_384;
-/// Verdict words in one block of the matrix (16 KiB: one update writes a block).
-pub const MATRIX_BLOCK_WORDS: u32 = 4_096;
+/// Verdict words in one block of the matrix (16 KiB: one update writes a block). Half of
+/// that in the schema that only tests of an upgrade have: tables that differ.
+pub const MATRIX_BLOCK_WORDS: u32 = 4_096 >> cfg!(feature = "next-schema") as u32;
 /// Blocks that one direction of one generation has.
-pub const MATRIX_BLOCKS: u32 = 64;
+pub const MATRIX_BLOCKS: u32 = 64 << cfg!(feature = "next-schema") as u32;
 /// Verdict words that one direction of one generation can hold.
 pub const MATRIX_WORDS: u32 = MATRIX_BLOCKS * MATRIX_BLOCK_WORDS;
 /// Protocols with ports that have a table each: TCP, UDP, SCTP.
@@ -41,7 +42,11 @@ impl ActiveWord {
     pub const BANS: u32 = 1 << 9;
     /// `SINGLES` must be asked before the peer tables of this generation.
     pub const SINGLES: u32 = 1 << 10;
-    const TABLES: u32 = Self::LOCAL_PREFIXES | Self::BANS | Self::SINGLES;
+    /// The generation is on trial: [`super::Fallback`] says until when.
+    pub const ON_TRIAL: u32 = 1 << 11;
+    const BITS: u32 = Self::LOCAL_PREFIXES | Self::BANS | Self::SINGLES | Self::ON_TRIAL;
+    /// What belongs to the node, not to a generation.
+    const NODE: u32 = Self::LOCAL_PREFIXES | Self::BANS;
 
     /// The generation `index`, and nothing beside it.
     #[must_use]
@@ -52,9 +57,9 @@ impl ActiveWord {
     #[inline(always)]
     #[must_use]
     pub const fn index(self) -> u32 {
-        self.0 & !Self::TABLES
+        self.0 & !Self::BITS
     }
-    /// Whether the table of this bit must be asked.
+    /// Whether this bit is set: the table of it must be asked.
     #[inline(always)]
     #[must_use]
     pub const fn asks(self, table: u32) -> bool {
@@ -69,10 +74,17 @@ impl ActiveWord {
             Self(self.0 & !table)
         }
     }
-    /// The same with another generation, to which no single addresses belong yet.
+    /// The same with another generation, to which no single addresses belong yet, and
+    /// which is on no trial.
     #[must_use]
     pub const fn at(self, index: u32) -> Self {
-        Self(self.0 & Self::TABLES & !Self::SINGLES | index)
+        Self(self.0 & Self::NODE | index)
+    }
+    /// The same with the generation of `before`, and the single addresses that belong to it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn back_to(self, before: Self) -> Self {
+        Self(self.0 & Self::NODE | before.0 & !(Self::NODE | Self::ON_TRIAL))
     }
 }
 
@@ -300,7 +312,7 @@ pod!(
     VerdictWord: 4,
     PortClasses: 131_072,
     NumberClasses: 1_536,
-    MatrixBlock: 16_384,
+    MatrixBlock: 4 * MATRIX_BLOCK_WORDS as usize,
 );
 
 /// Traffic that passes before any policy unless it is switched off.
@@ -311,8 +323,10 @@ pub enum Builtin {
     /// Ethernet. (What arrives for such an address is not for the node's own, and
     /// never judged.)
     Multicast = 0,
-    /// Router and neighbour solicitation and advertisement (ICMPv6 133–136) with
-    /// hop limit 255 and code 0 (RFC 4861, RFC 4890 §4.4.1).
+    /// Router and neighbour solicitation and advertisement (ICMPv6 133–136), their
+    /// inverse (141, 142) and certification paths (148, 149), as RFC 4890 §4.4.1 lists
+    /// them: hop limit 255, code 0, a source that may send such (RFC 4861 §6.1, §7.1), not
+    /// in fragments (RFC 6980). Redirects are for policy (RFC 4890 §4.4.4).
     NeighborDiscovery = 1,
     /// DHCP client: UDP 67 to 68 in, 68 to 67 out (RFC 2131).
     DhcpV4 = 2,
@@ -322,10 +336,19 @@ pub enum Builtin {
     FragmentationNeeded = 4,
     /// ICMPv6 2, "packet too big" (RFC 8201).
     PacketTooBig = 5,
+    /// ARP (RFC 826). Policy cannot name it: switched off, it is dropped.
+    Arp = 6,
+    /// IGMP with TTL 1 and options, among which its Router Alert is (RFC 3376 §4).
+    Igmp = 7,
+    /// Multicast listener and router discovery (ICMPv6 130–132, 143, 151–153), as RFC 4890
+    /// §4.4.1 lists them: hop limit 1, a hop-by-hop header, in which the Router Alert is, a
+    /// link-local source (RFC 3810 §6.2, RFC 4286 §3); of reports also the unspecified
+    /// one (RFC 3810 §5.2.13).
+    Mld = 8,
 }
 
 /// Every built-in with its name and what it lets pass, in the order of the bits.
-pub const BUILTINS: [(Builtin, &str, &str); 6] = [
+pub const BUILTINS: [(Builtin, &str, &str); 9] = [
     (
         Builtin::Multicast,
         "multicast",
@@ -334,7 +357,7 @@ pub const BUILTINS: [(Builtin, &str, &str); 6] = [
     (
         Builtin::NeighborDiscovery,
         "neighbor-discovery",
-        "ICMPv6 133-136 with hop limit 255, both directions",
+        "ICMPv6 133-136, 141, 142, 148, 149 with hop limit 255, both directions",
     ),
     (
         Builtin::DhcpV4,
@@ -356,6 +379,21 @@ pub const BUILTINS: [(Builtin, &str, &str); 6] = [
         "packet-too-big",
         "ICMPv6 type 2, both directions",
     ),
+    (
+        Builtin::Arp,
+        "arp",
+        "ARP, both directions; switched off, it is dropped",
+    ),
+    (
+        Builtin::Igmp,
+        "igmp",
+        "IGMP with TTL 1 and IP options, both directions",
+    ),
+    (
+        Builtin::Mld,
+        "mld",
+        "ICMPv6 130-132, 143, 151-153 with hop limit 1, link-local, both directions",
+    ),
 ];
 
 impl Builtin {
@@ -373,6 +411,13 @@ impl Builtin {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bits_of_builtins_are_their_places_in_the_table() {
+        for (place, (builtin, ..)) in BUILTINS.iter().enumerate() {
+            assert_eq!(*builtin as usize, place);
+        }
+    }
 
     #[test]
     fn another_generation_keeps_what_is_not_of_the_old_one() {

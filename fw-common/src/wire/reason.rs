@@ -29,10 +29,12 @@ pub enum DropReason {
     RateLimited = 9,
     /// It is in a VLAN that the configuration does not admit.
     VlanNotAdmitted = 10,
+    /// It is ARP, and the built-in that lets it pass is switched off.
+    ArpOff = 11,
 }
 
 /// Every reason: itself, Cilium's number, Cilium's text, and the metric-style name.
-pub const DROP_REASONS: [(DropReason, u8, &str, &str); 11] = [
+pub const DROP_REASONS: [(DropReason, u8, &str, &str); 12] = [
     (
         DropReason::DefaultDeny,
         133,
@@ -88,6 +90,12 @@ pub const DROP_REASONS: [(DropReason, u8, &str, &str); 11] = [
         182,
         "VLAN traffic disallowed by VLAN filter",
         "vlan-not-admitted",
+    ),
+    (
+        DropReason::ArpOff,
+        166,
+        "Unsupported L2 protocol: ARP is switched off",
+        "arp-off",
     ),
 ];
 
