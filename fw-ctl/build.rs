@@ -117,7 +117,13 @@ fn build_objects(workspace: &Path) -> Result<Result<Objects, Missing>, String> {
         command::rerun_if_changed(&linker.path);
     }
 
-    let built = compile::run(&compiler, &linker, workspace, &target_dir.join("bpf"))?;
+    let next_schema = env::var_os("CARGO_FEATURE_NEXT_SCHEMA").is_some();
+    let features = match next_schema {
+        true => "fw-xdp/next-schema,fw-tc/next-schema",
+        false => "",
+    };
+    let bpf = target_dir.join("bpf");
+    let built = compile::run(&compiler, &linker, workspace, &bpf, features)?;
     Ok(Ok(Objects {
         xdp: built.join("fw-xdp"),
         tc: built.join("fw-tc"),

@@ -7,7 +7,11 @@ FW_BPF=${FW_BPF-}
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scripts/cargo.sh fmt --all --check
+scripts/cargo.sh fmt --manifest-path fuzz/Cargo.toml --check
 scripts/cargo.sh clippy --locked --workspace --exclude fw-xdp --exclude fw-tc --all-targets -- -D warnings
+
+# The fuzz targets are a workspace of their own. libFuzzer itself, in C++, is left out.
+scripts/cargo.sh check --locked --manifest-path fuzz/Cargo.toml --no-default-features --target-dir target
 
 # The eBPF side of the sources is seen by the eBPF compiler only. Its clippy is
 # called by path: cargo would look for one in rustup's directory first.

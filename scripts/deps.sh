@@ -14,6 +14,8 @@ tools=(
     # what unpacks kernels and modules.
     qemu-system-x86_64:qemu-system-x86 busybox:busybox-static strip:binutils
     xz:xz-utils zstd:zstd lz4:lz4
+    # The unit of systemd, and the disk of a guest that boots (sandbox/tests/service.rs).
+    systemd-analyze:systemd mke2fs:e2fsprogs
 )
 
 have() {

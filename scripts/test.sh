@@ -14,6 +14,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 # earlier release build left behind.
 export FW_CTL=${FW_CTL:-$PWD/target/debug/fw-ctl}
 
+# The daemon that tests upgrade to, where they all run.
+if [[ $# -eq 0 && ${FW_BPF-} != skip ]]; then
+    scripts/next-schema.sh || exit
+fi
+
+# Tests with real packets mostly wait for some that must not come.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 scripts/cargo.sh test --locked --workspace --exclude fw-xdp --exclude fw-tc --no-fail-fast "$@" \

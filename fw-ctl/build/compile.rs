@@ -12,7 +12,7 @@ use super::{command, compiler::Compiler, linker::Linker};
 const TARGET: &str = "bpfel-unknown-none";
 const PROFILE: &str = "bpf";
 
-/// Builds both crates; the result is the directory that holds the objects.
+/// Builds both crates with these features; the result is the directory that holds the objects.
 ///
 /// `target_dir` is one of its own: the cargo that runs this build step holds
 /// the lock of its own for as long as the step runs.
@@ -21,11 +21,13 @@ pub fn run(
     linker: &Linker,
     workspace: &Path,
     target_dir: &Path,
+    features: &str,
 ) -> Result<PathBuf, String> {
     let output = command::clean(compiler.cargo())
         .current_dir(workspace)
         .args(["build", "--locked", "--quiet", "--message-format=short"])
         .args(["--package", "fw-xdp", "--package", "fw-tc"])
+        .args(["--features", features])
         .args(["--target", TARGET, "--profile", PROFILE, "-Zbuild-std=core"])
         .arg("--target-dir")
         .arg(target_dir)

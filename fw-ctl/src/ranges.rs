@@ -107,6 +107,35 @@ pub fn without<N: Number>(ranges: &[Range<N>], holes: &[Range<N>]) -> Vec<Range<
     left
 }
 
+/// The addresses that are in both; both must be sorted and apart.
+#[must_use]
+pub fn common<N: Number>(one: &[Range<N>], two: &[Range<N>]) -> Vec<Range<N>> {
+    let mut both = Vec::new();
+    let (mut ones, mut twos) = (one, two);
+    while let ([a, more_ones @ ..], [b, more_twos @ ..]) = (ones, twos) {
+        let (first, last) = (a.0.max(b.0), a.1.min(b.1));
+        if first <= last {
+            both.push((first, last));
+        }
+        if a.1 <= b.1 {
+            ones = more_ones;
+        } else {
+            twos = more_twos;
+        }
+    }
+    both
+}
+
+/// The addresses of `runs`, which begin with address 0, with the last address of each.
+pub fn spans<N: Number, V: Copy>(runs: &[(N, V)]) -> impl Iterator<Item = (Range<N>, V)> {
+    let ends = runs.iter().skip(1).map(|run| run.0.before());
+    let end = N::default().around(0).1;
+    let ends = ends.map(move |last| last.unwrap_or(end)).chain([end]);
+    runs.iter()
+        .zip(ends)
+        .map(|((first, value), last)| ((*first, last), *value))
+}
+
 /// All addresses, cut where the value of the longest prefix changes: the first
 /// address of each run and its value, ascending from address 0. Neighbours differ.
 /// `prefixes` are ranges that nest as prefixes do, outer ones first; `outside` is
@@ -197,7 +226,21 @@ mod tests {
             expected.retain(|n| !members(&holes).contains(n));
             prop_assert_eq!(members(&left), expected);
             prop_assert!(left.is_sorted_by(|a, b| a.1 < b.0));
+            let mut expected = members(&ranges);
+            expected.retain(|n| members(&holes).contains(n));
+            prop_assert_eq!(members(&common(&one, &two)), expected);
         }
+    }
+
+    #[test]
+    fn runs_end_where_the_next_begins() {
+        let found: Vec<_> = spans(&[(0_u32, 'a'), (7, 'b'), (u32::MAX, 'c')]).collect();
+        let expected = [
+            ((0, 6), 'a'),
+            ((7, u32::MAX - 1), 'b'),
+            ((u32::MAX, u32::MAX), 'c'),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -14,33 +14,44 @@ use crate::why::why;
 
 /// How deep directories may lie in each other.
 const MAX_DEPTH: usize = 32;
+/// Names in all directories of one set together. A link to a place that has nothing to do
+/// with policies (`/`) must not keep the daemon busy.
+const MAX_NAMES: usize = 100_000;
 /// Names that end like this are read from directories.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// Why a FIFO, a socket or a device is not read.
 const IRREGULAR: &str = "it is not a regular file";
 
+/// The kind of an error that there is more than is looked at.
+const TOO_MUCH: io::ErrorKind = io::ErrorKind::FileTooLarge;
+
 /// A text, or why it cannot be read.
 pub type Text = Result<Arc<Source>, Box<Diagnostic>>;
 
 /// Reads `paths`: files, and directories with all the `.yaml`, `.yml` and `.json`
 /// files in and below them, sorted by name; `-` is the standard input. Of a text
-/// longer than `limit` bytes one byte more is read, for the parser to refuse.
+/// longer than `limit` bytes one byte more is read, for the parser to refuse. Where there
+/// are more than `files`, none is read.
 #[must_use]
-pub fn read(paths: &[PathBuf], limit: usize) -> Vec<Text> {
+pub fn read(paths: &[PathBuf], limit: usize, files: usize) -> Vec<Text> {
     let mut texts = Vec::new();
+    let mut search = Search::new(is_text, files);
     for path in paths {
         if path.as_os_str() == "-" {
             let text = bytes(io::stdin().lock(), limit);
             texts.push(text_of("<stdin>", text));
             continue;
         }
-        let mut search = Search::new(is_text);
-        search.go(path, true);
-        texts.extend(search.found.into_iter().map(|(path, accessible)| {
+        let found = search.of(path, true).into_iter();
+        let read = found.map(|(path, accessible)| {
             let name = path.display().to_string();
             text_of(&name, accessible.and_then(|()| regular(&path, limit)))
-        }));
+        });
+        if search.exceeded {
+            return read.collect();
+        }
+        texts.extend(read);
     }
     texts
 }
@@ -52,27 +63,31 @@ fn is_text(path: &Path) -> bool {
 
 /// The files in and below `paths` that are `wanted`, in the order of [`read`]; of
 /// files that are named themselves also only those. What cannot be gone into is
-/// left out.
+/// left out; where there are more names than are looked at, everything is.
 pub fn find_files(paths: &[PathBuf], wanted: fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
+    let mut search = Search::new(wanted, MAX_NAMES);
     for path in paths {
-        let mut search = Search::new(wanted);
-        search.go(path, false);
-        let accessible = search.found.into_iter();
+        let accessible = search.of(path, false).into_iter();
         found.extend(accessible.filter_map(|(path, accessible)| accessible.ok().map(|()| path)));
+    }
+    if search.exceeded {
+        found.clear();
     }
     found
 }
 
-/// The directories of `paths`, and those in and below them.
+/// The directories of `paths`, and those in and below them; none where there are more
+/// names than are looked at.
 pub fn find_directories(paths: &[PathBuf]) -> Vec<PathBuf> {
-    let mut found = Vec::new();
+    let mut search = Search::new(|_| false, MAX_NAMES);
     for path in paths {
-        let mut search = Search::new(|_| false);
-        search.go(path, false);
-        found.append(&mut search.listed);
+        search.of(path, false);
     }
-    found
+    if search.exceeded {
+        search.listed.clear();
+    }
+    search.listed
 }
 
 /// The text of one regular file.
@@ -142,6 +157,14 @@ pub fn unreadable(name: &str, error: &io::Error) -> Box<Diagnostic> {
             "put a file in its place, or remove it",
         );
     }
+    if error.raw_os_error().is_none() && error.kind() == TOO_MUCH {
+        return refused(
+            name,
+            error.to_string(),
+            "remove links to directories that hold other things, or put many documents into one \
+             file",
+        );
+    }
     refused(
         name,
         format!("cannot be read: {}", reason(error)),
@@ -187,11 +210,19 @@ fn reason(error: &io::Error) -> String {
 /// A path, and why it cannot be gone into.
 type Found = (PathBuf, io::Result<()>);
 
-/// A walk through directories. Links are followed, except into a directory that is
-/// being listed already.
+/// A walk through the directories of one set. Links are followed, except into a directory
+/// that is being listed already.
 struct Search {
     wanted: fn(&Path) -> bool,
+    /// How many files may be found.
+    files: usize,
+    /// How many names may be looked at still.
+    names: usize,
+    /// There is more than that: the walk has ended.
+    exceeded: bool,
     found: Vec<Found>,
+    /// How many were found in paths before.
+    before: usize,
     /// Every directory that was gone into.
     listed: Vec<PathBuf>,
     /// Those around the present place, without links.
@@ -199,21 +230,35 @@ struct Search {
 }
 
 impl Search {
-    fn new(wanted: fn(&Path) -> bool) -> Self {
+    fn new(wanted: fn(&Path) -> bool, files: usize) -> Self {
         Self {
             wanted,
+            files,
+            names: MAX_NAMES,
+            exceeded: false,
             found: Vec::new(),
+            before: 0,
             listed: Vec::new(),
             above: Vec::new(),
         }
     }
 
-    /// Finds what is wanted in and below `path`; `always`: a file, in any case.
+    /// What is wanted in and below one more path of the set; where that is too much, why,
+    /// and nothing else. `always`: a file, in any case.
+    fn of(&mut self, path: &Path, always: bool) -> Vec<Found> {
+        self.go(path, always);
+        self.before += self.found.len();
+        std::mem::take(&mut self.found)
+    }
+
     fn go(&mut self, path: &Path, always: bool) {
-        match entries(path, &self.above) {
+        if self.exceeded {
+            return;
+        }
+        match entries(path, &self.above, &mut self.names) {
             Ok(Entries::File) => {
                 if always || (self.wanted)(path) {
-                    self.found.push((path.to_owned(), Ok(())));
+                    self.find(path);
                 }
             }
             Ok(Entries::Listed) => {}
@@ -225,8 +270,26 @@ impl Search {
                 }
                 self.above.pop();
             }
+            Err(error) if error.kind() == TOO_MUCH => self.exceed(path, error),
             Err(error) => self.found.push((path.to_owned(), Err(error))),
         }
+    }
+
+    fn find(&mut self, path: &Path) {
+        if self.before + self.found.len() < self.files {
+            self.found.push((path.to_owned(), Ok(())));
+            return;
+        }
+        let why = format!(
+            "it is one file too many: at most {} are read together",
+            self.files
+        );
+        self.exceed(path, io::Error::new(TOO_MUCH, why));
+    }
+
+    fn exceed(&mut self, path: &Path, why: io::Error) {
+        self.exceeded = true;
+        self.found = vec![(path.to_owned(), Err(why))];
     }
 }
 
@@ -239,7 +302,8 @@ enum Entries {
     Directory(PathBuf, Vec<PathBuf>),
 }
 
-fn entries(path: &Path, above: &[PathBuf]) -> io::Result<Entries> {
+/// `names`: how many may be looked at, of which those that are are taken off.
+fn entries(path: &Path, above: &[PathBuf], names: &mut usize) -> io::Result<Entries> {
     if !path.metadata()?.is_dir() {
         return Ok(Entries::File);
     }
@@ -254,6 +318,7 @@ fn entries(path: &Path, above: &[PathBuf]) -> io::Result<Entries> {
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
+        *names = names.checked_sub(1).ok_or_else(too_many_names)?;
         // Editors and Kubernetes' ConfigMap volumes keep copies under such names.
         if !entry.file_name().as_encoded_bytes().starts_with(b".") {
             entries.push(entry.path());
@@ -261,6 +326,13 @@ fn entries(path: &Path, above: &[PathBuf]) -> io::Result<Entries> {
     }
     entries.sort();
     Ok(Entries::Directory(real, entries))
+}
+
+fn too_many_names() -> io::Error {
+    let why = format!(
+        "this directory has too many names: with those before it, at most {MAX_NAMES} are looked at"
+    );
+    io::Error::new(TOO_MUCH, why)
 }
 
 #[cfg(test)]
@@ -285,7 +357,7 @@ mod tests {
         for file in ["e.json", "a.yaml", "b.txt", ".c.yaml", "sub/d.yml"] {
             std::fs::write(dir.path().join(file), "").unwrap();
         }
-        let texts = read(&[dir.path().to_owned()], 10);
+        let texts = read(&[dir.path().to_owned()], 10, 10);
         assert_eq!(names(&texts, dir.path()), ["a.yaml", "e.json", "sub/d.yml"]);
     }
 
@@ -295,7 +367,7 @@ mod tests {
         let fifo = dir.path().join("a.yaml");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
         std::os::unix::fs::symlink("/dev/zero", dir.path().join("b.yaml")).unwrap();
-        let texts = read(&[dir.path().to_owned()], 10);
+        let texts = read(&[dir.path().to_owned()], 10, 10);
         for text in &texts {
             let error = text.as_ref().unwrap_err();
             assert_eq!(error.message, "cannot be read: it is not a regular file");
@@ -312,7 +384,7 @@ mod tests {
         let path = dir.path().join("a.yaml");
         std::fs::write(&path, "0123456789").unwrap();
         let length = |limit| {
-            read(std::slice::from_ref(&path), limit)[0]
+            read(std::slice::from_ref(&path), limit, 1)[0]
                 .as_ref()
                 .unwrap()
                 .text
@@ -327,7 +399,7 @@ mod tests {
         let path = dir.path().join("a.yaml");
         std::fs::write(&path, "\u{feff}kind: X").unwrap();
         assert_eq!(read_to_string(&path).unwrap(), "kind: X");
-        let texts = read(&[path], 100);
+        let texts = read(&[path], 100, 1);
         assert_eq!(texts[0].as_ref().unwrap().text, "kind: X");
     }
 
@@ -338,5 +410,49 @@ mod tests {
         std::fs::write(&path, b"abc\xff").unwrap();
         let error = read_to_string(&path).unwrap_err().to_string();
         assert_eq!(error, "is not UTF-8 text, from byte 3 on");
+    }
+
+    fn only_error(texts: &[Text]) -> Diagnostic {
+        let [Err(error)] = texts else {
+            panic!("{texts:?}");
+        };
+        assert!(error.help.as_deref().unwrap().contains("remove links"));
+        Diagnostic::clone(error)
+    }
+
+    #[test]
+    fn links_to_large_directories_are_refused_in_one_error() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.yaml"), "").unwrap();
+        let far = tempfile::tempdir().unwrap();
+        for number in 0..20_000 {
+            std::fs::write(far.path().join(format!(".{number}")), "").unwrap();
+        }
+        for name in ["b", "c", "d", "e", "f", "g"] {
+            std::os::unix::fs::symlink(far.path(), dir.path().join(name)).unwrap();
+        }
+        let paths = [dir.path().to_owned()];
+        let error = only_error(&read(&paths, 10, 10));
+        let told = "this directory has too many names: with those before it, at most 100000";
+        assert!(error.message.starts_with(told), "{}", error.message);
+        let place = Path::new(&error.source.name);
+        assert_eq!(place, dir.path().join("f"), "the way by the link");
+        assert_eq!(find_directories(&paths), [""; 0].map(PathBuf::from));
+    }
+
+    #[test]
+    fn there_are_only_so_many_files_in_all_paths_of_a_set() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = ["a.yaml", "b"].map(|name| dir.path().join(name));
+        std::fs::create_dir(&paths[1]).unwrap();
+        let last = paths[1].join("d.yaml");
+        for file in [&paths[0], &paths[1].join("c.yaml"), &last] {
+            std::fs::write(file, "").unwrap();
+        }
+        assert_eq!(read(&paths, 10, 3).len(), 3);
+        let error = only_error(&read(&paths, 10, 2));
+        let told = "it is one file too many: at most 2 are read together";
+        assert_eq!(error.message, told);
+        assert_eq!(error.source.name, last.display().to_string());
     }
 }

@@ -95,6 +95,7 @@ fn the_random_scenarios_reach_every_reason() {
         "allow-rule",
         "default-allow",
         "no-policy",
+        "builtin",
         "failsafe",
         "vlan-not-admitted",
     ] {

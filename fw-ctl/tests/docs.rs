@@ -21,6 +21,7 @@ fn paths(text: &str) -> BTreeSet<String> {
         "fw-",
         "config",
         "docs",
+        "packaging",
         "sandbox",
         "scripts",
         "bench",
@@ -31,6 +32,7 @@ fn paths(text: &str) -> BTreeSet<String> {
         .chain(linked)
         .filter(|word| tops.iter().any(|top| word.starts_with(top)))
         .filter(|word| word.contains('/') || word.contains(".md"))
+        .map(|word| word.split_once("::").map_or(word, |(path, _)| path))
         .filter(|word| !word.contains(char::is_whitespace))
         .map(str::to_owned)
         .collect()
@@ -42,8 +44,17 @@ fn every_path_in_the_documents_exists() {
     for document in [
         "README.md",
         "ARCHITECTURE.md",
+        "THREAT-MODEL.md",
+        "docs/changes.md",
         "docs/cilium.md",
+        "docs/devices.md",
+        "docs/failsafe.md",
+        "docs/faults.md",
+        "docs/leap.md",
+        "docs/diff.md",
         "docs/lists.md",
+        "docs/systemd.md",
+        "docs/upgrades.md",
         "docs/vlans.md",
     ] {
         let at = root().join(document);
@@ -78,4 +89,47 @@ fn every_file_of_the_decision_is_on_the_path_of_a_packet() {
             );
         }
     }
+}
+
+/// What a text names as a test: the file, and a function or a row of the packet table.
+fn tests_named(text: &str) -> Vec<(&str, &str)> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter_map(|word| word.split_once("::")).collect()
+}
+
+#[test]
+fn every_promise_of_the_threat_model_is_held_by_a_test() {
+    let text = std::fs::read_to_string(root().join("THREAT-MODEL.md")).expect("it is there");
+    let mut promises = 0;
+    for section in text.split("\nPromised").skip(1) {
+        let end = section
+            .find("\nNot promised")
+            .or_else(|| section.find("\n## "));
+        let list = &section[..end.unwrap_or(section.len())];
+        for promise in list.split("\n- ").skip(1) {
+            promises += 1;
+            let named = tests_named(promise);
+            assert!(!named.is_empty(), "no test holds this promise: {promise}");
+            for (path, name) in named {
+                let file = std::fs::read_to_string(root().join(path));
+                let file = file.unwrap_or_else(|_| panic!("{path} does not exist: {promise}"));
+                let is_row = name.starts_with('"');
+                let marked = format!("fn {name}(");
+                let there = if is_row {
+                    file.contains(name)
+                } else {
+                    let (before, _) = file.split_once(&marked).unwrap_or_default();
+                    // A test, or what a macro makes tests of.
+                    let is_test = before.trim_end().ends_with("]\nasync")
+                        || before.trim_end().ends_with(']')
+                        || file.contains(&format!("    {name},\n"))
+                        || file.contains(&format!("    {name}\n"))
+                        || file.contains(&format!("!({name});"));
+                    file.contains(&marked) && is_test
+                };
+                assert!(there, "{path} has no test {name}: {promise}");
+            }
+        }
+    }
+    assert!(promises >= 30, "only {promises} promises were found");
 }

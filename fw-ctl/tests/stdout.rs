@@ -30,7 +30,7 @@ status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}
 const FLOW: &str = r#"{"src":"192.0.2.7","dst":"10.0.0.1","proto":"TCP","dport":22}"#;
 
 /// Every command that prints data and needs no daemon, with the exit code of its answer.
-const COMMANDS: [(&str, i32); 15] = [
+const COMMANDS: [(&str, i32); 17] = [
     ("--help", 0),
     ("--version", 0),
     ("policy test --help", 0),
@@ -41,6 +41,11 @@ const COMMANDS: [(&str, i32); 15] = [
     ("policy validate p.yaml -o json", 0),
     ("policy list p.yaml", 0),
     ("policy list --builtin -o json", 0),
+    ("policy diff p.yaml i.yaml --node n1 --inventory i.yaml", 1),
+    (
+        "policy diff p.yaml p.yaml --node n1 --inventory i.yaml -o json",
+        0,
+    ),
     ("policy lint p.yaml", 1),
     ("policy lint p.yaml -o json", 1),
     (

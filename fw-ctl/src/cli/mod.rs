@@ -3,20 +3,25 @@
 
 pub(crate) mod args;
 mod ban;
+mod change;
 mod completions;
+mod confirm;
 mod daemon;
 mod detach;
 mod doctor;
+mod journal;
 mod man;
 mod mode;
 mod monitor;
 mod offline;
 pub mod output;
 mod policy;
+mod policy_diff;
 mod policy_lint;
 mod policy_list;
 mod policy_test;
 mod reload;
+mod rollback;
 mod rules;
 mod ssh;
 mod status;
@@ -64,6 +69,12 @@ enum Command {
     Doctor(doctor::Args),
     /// Read configuration, policies and inventory again, and put them in force
     Reload(reload::Args),
+    /// Keep the change that is to be confirmed; exit 6 if it is too late
+    Confirm(confirm::Args),
+    /// Go back to what was in force; the files stay what they are
+    Rollback(rollback::Args),
+    /// List what was in force
+    Journal(journal::Args),
     /// Say or change what happens to denied packets
     Mode(mode::Args),
     /// Print verdicts as they happen, in the format of cilium monitor
@@ -73,7 +84,7 @@ enum Command {
     /// Keep single addresses out at once, for a while or for good
     #[command(subcommand)]
     Ban(ban::Command),
-    /// Look at policies without a daemon
+    /// Look at policies, before they are in force
     #[command(subcommand)]
     Policy(policy::Command),
     /// Explain what happens to a new connection; exit 0 allowed, 1 denied
@@ -115,6 +126,9 @@ fn run(command: Command) -> Outcome {
         Command::Status(args) => status::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Reload(args) => reload::run(&args),
+        Command::Confirm(args) => confirm::run(&args),
+        Command::Rollback(args) => rollback::run(&args),
+        Command::Journal(args) => journal::run(&args),
         Command::Mode(args) => mode::run(&args),
         Command::Monitor(args) => monitor::run(&args),
         Command::Rules(args) => rules::run(&args),

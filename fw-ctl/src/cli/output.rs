@@ -112,6 +112,19 @@ pub fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
     print(&json(value)?)
 }
 
+/// Prints what a failure has for programs, where they are spoken to, and hands it on.
+///
+/// # Errors
+/// The failure; or that it cannot be printed.
+pub fn or_data<T>(answer: Result<T, Failure>, format: Format) -> Result<T, Failure> {
+    if let (Err(failure), Format::Json) = (&answer, format)
+        && let Some(data) = &failure.data
+    {
+        print_json(data)?;
+    }
+    answer
+}
+
 /// A value as JSON on one line.
 ///
 /// # Errors

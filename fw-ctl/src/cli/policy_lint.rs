@@ -5,9 +5,13 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 
-use super::args::OutputArgs;
+use super::args::{OutputArgs, load};
 use super::offline::{ClusterArgs, read};
 use super::output::{Format, Outcome, print, print_json};
+use crate::compile::Failsafe;
+use crate::config::{Overrides, listening_ports};
+use crate::control::protocol::Failure;
+use crate::daemon::sources::options;
 use crate::diagnostic::Diagnostic;
 use crate::exit;
 use crate::policy::lint::{Input, lint};
@@ -25,6 +29,10 @@ pub struct Args {
     /// Look from this node only, not from every node of the inventory
     #[arg(long, value_name = "NAME", requires = "inventory")]
     node: Option<String>,
+    /// Also warn of rules that the failsafe entries of this configuration overrule; `ssh`
+    /// is what sshd listens on here
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     cluster: ClusterArgs,
     #[command(flatten)]
@@ -37,6 +45,7 @@ pub struct Args {
 /// When files are wrong.
 pub fn run(args: &Args) -> Outcome {
     let files = read(&args.policies, &args.inventory)?;
+    let failsafe = failsafe(args.config.as_ref())?;
     if let Some(node) = &args.node {
         files.warn_without_node(node);
     }
@@ -48,6 +57,7 @@ pub fn run(args: &Args) -> Outcome {
         node: args.node.as_deref(),
         cluster: &args.cluster.cluster_name,
         cidr_match_mode: args.cluster.cidr_match_mode(),
+        failsafe: &failsafe,
     }));
     match args.output.format {
         Format::Json => {
@@ -65,6 +75,20 @@ pub fn run(args: &Args) -> Outcome {
     } else {
         exit::NEGATIVE
     })
+}
+
+/// The entries of a configuration; none where none is named.
+fn failsafe(config: Option<&PathBuf>) -> Result<Vec<Failsafe>, Failure> {
+    let Some(config) = config else {
+        return Ok(Vec::new());
+    };
+    let overrides = Overrides {
+        config: Some(config.clone()),
+        ..Overrides::default()
+    };
+    let loaded = load(&overrides)
+        .map_err(|errors| Failure::refused("the configuration is refused", &errors))?;
+    Ok(options(&loaded.config, &listening_ports()).failsafe)
 }
 
 fn to_json(finding: &Diagnostic) -> Value {

@@ -140,6 +140,7 @@ fn options(args: &Args) -> Options {
             last: 22,
         }],
         cidr: None,
+        origin: String::new(),
     };
     Options {
         mode: Mode::Enforce,

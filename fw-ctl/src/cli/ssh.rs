@@ -1,7 +1,10 @@
-//! Where the operator is connected from by SSH, so that nobody bans himself.
+//! The SSH session in which the operator sits, so that nobody bans himself or cuts
+//! himself off.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+
+use crate::harm::SshSession;
 
 /// Set by sshd: address and port of the client, then those of the server.
 const VARIABLE: &str = "SSH_CONNECTION";
@@ -9,13 +12,20 @@ const VARIABLE: &str = "SSH_CONNECTION";
 const GENERATIONS: usize = 32;
 
 /// The address of the SSH client behind this process, if there is one.
-///
-/// sudo does not hand the variable on, so the parents are asked for it, too; root may
-/// read what they were started with.
 #[must_use]
 pub fn peer() -> Option<IpAddr> {
+    session().map(|session| session.client.ip())
+}
+
+/// The SSH session behind this process, if there is one.
+///
+/// sudo does not hand the variable on, so the parents are asked for it, too; root may
+/// read what they were started with. Of a terminal multiplexer that is the session in
+/// which it was started, which may be over.
+#[must_use]
+pub fn session() -> Option<SshSession> {
     let own = std::env::var(VARIABLE).ok();
-    own.as_deref().and_then(client).or_else(|| {
+    own.as_deref().and_then(ends).or_else(|| {
         let mut process = std::os::unix::process::parent_id();
         (0..GENERATIONS).find_map(|_| {
             let directory = Path::new("/proc").join(process.to_string());
@@ -25,17 +35,27 @@ pub fn peer() -> Option<IpAddr> {
     })
 }
 
-/// The client that the value of the variable names.
-fn client(value: &str) -> Option<IpAddr> {
-    // A link-local address has its interface behind a percent sign.
-    let address = value.split_whitespace().next()?.split('%').next()?;
-    Some(address.parse::<IpAddr>().ok()?.to_canonical())
+/// The session that the value of the variable names.
+fn ends(value: &str) -> Option<SshSession> {
+    let mut words = value.split_whitespace();
+    let mut end = || {
+        // A link-local address has its interface behind a percent sign.
+        let address = words.next()?.split('%').next()?.parse::<IpAddr>().ok()?;
+        Some(SocketAddr::new(
+            address.to_canonical(),
+            words.next()?.parse().ok()?,
+        ))
+    };
+    Some(SshSession {
+        client: end()?,
+        server: end()?,
+    })
 }
 
-fn in_environment(environment: &[u8]) -> Option<IpAddr> {
+fn in_environment(environment: &[u8]) -> Option<SshSession> {
     environment.split(|byte| *byte == 0).find_map(|variable| {
         let variable = std::str::from_utf8(variable).ok()?;
-        client(variable.strip_prefix(VARIABLE)?.strip_prefix('=')?)
+        ends(variable.strip_prefix(VARIABLE)?.strip_prefix('=')?)
     })
 }
 
@@ -51,17 +71,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_client_is_the_first_address() {
-        let ip = |text: &str| Some(text.parse::<IpAddr>().unwrap());
-        assert_eq!(client("203.0.113.7 50000 10.0.0.1 22"), ip("203.0.113.7"));
-        assert_eq!(client("::ffff:203.0.113.7 5 ::1 22"), ip("203.0.113.7"));
-        assert_eq!(client("fe80::7%eth0 5 fe80::1 22"), ip("fe80::7"));
-        for nothing in ["", "UNKNOWN 1 UNKNOWN 2"] {
-            assert_eq!(client(nothing), None);
+    fn client_and_server_are_named_in_that_order() {
+        let session = |client: &str, server: &str| {
+            Some(SshSession {
+                client: client.parse().unwrap(),
+                server: server.parse().unwrap(),
+            })
+        };
+        for (value, expected) in [
+            (
+                "203.0.113.7 50000 10.0.0.1 22",
+                session("203.0.113.7:50000", "10.0.0.1:22"),
+            ),
+            (
+                "::ffff:203.0.113.7 5 ::ffff:10.0.0.1 22",
+                session("203.0.113.7:5", "10.0.0.1:22"),
+            ),
+            (
+                "fe80::7%eth0 5 fe80::1%eth0 2222",
+                session("[fe80::7]:5", "[fe80::1]:2222"),
+            ),
+            ("", None),
+            ("UNKNOWN 1 UNKNOWN 2", None),
+            ("203.0.113.7 50000", None),
+            ("203.0.113.7 70000 10.0.0.1 22", None),
+        ] {
+            assert_eq!(ends(value), expected, "{value}");
         }
-        let environment = b"A=1\0XSSH_CONNECTION=1.1.1.1\0SSH_CONNECTION=2001:db8::7 1 ::1 22\0";
-        assert_eq!(in_environment(environment), ip("2001:db8::7"));
-        assert_eq!(in_environment(b"SSH_CONNECTIONS=1.1.1.1\0"), None);
+        let environment = b"A=1\0XSSH_CONNECTION=1.1.1.1 1 1.1.1.2 2\0\
+            SSH_CONNECTION=2001:db8::7 1 ::1 22\0";
+        let found = in_environment(environment);
+        assert_eq!(found, session("[2001:db8::7]:1", "[::1]:22"));
+        assert_eq!(in_environment(b"SSH_CONNECTIONS=1.1.1.1 1 ::1 2\0"), None);
     }
 
     #[test]

@@ -60,10 +60,27 @@ fn connections(pressure: Pressure) -> String {
     text
 }
 
+/// A line for each entry; one that says so where there are none.
+fn failsafe(status: &Status) -> Vec<String> {
+    let entries = status.failsafe.iter();
+    let lines = entries.map(|entry| format!("{}: {} packets", entry.allows, entry.packets));
+    let lines: Vec<_> = lines.collect();
+    if lines.is_empty() && status.generation.number.is_some() {
+        return vec!["none: policy alone decides".into()];
+    }
+    lines
+}
+
 fn lists(lists: &[ListStatus]) -> String {
-    let one = |list: &ListStatus| match (list.entries, list.expired) {
-        (entries, 0) => format!("{} ({entries} entries)", list.name),
-        (entries, expired) => format!("{} ({entries} entries, {expired} expired)", list.name),
+    let one = |list: &ListStatus| {
+        let mut text = format!("{} ({} entries", list.name, list.entries);
+        if list.expired > 0 {
+            let _ = write!(text, ", {} expired", list.expired);
+        }
+        if list.lost > 0 {
+            let _ = write!(text, ", {} of them lost and in force still", list.lost);
+        }
+        text + ")"
     };
     let all: Vec<_> = lists.iter().map(one).collect();
     all.join(", ")
@@ -103,11 +120,17 @@ fn text(status: &Status, verbose: bool) -> String {
     };
     line("Mode", format!("{mode} (by {})", status.mode_source));
     line("Plan", plan(status));
+    if let Some(test) = &status.datapath.self_test {
+        line("Self-test", test.to_string());
+    }
     line(
         "Policies",
         format!("{}, {} rules", status.policies, status.rules),
     );
     line("Built-ins", status.builtins.join(", "));
+    for (i, entry) in failsafe(status).into_iter().enumerate() {
+        line(if i == 0 { "Failsafe" } else { "" }, entry);
+    }
     line("Connections", connections(status.connections));
     if let Some(dropped) = by_reason(status, "dropped/") {
         line("Dropped", dropped);
@@ -158,25 +181,46 @@ fn text(status: &Status, verbose: bool) -> String {
     lines.push(String::new());
     lines.push(table(["INTERFACE", "INGRESS", "EGRESS", "WHY"], rows));
     if verbose {
-        let rows = status.unfiltered.iter();
-        let rows = rows.map(|link| [link.name.clone(), link.why.clone()]);
-        lines.push(String::new());
-        lines.push(table(["NOT FILTERED", "WHY"], rows));
-        lines.push(String::new());
-        lines.push("ADDRESSES".into());
-        lines.extend(status.addresses.iter().cloned());
-        let rows = status.counters.iter().map(|counter| {
-            [
-                counter.direction.clone(),
-                counter.name.clone(),
-                counter.packets.to_string(),
-                counter.bytes.to_string(),
-            ]
-        });
-        lines.push(String::new());
-        lines.push(table(["DIRECTION", "COUNTER", "PACKETS", "BYTES"], rows));
+        details(status, &mut lines);
     }
     lines.join("\n")
+}
+
+/// What few want to know.
+fn details(status: &Status, lines: &mut Vec<String>) {
+    let rows = status.datapath.programs.iter();
+    let rows = rows.map(|program| {
+        [
+            program.interface.clone(),
+            program.hook.clone(),
+            program.id.to_string(),
+            program.tag.clone(),
+            program.loaded.clone().unwrap_or_default(),
+        ]
+    });
+    lines.push(String::new());
+    lines.push(table(
+        ["INTERFACE", "HOOK", "PROGRAM", "TAG", "LOADED"],
+        rows,
+    ));
+    lines.push(format!("tables of schema {}", status.datapath.schema));
+    let rows = status.unfiltered.iter();
+    let rows = rows.map(|link| [link.name.clone(), link.why.clone()]);
+    lines.push(String::new());
+    lines.push(table(["NOT FILTERED", "WHY"], rows));
+    lines.push(String::new());
+    lines.push("ADDRESSES".into());
+    lines.extend(status.addresses.iter().cloned());
+    let rows = status.counters.iter().map(|counter| {
+        [
+            counter.direction.clone(),
+            counter.name.clone(),
+            counter.packets.to_string(),
+            counter.bytes.to_string(),
+        ]
+    });
+    lines.push(String::new());
+    lines.push(table(["DIRECTION", "COUNTER", "PACKETS", "BYTES"], rows));
 }
 
 /// One hash where all agree, else all of them.
@@ -206,7 +250,9 @@ fn plan(status: &Status) -> String {
 mod tests {
     use super::*;
     use crate::daemon::Ingress;
-    use crate::daemon::status::{CounterStatus, GenerationStatus, InterfaceStatus, SCHEMA};
+    use crate::daemon::status::{
+        CounterStatus, FailsafeStatus, GenerationStatus, InterfaceStatus, SCHEMA,
+    };
 
     fn status() -> Status {
         let hash = Some("00ff".to_owned());
@@ -217,6 +263,7 @@ mod tests {
             mode: "audit".into(),
             mode_source: "configuration".into(),
             degraded: vec![],
+            trial: None,
             warnings: vec!["ib0: not filtered: neither an Ethernet header nor IP at once".into()],
             generation: GenerationStatus {
                 number: Some(3),
@@ -225,6 +272,7 @@ mod tests {
                 kernel: hash.clone(),
                 read_back: hash,
             },
+            datapath: crate::daemon::filters::DatapathStatus::default(),
             interfaces: vec![InterfaceStatus {
                 name: "eth0".into(),
                 index: 2,
@@ -237,6 +285,14 @@ mod tests {
             policies: 2,
             rules: 9,
             builtins: vec!["neighbor-discovery".into()],
+            failsafe: vec![FailsafeStatus {
+                direction: "ingress".into(),
+                rule: "failsafe[0]".into(),
+                allows: "tcp 22 from anybody".into(),
+                origin: String::new(),
+                packets: 7,
+                bytes: 500,
+            }],
             vlans: None,
             connections: Pressure {
                 live: 12,
@@ -265,6 +321,7 @@ Mode        audit (by configuration)
 Plan        generation 3, 00ff (declared = compiled = kernel)
 Policies    2, 9 rules
 Built-ins   neighbor-discovery
+Failsafe    tcp 22 from anybody: 7 packets
 Connections 12 remembered, room for 8192
 Warning     ib0: not filtered: neither an Ethernet header nor IP at once
 
@@ -275,19 +332,25 @@ eth0       xdp-native  tc      the driver can"
 
     #[test]
     fn lists_are_told_with_what_they_hold() {
-        let list = |name: &str, entries, expired| ListStatus {
+        let list = |name: &str, entries, expired, lost| ListStatus {
             name: name.into(),
             file: format!("/etc/{name}.netset"),
             entries,
             expired,
+            lost,
         };
+        let lists = [("drop", 1_204, 0, 0), ("own", 7, 2, 0), ("feed", 9, 0, 3)];
+        let lists = lists.map(|(name, entries, expired, lost)| list(name, entries, expired, lost));
         let status = Status {
-            lists: vec![list("drop", 1_204, 0), list("own", 7, 2)],
+            lists: lists.into(),
             ..status()
         };
         let text = plain(&status);
         assert!(
-            text.contains("\nLists       drop (1204 entries), own (7 entries, 2 expired)\n"),
+            text.contains(
+                "\nLists       drop (1204 entries), own (7 entries, 2 expired), \
+                 feed (9 entries, 3 of them lost and in force still)\n"
+            ),
             "{text}"
         );
     }
@@ -320,6 +383,25 @@ eth0       xdp-native  tc      the driver can"
         status.counters.truncate(1);
         let text = plain(&status);
         assert!(!text.contains("Dropped"), "{text}");
+    }
+
+    #[test]
+    fn failsafe_entries_have_a_line_each() {
+        let mut status = status();
+        let mut other = status.failsafe[0].clone();
+        other.allows = "icmp to 192.0.2.0/24".into();
+        other.packets = 0;
+        status.failsafe.push(other);
+        let text = plain(&status);
+        let lines = "\nFailsafe    tcp 22 from anybody: 7 packets\n            \
+                     icmp to 192.0.2.0/24: 0 packets\n";
+        assert!(text.contains(lines), "{text}");
+        status.failsafe.clear();
+        let text = plain(&status);
+        assert!(
+            text.contains("\nFailsafe    none: policy alone decides\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@
 
 mod bits;
 mod capacity;
+mod failsafe;
 mod hash;
 mod index;
 mod lookup;
@@ -31,15 +32,15 @@ mod vlans;
 #[cfg(test)]
 mod vlans_tests;
 
-use fw_common::wire::{Direction, MATRIX_WORDS};
-use ipnet::IpNet;
+use fw_common::wire::MATRIX_WORDS;
 
 use crate::inventory::Identities;
 use crate::lookup::Runs;
-use crate::policy::rules::{CidrMatchMode, RuleSet, ServiceRange};
+use crate::policy::rules::{CidrMatchMode, RuleSet};
 use crate::ranges::{Number, push};
 use crate::vlans::VlanSet;
 pub use capacity::CapacityError;
+pub use failsafe::Failsafe;
 use matrix::{Matrix, MergedRows};
 use plan::{DirectionPlan, Mode, Plan};
 use rules::Numbered;
@@ -54,17 +55,6 @@ pub enum Enforcement {
     Always,
     /// Nothing is enforced, not even deny rules.
     Never,
-}
-
-/// An allowance before any policy, so that no policy can lock the operator out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failsafe {
-    /// Which way.
-    pub direction: Direction,
-    /// What.
-    pub services: Vec<ServiceRange>,
-    /// With whom; `None`: everybody. Unlike in policies, by the address alone.
-    pub cidr: Option<IpNet>,
 }
 
 /// What shapes a plan beside policies and inventory.

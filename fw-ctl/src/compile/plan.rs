@@ -22,6 +22,17 @@ pub enum Mode {
     Enforce,
 }
 
+impl Mode {
+    /// `audit` or `enforce`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Audit => "audit",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
 /// The content of one generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {

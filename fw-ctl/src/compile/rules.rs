@@ -204,6 +204,7 @@ impl<'r> Numbering<'_, 'r> {
             self.entry(&peers, &services, verdict, None);
             self.list.push(PlanRule {
                 rule: format!("failsafe[{i}]"),
+                origin: entry.origin.clone(),
                 direction: Some(self.direction),
                 allow: true,
                 match_type: if entry.cidr.is_some() {

@@ -181,6 +181,7 @@ fn failsafe_comes_before_deny_and_knows_no_identities() {
         direction: Direction::Ingress,
         services: vec![ServiceRange::Icmp(8)],
         cidr: Some("192.0.2.0/24".parse().unwrap()),
+        origin: String::new(),
     }];
     let plan = compile(&rules, &identities, &options).unwrap();
     let ping = |peer: &str| {

@@ -94,6 +94,7 @@ fn only_failsafe_entries_hold_where_a_vlan_is_not_admitted() {
             last: 22,
         }],
         cidr: None,
+        origin: String::new(),
     };
     let options = Options {
         vlans: Some("212".parse().unwrap()),

@@ -1,14 +1,31 @@
 //! Values that are of the right type, but mean nothing, alone or together.
 
-use super::{Config, FailsafePorts, Require, XdpSetting, vlans};
+use super::{Config, Require, XdpSetting, overlaps, vlans};
 use crate::glob::check_glob;
 use crate::policy::decode::{is_label_value, is_qualified_name};
 
-/// Every contradiction, and every value that can have no effect: the key to
-/// change, and what is wrong.
-pub fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
+/// A value that means nothing, alone or beside others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contradiction {
+    /// The key to change, with the places of entries of lists: `failsafe`, `inbound`, `1`.
+    pub path: Vec<String>,
+    /// What is wrong; behind a newline perhaps what to do.
+    pub message: String,
+}
+
+impl Contradiction {
+    /// About `key`, as `interfaces.include`.
+    pub fn new(key: &str, message: impl Into<String>) -> Self {
+        Self {
+            path: key.split('.').map(str::to_owned).collect(),
+            message: message.into(),
+        }
+    }
+}
+
+/// Every contradiction, and every value that can have no effect.
+pub fn contradictions(config: &Config) -> Vec<Contradiction> {
     let interfaces = &config.interfaces;
-    let failsafe = &config.failsafe;
     let rules_native_out = matches!(interfaces.xdp, XdpSetting::Off | XdpSetting::Generic);
     let table = [
         (
@@ -26,40 +43,22 @@ pub fn contradictions(config: &Config) -> Vec<(&'static str, String)> {
             "interfaces.exclude",
             "`auto` cannot be excluded; leave it out of `interfaces.include`",
         ),
-        (
-            failsafe
-                .outbound
-                .iter()
-                .any(|entry| entry.ports == FailsafePorts::Ssh),
-            "failsafe.outbound",
-            "\"ssh\" means the ports that this node's sshd listens on; outbound, write the number",
-        ),
     ];
     let mut found: Vec<_> = table
         .into_iter()
         .filter(|(wrong, _, _)| *wrong)
-        .map(|(_, key, message)| (key, message.to_owned()))
+        .map(|(_, key, message)| Contradiction::new(key, message))
         .collect();
-    let lists = [
-        ("failsafe.inbound", &failsafe.inbound),
-        ("failsafe.outbound", &failsafe.outbound),
-    ];
-    for (key, entries) in lists {
-        for (i, entry) in entries.iter().enumerate() {
-            if entries[..i].contains(entry) {
-                found.push((key, format!("entry {i} of `{key}` is there twice")));
-            }
-        }
-    }
+    found.extend(overlaps::contradictions(&config.failsafe));
     let vlans = vlans::contradiction(&interfaces.vlans);
-    found.extend(vlans.map(|message| ("interfaces.vlans", message.to_owned())));
+    found.extend(vlans.map(|message| Contradiction::new("interfaces.vlans", message)));
     found.extend(patterns(config));
     found.extend(labels(config));
     found
 }
 
 /// Patterns of interfaces that match nothing.
-fn patterns(config: &Config) -> impl Iterator<Item = (&'static str, String)> {
+fn patterns(config: &Config) -> impl Iterator<Item = Contradiction> {
     let lists = [
         ("interfaces.include", &config.interfaces.include),
         ("interfaces.exclude", &config.interfaces.exclude),
@@ -68,13 +67,13 @@ fn patterns(config: &Config) -> impl Iterator<Item = (&'static str, String)> {
         patterns.iter().filter_map(move |pattern| {
             let why = check_glob(pattern).err()?;
             let message = format!("\"{pattern}\" matches no interface: {why}");
-            Some((key, message))
+            Some(Contradiction::new(key, message))
         })
     })
 }
 
 /// Labels that no selector can name: the grammar is that of Kubernetes.
-fn labels(config: &Config) -> impl Iterator<Item = (&'static str, String)> {
+fn labels(config: &Config) -> impl Iterator<Item = Contradiction> {
     config.node.labels.iter().filter_map(|(key, value)| {
         let message = if !is_qualified_name(key) {
             format!(
@@ -89,7 +88,7 @@ fn labels(config: &Config) -> impl Iterator<Item = (&'static str, String)> {
         } else {
             return None;
         };
-        Some(("node.labels", message))
+        Some(Contradiction::new("node.labels", message))
     })
 }
 
@@ -97,8 +96,9 @@ fn labels(config: &Config) -> impl Iterator<Item = (&'static str, String)> {
 mod tests {
     use super::*;
 
-    fn found(toml: &str) -> Vec<(&'static str, String)> {
-        contradictions(&toml_edit::de::from_str(toml).unwrap())
+    fn found(toml: &str) -> Vec<(String, String)> {
+        let found = contradictions(&toml_edit::de::from_str(toml).unwrap()).into_iter();
+        found.map(|one| (one.path.join("."), one.message)).collect()
     }
 
     #[test]
@@ -107,11 +107,11 @@ mod tests {
             found("[interfaces]\ninclude = [\"eth*\", \"[\"]\nexclude = [\"\"]"),
             [
                 (
-                    "interfaces.include",
+                    "interfaces.include".to_owned(),
                     "\"[\" matches no interface: the `]` is missing that ends its `[`".to_owned()
                 ),
                 (
-                    "interfaces.exclude",
+                    "interfaces.exclude".to_owned(),
                     "\"\" matches no interface: it is empty".to_owned()
                 ),
             ]
@@ -132,9 +132,10 @@ mod tests {
             ("a = \"-x\"", "\"-x\" is not the value"),
         ] {
             let found = found(&format!("[node.labels]\n{label}\n"));
-            let [("node.labels", message)] = found.as_slice() else {
+            let [(key, message)] = found.as_slice() else {
                 panic!("{label}: {found:?}");
             };
+            assert_eq!(key, "node.labels");
             assert!(message.contains(part), "{label}: {message}");
         }
     }

@@ -28,7 +28,22 @@ pub struct FailsafeEntry {
     pub ports: FailsafePorts,
     /// The peer; `None`: everybody.
     pub cidr: Option<IpNet>,
+    /// Where it was written.
+    pub origin: Origin,
 }
+
+/// `path:line`, empty for the default. What an entry means does not depend on it: entries
+/// that differ in nothing else are equal, so that a line more above them changes nothing.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Origin(pub String);
+
+impl PartialEq for Origin {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Origin {}
 
 /// The ports of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +56,9 @@ pub enum FailsafePorts {
     Range(RangeInclusive<u16>),
 }
 
+/// The key of an entry that is only in what the daemon keeps: operators may not write it.
+pub(super) const KEPT: &str = "origin";
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -49,6 +67,9 @@ struct Written {
     port: Option<Port>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cidr: Option<String>,
+    /// [`KEPT`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
 }
 
 impl From<FailsafeEntry> for Written {
@@ -59,6 +80,7 @@ impl From<FailsafeEntry> for Written {
             protocol: protocol.map_or_else(String::new, |row| row.0.to_owned()),
             port: (entry.ports != FailsafePorts::None).then_some(Port(entry.ports)),
             cidr: entry.cidr.map(|cidr| cidr.to_string()),
+            origin: (!entry.origin.0.is_empty()).then_some(entry.origin.0),
         }
     }
 }
@@ -124,7 +146,7 @@ impl Visitor<'_> for PortVisitor {
         match ends {
             Some((first, last)) if first <= last => Ok(FailsafePorts::Range(first..=last)),
             Some((first, last)) => Err(E::custom(format!(
-                "the range {first}-{last} is empty: write the smaller port first"
+                "the range {first}-{last} is empty\nwrite the smaller port first"
             ))),
             None => Err(no_port(format_args!("{value:?}"))),
         }
@@ -142,7 +164,7 @@ impl TryFrom<Written> for FailsafeEntry {
             .ok_or_else(|| {
                 let names: Vec<_> = PROTOCOLS.iter().map(|row| row.0).collect();
                 format!(
-                    "unknown protocol `{}`; one of: {}",
+                    "unknown protocol {:?}\none of: {}",
                     written.protocol,
                     names.join(", ")
                 )
@@ -150,27 +172,33 @@ impl TryFrom<Written> for FailsafeEntry {
         let has_ports = protocol != ICMP && protocol != ICMPV6;
         let ports = match (written.port, has_ports) {
             (Some(Port(FailsafePorts::Ssh)), _) if protocol != TCP => {
-                return Err("port \"ssh\" goes with protocol \"tcp\" only".into());
+                return Err("port \"ssh\" goes with protocol \"tcp\" only\n\
+                            write the number"
+                    .into());
             }
             (Some(Port(ports)), true) => ports,
             (None, false) => FailsafePorts::None,
             (None, true) => {
                 return Err(format!(
-                    "`port` is missing: a failsafe for every {} port would be no firewall",
+                    "`port` is missing: a failsafe for every {} port would be no firewall\n\
+                     write {PORT}",
                     written.protocol
                 ));
             }
             (Some(_), false) => {
-                return Err(format!("protocol `{}` has no ports", written.protocol));
+                return Err(format!(
+                    "protocol `{}` has no ports\nleave `port` out: all its messages are meant",
+                    written.protocol
+                ));
             }
         };
         let cidr = written.cidr.as_deref().map(parse_cidr).transpose()?;
         match (protocol, cidr) {
             (ICMP, Some(IpNet::V6(_))) => {
-                return Err("protocol `icmp` is IPv4, but `cidr` is IPv6; use `icmpv6`".into());
+                return Err("protocol `icmp` is IPv4, but `cidr` is IPv6\nuse `icmpv6`".into());
             }
             (ICMPV6, Some(IpNet::V4(_))) => {
-                return Err("protocol `icmpv6` is IPv6, but `cidr` is IPv4; use `icmp`".into());
+                return Err("protocol `icmpv6` is IPv6, but `cidr` is IPv4\nuse `icmp`".into());
             }
             _ => {}
         }
@@ -178,6 +206,7 @@ impl TryFrom<Written> for FailsafeEntry {
             protocol,
             ports,
             cidr,
+            origin: Origin(written.origin.unwrap_or_default()),
         })
     }
 }
@@ -187,11 +216,11 @@ fn parse_cidr(text: &str) -> Result<IpNet, String> {
         .parse()
         .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
         .map_err(|_| {
-            format!("`{text}` is no CIDR; write an address or a prefix as 192.0.2.0/24")
+            format!("{text:?} is no CIDR\nwrite an address or a prefix as 192.0.2.0/24")
         })?;
     if net.trunc() != net {
         return Err(format!(
-            "`{text}` has bits beyond its prefix length; did you mean {}?",
+            "`{text}` has bits beyond its prefix length\ndid you mean {}?",
             net.trunc()
         ));
     }
@@ -247,7 +276,7 @@ mod tests {
             ("protocol = \"icmp\"\nport = 8", "has no ports"),
             ("protocol = \"udp\"\nport = \"ssh\"", "only"),
             ("protocol = \"tcp\"", "`port` is missing"),
-            ("protocol = \"tpc\"\nport = 1", "unknown protocol `tpc`"),
+            ("protocol = \"tpc\"\nport = 1", "unknown protocol \"tpc\""),
             ("protocol = \"icmpv6\"\ncidr = \"10.0.0.0/8\"", "use `icmp`"),
             ("protocol = \"icmp\"\ncidr = \"fd00::/8\"", "use `icmpv6`"),
             (

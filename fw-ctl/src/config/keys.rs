@@ -1,10 +1,12 @@
 //! The names of all keys, to say what was meant when one is misspelt.
 
 /// Every key that is no table. A `*` stands for any name.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 20] = [
     "node.name",
     "node.labels.*",
     "policy.mode",
+    "policy.confirm",
+    "policy.shrink_delay",
     "policy.dirs",
     "policy.inventory",
     "policy.cluster_name",

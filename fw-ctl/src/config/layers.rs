@@ -9,9 +9,10 @@ use std::sync::Arc;
 use figment::value::{Dict, Map, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 
-use super::contradictions::contradictions;
+use super::contradictions::{Contradiction, contradictions};
+use super::failsafe::KEPT;
 use super::place::Places;
-use super::{Config, DEFAULT_FILE, Paths, VENDOR_FILE, keys, wording};
+use super::{Config, DEFAULT_FILE, Origin, Paths, VENDOR_FILE, keys, wording};
 use crate::diagnostic::{Diagnostic, Severity, Source};
 use crate::texts;
 use crate::why::why;
@@ -62,6 +63,16 @@ pub fn load(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
     stack(overrides, environment).finish()
+}
+
+/// Reads a text as if it were the only file.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(text: &str) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut stack = Stack::default();
+    stack.text(Path::new("fw-ctl.toml"), text.to_owned());
+    stack.finish()
 }
 
 /// The `[paths]` of a configuration that is refused: from every layer that can be
@@ -175,7 +186,13 @@ impl Stack {
                 return;
             }
         };
+        self.text(path, text);
+    }
+
+    /// What is in the file at `path`.
+    fn text(&mut self, path: &Path, text: String) {
         self.files.push(path.to_owned());
+        let name = path.display().to_string();
         let source = Arc::new(Source { name, text });
         let parsed = Places::parse(&source.text).and_then(|places| {
             toml_edit::de::from_str::<Dict>(&source.text)
@@ -308,12 +325,13 @@ impl Stack {
             .layers
             .iter()
             .fold(Figment::new(), |figment, layer| figment.merge(layer));
-        let config: Config = match figment.extract() {
+        let mut config: Config = match figment.extract() {
             Ok(config) => config,
             Err(error) => return Err(error.into_iter().map(|e| self.type_error(&e)).collect()),
         };
-        for (key, message) in contradictions(&config) {
-            let error = self.contradiction(key, message, &figment);
+        self.place_failsafe(&mut config, &figment);
+        for found in contradictions(&config) {
+            let error = self.contradiction(found, &figment);
             self.errors.push(error);
         }
         if !self.errors.is_empty() {
@@ -326,12 +344,51 @@ impl Stack {
         })
     }
 
+    /// Says of every failsafe entry where it stands.
+    fn place_failsafe(&mut self, config: &mut Config, figment: &Figment) {
+        let failsafe = &mut config.failsafe;
+        for (list, entries) in [
+            ("inbound", &mut failsafe.inbound),
+            ("outbound", &mut failsafe.outbound),
+        ] {
+            let Some(layer) = self.layer(&format!("failsafe.{list}"), figment) else {
+                continue;
+            };
+            let mut wrong = Vec::new();
+            for (i, entry) in entries.iter_mut().enumerate() {
+                let path = ["failsafe", list, &i.to_string()].map(str::to_owned);
+                if !entry.origin.0.is_empty() {
+                    wrong.push(Contradiction {
+                        path: [&path[..], &[KEPT.to_owned()]].concat(),
+                        message: format!("unknown key `{KEPT}`\nthere are: protocol, port, cidr"),
+                    });
+                }
+                let span = layer.places.as_ref().and_then(|places| places.find(&path));
+                let line = span.map_or_else(String::new, |span| format!(":{}", span.line));
+                entry.origin = Origin(format!("{}{line}", layer.source.name));
+            }
+            let wrong: Vec<_> = wrong
+                .into_iter()
+                .map(|found| self.contradiction(found, figment))
+                .collect();
+            self.errors.extend(wrong);
+        }
+    }
+
+    /// The layer that had the last word on a key.
+    fn layer(&self, key: &str, figment: &Figment) -> Option<&Layer> {
+        let metadata = figment.find_metadata(key)?;
+        self.layers
+            .iter()
+            .find(|layer| layer.source.name == metadata.name)
+    }
+
     fn type_error(&self, error: &Error) -> Diagnostic {
         let layer = error
             .metadata
             .as_ref()
             .and_then(|metadata| self.layers.iter().find(|l| l.source.name == metadata.name));
-        let message = wording::of(&error.kind);
+        let (message, help) = wording::with_help(wording::of(&error.kind));
         let key = wording::key(&error.path);
         let message = if key.is_empty() {
             message
@@ -345,22 +402,25 @@ impl Stack {
                     .as_ref()
                     .and_then(|places| places.find(&error.path)),
                 path: key,
+                help,
                 ..finding(&layer.source, message)
             },
             None => finding(&nowhere(), message),
         }
     }
 
-    /// Points at the layer that had the last word on `key`.
-    fn contradiction(&self, key: &str, message: String, figment: &Figment) -> Diagnostic {
-        let path: Vec<&str> = key.split('.').collect();
-        let layer = figment
-            .find_metadata(key)
-            .and_then(|metadata| self.layers.iter().find(|l| l.source.name == metadata.name));
-        match layer {
+    /// Points at the layer that had the last word on the key.
+    fn contradiction(&self, found: Contradiction, figment: &Figment) -> Diagnostic {
+        let Contradiction { path, message } = found;
+        let (message, help) = wording::with_help(message);
+        // Layers replace lists as a whole.
+        let is_key = |part: &&String| part.parse::<usize>().is_err();
+        let key: Vec<&str> = path.iter().take_while(is_key).map(String::as_str).collect();
+        match self.layer(&key.join("."), figment) {
             Some(layer) => Diagnostic {
                 span: layer.places.as_ref().and_then(|places| places.find(&path)),
-                path: key.into(),
+                path: wording::key(&path),
+                help,
                 ..finding(&layer.source, message)
             },
             None => finding(&nowhere(), message),

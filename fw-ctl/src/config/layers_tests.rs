@@ -177,7 +177,9 @@ fn mistakes_are_named_with_line_and_key() {
         ),
         (
             "[failsafe]\ninbound = [\n  { protocol = \"icmp\", port = 8 },\n]\n",
-            &["3:3 `failsafe.inbound[0]`: protocol `icmp` has no ports | "],
+            &[
+                "3:3 `failsafe.inbound[0]`: protocol `icmp` has no ports | leave `port` out: all its messages are meant",
+            ],
         ),
         (
             "[failsafe]\ninbound = [{ protocol = \"tcp\", port = 70000 }]\n",
@@ -200,12 +202,14 @@ fn mistakes_are_named_with_line_and_key() {
         (
             "[failsafe]\noutbound = [{ protocol = \"tcp\", port = \"ssh\" }]\n",
             &[
-                "2:1 \"ssh\" means the ports that this node's sshd listens on; outbound, write the number | ",
+                "2:33 \"ssh\" means the ports that this node's sshd listens on | outbound, write the number",
             ],
         ),
         (
             "[failsafe]\ninbound = [{ protocol = \"tcp\", port = 22 }, { protocol = \"TCP\", port = \"22\" }]\n",
-            &["2:1 entry 1 of `failsafe.inbound` is there twice | "],
+            &[
+                "2:45 `failsafe.inbound[1]` is the same as `failsafe.inbound[0]` | leave one of them out",
+            ],
         ),
         (
             "[interfaces]\nvlans = [\n  212,\n  4095,\n]\n",
@@ -224,7 +228,7 @@ fn mistakes_are_named_with_line_and_key() {
         (
             "[builtins]\ndisable = [\"dhcp\"]\n",
             &[
-                "2:12 `builtins.disable[0]`: no built-in is called `dhcp`; there are: multicast, neighbor-discovery, dhcpv4-client, dhcpv6-client, fragmentation-needed, packet-too-big | ",
+                "2:12 `builtins.disable[0]`: no built-in is called `dhcp`; there are: multicast, neighbor-discovery, dhcpv4-client, dhcpv6-client, fragmentation-needed, packet-too-big, arp, igmp, mld | ",
             ],
         ),
     ];
@@ -235,6 +239,198 @@ fn mistakes_are_named_with_line_and_key() {
             "{text}"
         );
     }
+}
+
+/// Every way to be wrong, each in line 3: where it stands, what is wrong, what to do.
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn failsafe_entries_are_refused_where_they_stand() {
+    let mut wrong = Vec::new();
+    let port = "is not a port from 1 to 65535, a range as \"8000-8100\", or \"ssh\" | ";
+    for (entry, place, expected) in [
+        (
+            "{ protocol = \"tcp\", ports = 22 }",
+            "3:23 ",
+            "`failsafe.inbound[1].ports`: unknown key `ports` | did you mean `port`?",
+        ),
+        (
+            "{ protocol = \"tcp\", port = 22, from = \"10.0.0.0/8\" }",
+            "3:34 ",
+            "`failsafe.inbound[1].from`: unknown key `from` | there are: protocol, port, cidr",
+        ),
+        (
+            "{ protocol = \"tcp\", port = 22, origin = \"x\" }",
+            "3:34 ",
+            "unknown key `origin` | there are: protocol, port, cidr",
+        ),
+        (
+            "{ port = 22 }",
+            "3:3 ",
+            "`failsafe.inbound[1]`: `protocol` is missing | ",
+        ),
+        (
+            "{ protocol = \"tpc\", port = 22 }",
+            "3:3 ",
+            "`failsafe.inbound[1]`: unknown protocol \"tpc\" | one of: tcp, udp, sctp, icmp, icmpv6",
+        ),
+        (
+            "{ protocol = 6, port = 22 }",
+            "3:5 ",
+            "`failsafe.inbound[1].protocol`: `6` is not a string | ",
+        ),
+        (
+            "{ protocol = \"tcp\", port = 0 }",
+            "3:23 ",
+            &format!("`failsafe.inbound[1].port`: `0` {port}"),
+        ),
+        (
+            "{ protocol = \"tcp\", port = \"0-9\" }",
+            "3:23 ",
+            &format!("`failsafe.inbound[1].port`: `\"0-9\"` {port}"),
+        ),
+        (
+            "{ protocol = \"tcp\", port = \"-9\" }",
+            "3:23 ",
+            &format!("`failsafe.inbound[1].port`: `\"-9\"` {port}"),
+        ),
+        (
+            "{ protocol = \"tcp\", port = \"\" }",
+            "3:23 ",
+            &format!("`failsafe.inbound[1].port`: `\"\"` {port}"),
+        ),
+        (
+            "{ protocol = \"tcp\", port = [22, 80] }",
+            "3:23 ",
+            &format!("`failsafe.inbound[1].port`: an array {port}"),
+        ),
+        (
+            "{ protocol = \"tcp\", port = 22.5 }",
+            "3:23 ",
+            &format!("`failsafe.inbound[1].port`: `22.5` {port}"),
+        ),
+        (
+            "{ protocol = \"tcp\", port = \"9-8\" }",
+            "3:23 ",
+            "`failsafe.inbound[1].port`: the range 9-8 is empty | write the smaller port first",
+        ),
+        (
+            "{ protocol = \"tcp\" }",
+            "3:3 ",
+            &format!(
+                "`failsafe.inbound[1]`: `port` is missing: a failsafe for every tcp port would be \
+                 no firewall | write {}",
+                port.trim_start_matches("is not ").trim_end_matches(" | ")
+            ),
+        ),
+        (
+            "{ protocol = \"udp\", port = \"ssh\" }",
+            "3:3 ",
+            "`failsafe.inbound[1]`: port \"ssh\" goes with protocol \"tcp\" only | write the number",
+        ),
+        (
+            "{ protocol = \"icmpv6\", port = 128 }",
+            "3:3 ",
+            "`failsafe.inbound[1]`: protocol `icmpv6` has no ports | \
+             leave `port` out: all its messages are meant",
+        ),
+        (
+            "{ protocol = \"icmp\", cidr = \"fd00::/8\" }",
+            "3:3 ",
+            "`failsafe.inbound[1]`: protocol `icmp` is IPv4, but `cidr` is IPv6 | use `icmpv6`",
+        ),
+        (
+            "{ protocol = \"tcp\", port = 22, cidr = \"10.1.0.0/8\" }",
+            "3:3 ",
+            "`failsafe.inbound[1]`: `10.1.0.0/8` has bits beyond its prefix length | \
+             did you mean 10.0.0.0/8?",
+        ),
+        (
+            "{ protocol = \"tcp\", port = 22, cidr = \"office\" }",
+            "3:3 ",
+            "`failsafe.inbound[1]`: \"office\" is no CIDR | \
+             write an address or a prefix as 192.0.2.0/24",
+        ),
+        (
+            "{ protocol = \"sctp\", port = \"7-9\" }",
+            "3:3 ",
+            "`failsafe.inbound[1]` is the same as `failsafe.inbound[0]` | leave one of them out",
+        ),
+        (
+            "{ protocol = \"sctp\", port = 8, cidr = \"10.0.0.0/8\" }",
+            "3:3 ",
+            "`failsafe.inbound[1]` adds nothing: all of it is within `failsafe.inbound[0]` | \
+             leave it out, or make the other narrower",
+        ),
+    ] {
+        let text = format!(
+            "[failsafe]\ninbound = [{{ protocol = \"sctp\", port = \"7-9\" }},\n  {entry},\n]\n"
+        );
+        let errors = Dir::new(&[("fw-ctl.toml", &text)]).errors();
+        if errors != [format!("{place}{expected}")] {
+            wrong.push(format!("{entry}\n  {errors:?}\n  {place}{expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn failsafe_entries_may_be_tables_and_none_at_all() {
+    let dir = Dir::new(&[(
+        "fw-ctl.toml",
+        "[[failsafe.inbound]]\nprotocol = \"tcp\"\nport = 1\n\n[[failsafe.inbound]]\nprotocol = \"tcp\"\nport = 1\n",
+    )]);
+    assert_eq!(
+        dir.errors(),
+        ["5:1 `failsafe.inbound[1]` is the same as `failsafe.inbound[0]` | leave one of them out"]
+    );
+    let two = Dir::new(&[(
+        "fw-ctl.toml",
+        "[failsafe]\ninbound = [\n  { protocol = \"icmp\" },\n  { protocol = \"icmpv6\" },\n]\n",
+    )]);
+    let failsafe = two.load(&[]).unwrap().config.failsafe;
+    let places = failsafe.inbound.iter().map(|entry| entry.origin.0.as_str());
+    let file = two.0.path().join("fw-ctl.toml").display().to_string();
+    assert_eq!(
+        places.collect::<Vec<_>>(),
+        [format!("{file}:3"), format!("{file}:4")]
+    );
+    let outbound = ("FW_CTL_FAILSAFE__OUTBOUND", "[{protocol=\"icmp\"}]");
+    let failsafe = two.load(&[outbound]).unwrap().config.failsafe;
+    assert_eq!(
+        failsafe.outbound[0].origin.0,
+        "environment variable FW_CTL_FAILSAFE__OUTBOUND"
+    );
+    let default = Dir::new(&[("fw-ctl.toml", "")]).load(&[]).unwrap().config;
+    assert_eq!(default.failsafe.inbound[0].origin.0, "");
+    let none = Dir::new(&[("fw-ctl.toml", "[failsafe]\ninbound = []\n")]);
+    assert_eq!(none.load(&[]).unwrap().config.failsafe.inbound, []);
+    // A layer replaces the whole list, and the file that did so is named.
+    let layers = Dir::new(&[
+        ("fw-ctl.toml", "[failsafe]\ninbound = []\n"),
+        (
+            "conf.d/10.toml",
+            "[failsafe]\n\n\ninbound = [{ protocol = \"icmp\" }, { protocol = \"icmp\" }]\n",
+        ),
+    ]);
+    let errors = layers.load(&[]).unwrap_err();
+    assert!(errors[0].source.name.ends_with("10.toml"));
+    assert_eq!(
+        errors[0].span.map(|span| (span.line, span.column)),
+        Some((4, 35))
+    );
+    let odd = Dir::new(&[(
+        "fw-ctl.toml",
+        "[failsafe]\ninbound = { protocol = \"icmp\" }\n",
+    )]);
+    assert_eq!(
+        odd.errors(),
+        ["2:1 `failsafe.inbound`: a table is not an array | "]
+    );
+    let odd = Dir::new(&[("fw-ctl.toml", "[failsafe]\ninbuond = []\n")]);
+    assert_eq!(
+        odd.errors(),
+        ["2:1 unknown key `failsafe.inbuond` | did you mean `inbound`?"]
+    );
 }
 
 #[test]

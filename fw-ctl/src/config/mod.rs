@@ -8,6 +8,8 @@ mod contradictions;
 mod failsafe;
 mod keys;
 mod layers;
+mod overlaps;
+pub mod patience;
 mod place;
 mod sshd;
 mod vlans;
@@ -19,8 +21,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::compile::plan::Mode;
-pub use failsafe::{FailsafeEntry, FailsafePorts};
-pub use layers::{Loaded, Overrides, load, paths};
+pub use failsafe::{FailsafeEntry, FailsafePorts, Origin};
+pub use layers::{Loaded, Overrides, load, load_text, paths};
+pub use patience::Patience;
 pub use sshd::listening_ports;
 pub use vlans::VlanEntry;
 
@@ -65,6 +68,12 @@ pub struct Node {
 pub struct Policy {
     /// Drop or only report.
     pub mode: ModeSetting,
+    /// For how long a change is on trial where nobody says otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<Patience>,
+    /// For how long what a list loses by itself stays in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shrink_delay: Option<Patience>,
     /// Files and directories of policies.
     pub dirs: Vec<PathBuf>,
     /// Files and directories of the inventory.
@@ -79,11 +88,27 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             mode: ModeSetting::Audit,
+            confirm: None,
+            shrink_delay: None,
             dirs: vec!["/etc/fw-ctl/policies".into()],
             inventory: vec!["/etc/fw-ctl/inventory".into()],
             cluster_name: "default".into(),
             cidr_match_mode: Vec::new(),
         }
+    }
+}
+
+/// [`Policy::shrink_delay`] where it is not said.
+const SHRINK_DELAY: u32 = 5 * 60;
+
+impl Policy {
+    /// For how many seconds what a list loses by itself stays in force.
+    #[must_use]
+    pub fn shrink_delay(&self) -> u32 {
+        let said = self.shrink_delay.map(Patience::seconds);
+        said.map_or(SHRINK_DELAY, |seconds| {
+            u32::try_from(seconds).expect("a span is a day at most")
+        })
     }
 }
 
@@ -186,6 +211,7 @@ impl Default for Failsafe {
                 protocol: 6,
                 ports: FailsafePorts::Ssh,
                 cidr: None,
+                origin: Origin::default(),
             }],
             outbound: Vec::new(),
         }

@@ -1,20 +1,16 @@
 //! What the configuration library finds wrong with a value, in TOML's words.
 
+use super::failsafe::KEPT;
 use figment::error::{Actual, Kind};
 
 /// What is wrong.
 pub(super) fn of(kind: &Kind) -> String {
     match kind {
         Kind::UnknownVariant(written, known) => {
-            let closeness = |name: &str| strsim::jaro_winkler(name, written);
-            let best = known
-                .iter()
-                .max_by(|a, b| closeness(a).total_cmp(&closeness(b)))
-                .filter(|best| closeness(best) >= 0.7);
-            let known = known.join("`, `");
-            match best {
-                Some(best) => format!("`{written}` is none of `{known}`: did you mean `{best}`?"),
-                None => format!("`{written}` is none of `{known}`"),
+            let names = known.join("`, `");
+            match closest(written, known) {
+                Some(best) => format!("`{written}` is none of `{names}`: did you mean `{best}`?"),
+                None => format!("`{written}` is none of `{names}`"),
             }
         }
         Kind::InvalidType(found, wanted) | Kind::InvalidValue(found, wanted) => {
@@ -25,7 +21,39 @@ pub(super) fn of(kind: &Kind) -> String {
             };
             format!("{} is not {wanted}", written(found))
         }
+        Kind::UnknownField(written, known) => {
+            let help = match closest(written, known) {
+                Some(best) => format!("did you mean `{best}`?"),
+                None => {
+                    let known: Vec<_> = known
+                        .iter()
+                        .filter(|name| **name != KEPT)
+                        .copied()
+                        .collect();
+                    format!("there are: {}", known.join(", "))
+                }
+            };
+            format!("unknown key `{written}`\n{help}")
+        }
+        Kind::MissingField(name) => format!("`{name}` is missing"),
         kind => kind.to_string(),
+    }
+}
+
+/// What was probably meant.
+fn closest(written: &str, known: &[&'static str]) -> Option<&'static str> {
+    let closeness = |name: &str| strsim::jaro_winkler(name, written);
+    let known = known.iter().copied();
+    known
+        .max_by(|a, b| closeness(a).total_cmp(&closeness(b)))
+        .filter(|best| closeness(best) >= 0.7)
+}
+
+/// A message, and what to do, where that stands behind a newline.
+pub(super) fn with_help(text: String) -> (String, Option<String>) {
+    match text.split_once('\n') {
+        Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
+        None => (text, None),
     }
 }
 

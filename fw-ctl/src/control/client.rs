@@ -1,11 +1,17 @@
 //! The client's side of the control socket; blocking, for the command line.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::protocol::{Failure, MAX_LINE, Reply, Request};
+use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr};
+use nix::sys::socket::{getsockopt, setsockopt, socket};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use super::protocol::{Failure, MAX_LINE, ModeChange, Reply, Request};
 use crate::exit;
 use crate::why::why;
 
@@ -13,13 +19,42 @@ use crate::why::why;
 const RELOAD: Duration = Duration::from_mins(2);
 /// Everything else is answered at once.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Who brakes does not wait for a daemon that hangs: then it is done without.
+const BRAKE: Duration = Duration::from_secs(5);
 
 /// How long an answer may take; a monitor waits for verdicts as long as it takes.
 fn patience(request: &Request) -> Option<Duration> {
     match request {
         Request::Monitor => None,
-        Request::Reload => Some(RELOAD),
+        Request::Mode {
+            set: Some(ModeChange::Audit),
+            ..
+        } => Some(BRAKE),
+        Request::Reload(_) | Request::Rollback { .. } | Request::Mode { set: Some(_), .. } => {
+            Some(RELOAD)
+        }
         _ => Some(PATIENCE),
+    }
+}
+
+/// What to try where the daemon does not answer; the ways out of distress do not end in
+/// reading logs.
+fn help(request: &Request, daemon: &UnixStream) -> String {
+    let command = match request {
+        Request::Detach => "detach",
+        Request::Mode {
+            set: Some(ModeChange::Audit),
+            ..
+        } => "mode audit",
+        _ => return "journalctl -u fw-ctl".into(),
+    };
+    // Of the process that listens, whether it lives or is stopped.
+    match getsockopt(daemon, PeerCredentials) {
+        Ok(peer) if peer.pid() > 0 => {
+            let pid = peer.pid();
+            format!("kill -9 {pid} (the daemon), then fw-ctl {command} again")
+        }
+        _ => format!("kill -9 the daemon, then fw-ctl {command} again"),
     }
 }
 
@@ -27,6 +62,8 @@ fn patience(request: &Request) -> Option<Duration> {
 pub struct Replies {
     reader: BufReader<UnixStream>,
     patience: Duration,
+    /// What to try if no answer comes.
+    help: String,
 }
 
 /// Sends a request to the daemon behind `socket`.
@@ -34,8 +71,20 @@ pub struct Replies {
 /// # Errors
 /// When there is no daemon, or the socket may not be opened.
 pub fn send(socket: &Path, request: &Request) -> Result<Replies, Failure> {
-    let stream = UnixStream::connect(socket).map_err(|error| unreachable(socket, &error))?;
+    let stream = connect(socket, patience(request).unwrap_or(PATIENCE));
+    let stream = stream.map_err(|error| unreachable(socket, &error))?;
     say(stream, socket, request)
+}
+
+/// A daemon that hangs takes no clients, and the kernel lets only so many wait for it:
+/// the next one waits for `patience` at most.
+fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let stream = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    let micros = i64::try_from(patience.as_micros()).unwrap_or(i64::MAX);
+    setsockopt(&stream, SendTimeout, &TimeVal::microseconds(micros))?;
+    nix::sys::socket::connect(stream.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(stream.into())
 }
 
 fn say(mut stream: UnixStream, socket: &Path, request: &Request) -> Result<Replies, Failure> {
@@ -51,7 +100,9 @@ fn say(mut stream: UnixStream, socket: &Path, request: &Request) -> Result<Repli
     };
     let patience = patience(request);
     stream.set_read_timeout(patience).map_err(io)?;
-    stream.set_write_timeout(Some(PATIENCE)).map_err(io)?;
+    let writing = patience.map_or(PATIENCE, |patience| patience.min(PATIENCE));
+    stream.set_write_timeout(Some(writing)).map_err(io)?;
+    let help = help(request, &stream);
     let mut line = serde_json::to_string(request)
         .map_err(|error| Failure::new(exit::USAGE, format!("cannot write the request: {error}")))?;
     line.push('\n');
@@ -79,6 +130,7 @@ fn say(mut stream: UnixStream, socket: &Path, request: &Request) -> Result<Repli
     Ok(Replies {
         reader,
         patience: patience.unwrap_or_default(),
+        help,
     })
 }
 
@@ -103,27 +155,35 @@ impl Iterator for Replies {
     type Item = Result<Reply, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match line(&mut self.reader, MAX_LINE) {
-            Ok(Line::End) => None,
-            Ok(Line::Whole(line)) => {
-                Some(serde_json::from_slice(&line).map_err(|_| not_understood()))
-            }
-            Ok(Line::TooLong) => Some(Err(too_long(MAX_LINE))),
-            Err(error) => Some(Err(Failure::new(
-                exit::UNREACHABLE,
-                match error.kind() {
-                    ErrorKind::WouldBlock => {
-                        let seconds = self.patience.as_secs_f32();
-                        format!(
-                            "the daemon has not answered for {seconds} s: it is busy or hangs; \
-                             the filter goes on without it"
-                        )
-                    }
-                    _ => format!("the daemon does not answer: {}", why(&error)),
-                },
-            )
-            .help("journalctl -u fw-ctl"))),
-        }
+        next(&mut self.reader, self.patience, &self.help)
+    }
+}
+
+/// The next reply, which may have taken so long; `None` at the end. `help`: what to try if
+/// none comes.
+pub(crate) fn next(
+    reader: &mut impl BufRead,
+    patience: Duration,
+    help: &str,
+) -> Option<Result<Reply, Failure>> {
+    match line(reader, MAX_LINE) {
+        Ok(Line::End) => None,
+        Ok(Line::Whole(line)) => Some(serde_json::from_slice(&line).map_err(|_| not_understood())),
+        Ok(Line::TooLong) => Some(Err(too_long(MAX_LINE))),
+        Err(error) => Some(Err(Failure::new(
+            exit::UNREACHABLE,
+            match error.kind() {
+                ErrorKind::WouldBlock => {
+                    let seconds = patience.as_secs_f32();
+                    format!(
+                        "the daemon has not answered for {seconds} s: it is busy or hangs; \
+                         the filter goes on without it"
+                    )
+                }
+                _ => format!("the daemon does not answer: {}", why(&error)),
+            },
+        )
+        .help(help))),
     }
 }
 
@@ -177,6 +237,11 @@ fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
             Failure::new(exit::UNREACHABLE, format!("you may not open {socket}"))
                 .help("run it as root, or as a member of the group that owns the socket")
         }
+        ErrorKind::WouldBlock => Failure::new(
+            exit::UNREACHABLE,
+            format!("the daemon behind {socket} takes no more clients: it is busy or hangs"),
+        )
+        .help("journalctl -u fw-ctl"),
         _ => Failure::new(
             exit::UNREACHABLE,
             format!("cannot reach the daemon at {socket}: {}", why(error)),
@@ -187,21 +252,63 @@ fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use fw_common::wire::SINGLES;
+    use nix::sys::socket::Backlog;
 
     use super::*;
-    use crate::control::protocol::MAX_REASON;
+    use crate::control::protocol::{Change, MAX_REASON};
 
     #[test]
     fn only_a_reload_is_waited_for_long() {
-        assert_eq!(patience(&Request::Reload), Some(RELOAD));
+        assert_eq!(patience(&Request::Reload(Change::default())), Some(RELOAD));
         for request in [
             Request::Status,
-            Request::Mode { set: None },
+            Request::Mode {
+                set: None,
+                change: Change::default(),
+            },
             Request::Detach,
         ] {
             assert_eq!(patience(&request), Some(PATIENCE));
         }
         assert_eq!(patience(&Request::Monitor), None);
+    }
+
+    #[test]
+    fn the_brake_waits_a_few_seconds_only() {
+        let mode = |set| Request::Mode {
+            set: Some(set),
+            change: Change::default(),
+        };
+        let of = |set| patience(&mode(set));
+        assert_eq!(of(ModeChange::Audit), Some(Duration::from_secs(5)));
+        assert_eq!(of(ModeChange::Enforce), Some(RELOAD));
+    }
+
+    #[test]
+    fn who_wants_out_is_told_which_daemon_to_kill() {
+        let (_daemon, client) = UnixStream::pair().unwrap();
+        let pid = std::process::id();
+        let told = help(&Request::Detach, &client);
+        let kill = format!("kill -9 {pid} (the daemon), then fw-ctl detach again");
+        assert_eq!(told, kill);
+        assert_eq!(help(&Request::Status, &client), "journalctl -u fw-ctl");
+    }
+
+    #[test]
+    fn a_daemon_that_takes_no_more_clients_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        let flags = SockFlag::empty();
+        let daemon = socket(AddressFamily::Unix, SockType::Stream, flags, None).unwrap();
+        let address = UnixAddr::new(&path).unwrap();
+        nix::sys::socket::bind(daemon.as_raw_fd(), &address).unwrap();
+        nix::sys::socket::listen(&daemon, Backlog::new(0).unwrap()).unwrap();
+        let patience = Duration::from_millis(50);
+        let waiting: Vec<_> = (0..3).map(|_| connect(&path, patience)).collect();
+        let error = waiting.last().unwrap().as_ref().unwrap_err();
+        let told = unreachable(&path, error);
+        assert_eq!(told.exit, exit::UNREACHABLE);
+        assert!(told.message.ends_with("it is busy or hangs"), "{told}");
     }
 
     #[test]
@@ -212,6 +319,7 @@ mod tests {
         let mut replies = Replies {
             reader: BufReader::new(client),
             patience,
+            help: String::new(),
         };
         let failure = replies.next().unwrap().unwrap_err();
         assert_eq!(failure.exit, exit::UNREACHABLE);
@@ -254,6 +362,7 @@ mod tests {
         let mut replies = Replies {
             reader: BufReader::new(client),
             patience: PATIENCE,
+            help: String::new(),
         };
         let answer = line(&mut replies.reader, MAX_LINE).unwrap();
         writing.join().unwrap().unwrap();

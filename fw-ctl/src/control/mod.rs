@@ -5,3 +5,4 @@ pub mod client;
 mod places;
 pub mod protocol;
 pub mod server;
+pub mod socket;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::compile::plan::Mode;
 use crate::diagnostic::Diagnostic;
 use crate::exit;
+use crate::harm::SshSession;
 use crate::observe::Record;
 use crate::vlans::UNTAGGED;
 
@@ -33,8 +34,9 @@ pub const MAX_LINE: usize = SINGLES as usize * MAX_BAN + 1024 * 1024;
 pub const MAX_REQUEST: usize = 64 * 1024;
 
 /// Every [`Request::verb`].
-const VERBS: [&str; 10] = [
-    "status", "reload", "mode", "monitor", "rules", "detach", "trace", "ban", "unban", "bans",
+const VERBS: [&str; 13] = [
+    "status", "reload", "confirm", "rollback", "journal", "mode", "monitor", "rules", "detach",
+    "trace", "ban", "unban", "bans",
 ];
 
 /// What a client wants.
@@ -44,11 +46,26 @@ pub enum Request {
     /// How it goes.
     Status,
     /// Read everything again.
-    Reload,
+    Reload(Change),
+    /// Keep what is on trial.
+    Confirm,
+    /// Go back to what was in force.
+    Rollback {
+        /// The generation; absent: the one before.
+        to: Option<u64>,
+        /// How.
+        #[serde(default)]
+        change: Change,
+    },
+    /// What was in force.
+    Journal,
     /// Say or change the mode.
     Mode {
         /// The new mode; absent: only say it.
         set: Option<ModeChange>,
+        /// How.
+        #[serde(default, skip_serializing_if = "Change::is_usual")]
+        change: Change,
     },
     /// Every verdict from now on.
     Monitor,
@@ -75,7 +92,10 @@ impl Request {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Status => "status",
-            Self::Reload => "reload",
+            Self::Reload(_) => "reload",
+            Self::Confirm => "confirm",
+            Self::Rollback { .. } => "rollback",
+            Self::Journal => "journal",
             Self::Mode { .. } => "mode",
             Self::Monitor => "monitor",
             Self::Rules => "rules",
@@ -122,9 +142,11 @@ impl Request {
     #[must_use]
     pub fn changes(&self) -> bool {
         match self {
-            Self::Reload
+            Self::Reload(_)
+            | Self::Confirm
+            | Self::Rollback { .. }
             | Self::Detach
-            | Self::Mode { set: Some(_) }
+            | Self::Mode { set: Some(_), .. }
             | Self::Ban(_)
             | Self::Unban { .. } => true,
             Self::Status
@@ -132,8 +154,30 @@ impl Request {
             | Self::Rules
             | Self::Trace(_)
             | Self::Bans
-            | Self::Mode { set: None } => false,
+            | Self::Journal
+            | Self::Mode { set: None, .. } => false,
         }
+    }
+}
+
+/// How a change is to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Change {
+    /// Seconds within which it must be confirmed; 0: it need not; absent: as configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<u64>,
+    /// Also if connections are cut by it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+    /// The SSH session in which the operator sits, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asker: Option<SshSession>,
+}
+
+impl Change {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -147,6 +191,15 @@ pub enum ModeChange {
     Enforce,
     /// Forget what was set here: the configuration decides again.
     Configured,
+}
+
+impl From<Mode> for ModeChange {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Audit => Self::Audit,
+            Mode::Enforce => Self::Enforce,
+        }
+    }
 }
 
 impl ModeChange {
@@ -235,6 +288,9 @@ pub struct Failure {
     pub findings: Vec<String>,
     /// What to try.
     pub help: Option<String>,
+    /// The same for programs, where it is more than the message: printed by `-o json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<serde_json::Value>,
 }
 
 impl Failure {
@@ -246,6 +302,7 @@ impl Failure {
             message: message.into(),
             findings: Vec::new(),
             help: None,
+            data: None,
         }
     }
 
@@ -292,17 +349,48 @@ mod tests {
             (r#"{"verb":"status"}"#, Request::Status, false),
             (
                 r#"{"verb":"mode","set":null}"#,
-                Request::Mode { set: None },
+                Request::Mode {
+                    set: None,
+                    change: Change::default(),
+                },
                 false,
             ),
             (
                 r#"{"verb":"mode","set":"enforce"}"#,
                 Request::Mode {
                     set: Some(ModeChange::Enforce),
+                    change: Change::default(),
                 },
                 true,
             ),
             (r#"{"verb":"detach"}"#, Request::Detach, true),
+            (
+                r#"{"verb":"reload"}"#,
+                Request::Reload(Change::default()),
+                true,
+            ),
+            (
+                r#"{"verb":"reload","confirm":60,"force":true,"asker":{"client":"10.0.0.7:50000","server":"10.0.0.10:22"}}"#,
+                Request::Reload(Change {
+                    confirm: Some(60),
+                    force: true,
+                    asker: Some(SshSession {
+                        client: "10.0.0.7:50000".parse().unwrap(),
+                        server: "10.0.0.10:22".parse().unwrap(),
+                    }),
+                }),
+                true,
+            ),
+            (r#"{"verb":"confirm"}"#, Request::Confirm, true),
+            (
+                r#"{"verb":"rollback","to":null,"change":{}}"#,
+                Request::Rollback {
+                    to: None,
+                    change: Change::default(),
+                },
+                true,
+            ),
+            (r#"{"verb":"journal"}"#, Request::Journal, false),
             (
                 r#"{"verb":"trace","source":"10.0.0.1","destination":"10.0.0.2","protocol":6,"source_port":0,"destination_port":22}"#,
                 Request::Trace(Flow {

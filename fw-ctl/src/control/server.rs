@@ -3,28 +3,27 @@
 //! Every client has a task of its own, a limit on what it may send, and a time in
 //! which it must ask and take what it gets, so that none can hold up the daemon.
 //! Those that have not asked yet, requests and monitors have places apart from each
-//! other, and of each kind some are root's: whatever others do, root is heard.
+//! other, and of each kind some are root's. Of all others the daemon answers one at a
+//! time, and long answers that wait to be taken have a limit together: whatever others
+//! do, root is heard at once, and the daemon does not grow.
 
-use std::os::unix::fs::PermissionsExt;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::places::{Place, Places};
-use super::protocol::{Failure, MAX_REQUEST, Reply, Request};
+use super::protocol::{Failure, MAX_LINE, MAX_REQUEST, Reply, Request};
+use super::socket;
 use crate::exit;
 use crate::observe::Record;
 use crate::why::why;
-
-/// How long a client may take to take an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// `rw-rw----`: the group may ask.
-const SOCKET_MODE: u32 = 0o660;
 
 /// What clients may have at one time, and how long they may take to ask for it.
 #[derive(Clone, Copy)]
@@ -39,6 +38,10 @@ struct Limits {
     reserve: usize,
     /// From connecting to the end of the line. Programs ask at once.
     patience: Duration,
+    /// For each answer, to wait for its turn and again to be taken.
+    delivery: Duration,
+    /// For answers that wait to be taken by others than root, in [`UNIT`]s.
+    room: usize,
 }
 
 const LIMITS: Limits = Limits {
@@ -47,15 +50,52 @@ const LIMITS: Limits = Limits {
     monitors: 32,
     reserve: 8,
     patience: Duration::from_secs(2),
+    delivery: Duration::from_secs(10),
+    // For the longest that there is, and many others.
+    room: 2 * MAX_LINE / UNIT,
 };
 
-/// Whether the client is root.
-type IsRoot = fn(&UnixStream) -> bool;
+/// Bytes that room for answers is counted in.
+const UNIT: usize = 1_024;
+
+/// The process at the other end, as the kernel knew it when it connected.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// User and process; `None` if the kernel does not tell.
+    credentials: Option<(u32, i32)>,
+}
+
+impl Peer {
+    fn of(stream: &UnixStream) -> Self {
+        let credentials = stream.peer_cred().ok();
+        Self {
+            credentials: credentials.map(|found| (found.uid(), found.pid().unwrap_or_default())),
+        }
+    }
+
+    fn is_root(self) -> bool {
+        self.credentials.is_some_and(|(user, _)| user == 0)
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.credentials {
+            Some((user, process)) => write!(out, "uid {user}, pid {process}"),
+            None => out.write_str("a process that the kernel does not name"),
+        }
+    }
+}
+
+/// Who a client is.
+type Identify = fn(&UnixStream) -> Peer;
 
 /// A request on its way to the daemon.
 pub struct Call {
     /// What is wanted.
     pub request: Request,
+    /// When the client connected.
+    pub connected: Instant,
     /// Where the answer goes.
     pub answer: oneshot::Sender<Result<serde_json::Value, Failure>>,
 }
@@ -84,11 +124,7 @@ pub fn serve(
     calls: mpsc::Sender<Call>,
     records: broadcast::Sender<Arc<Record>>,
 ) -> Result<Server, Failure> {
-    let is_root = |stream: &UnixStream| {
-        let credentials = stream.peer_cred();
-        credentials.is_ok_and(|credentials| credentials.uid() == 0)
-    };
-    serve_with(path, calls, records, LIMITS, is_root)
+    serve_with(path, calls, records, LIMITS, Peer::of)
 }
 
 fn serve_with(
@@ -96,7 +132,7 @@ fn serve_with(
     calls: mpsc::Sender<Call>,
     records: broadcast::Sender<Arc<Record>>,
     limits: Limits,
-    is_root: IsRoot,
+    identify: Identify,
 ) -> Result<Server, Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(
@@ -108,21 +144,19 @@ fn serve_with(
             ),
         )
     };
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE)).map_err(failed)?;
+    let listener = socket::listen_at(path).map_err(failed)?;
+    let listener = UnixListener::from_std(listener).map_err(failed)?;
     let house = Arc::new(House {
         calls,
         records,
         asking: Places::new(limits.asking, limits.reserve),
         requests: Places::new(limits.requests, limits.reserve),
         monitors: Places::new(limits.monitors, limits.reserve),
-        patience: limits.patience,
+        turn: Semaphore::new(1),
+        room: Semaphore::new(limits.room),
+        limits,
     });
-    let task = tokio::spawn(accept(listener, house, is_root));
+    let task = tokio::spawn(accept(listener, house, identify));
     Ok(Server {
         path: path.to_owned(),
         task,
@@ -136,10 +170,14 @@ struct House {
     asking: Places,
     requests: Places,
     monitors: Places,
-    patience: Duration,
+    /// Whose request, other than root's, the daemon is asked next.
+    turn: Semaphore,
+    /// [`Limits::room`] that is left.
+    room: Semaphore,
+    limits: Limits,
 }
 
-async fn accept(listener: UnixListener, house: Arc<House>, is_root: IsRoot) {
+async fn accept(listener: UnixListener, house: Arc<House>, identify: Identify) {
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -150,17 +188,24 @@ async fn accept(listener: UnixListener, house: Arc<House>, is_root: IsRoot) {
                 continue;
             }
         };
-        let root = is_root(&stream);
-        let place = house.asking.take(root);
+        let connected = Instant::now();
+        let peer = identify(&stream);
+        let place = house.asking.take(peer.is_root());
         let house = Arc::clone(&house);
         tokio::spawn(async move {
             let (reader, mut writer) = stream.into_split();
             let served = match place {
-                Some(place) => house.client(reader, &mut writer, root, place).await,
-                None => Err(full(&house.asking, "clients that have not asked yet", root)),
+                Some(place) => {
+                    let client = house.client(reader, &mut writer, peer, place, connected);
+                    client.await
+                }
+                None => {
+                    let what = "clients that have not asked yet";
+                    Err(full(&house.asking, what, peer.is_root()))
+                }
             };
             if let Err(failure) = served {
-                send(&mut writer, &Reply::Failed(failure)).await;
+                house.send(&mut writer, &Reply::Failed(failure)).await;
             }
         });
     }
@@ -172,27 +217,25 @@ impl House {
         &self,
         reader: OwnedReadHalf,
         writer: &mut OwnedWriteHalf,
-        root: bool,
+        peer: Peer,
         place: Place,
+        connected: Instant,
     ) -> Result<(), Failure> {
         let mut reader = BufReader::new(reader);
-        let request = match tokio::time::timeout(self.patience, ask(&mut reader)).await {
+        let patience = self.limits.patience;
+        let request = match timeout(patience, ask(&mut reader)).await {
             Ok(Ok(Some(request))) => request,
             Ok(Ok(None)) => return Ok(()),
             Ok(Err(failure)) => return Err(failure),
             Err(_) => {
-                let time = self.patience.as_secs_f32();
+                let time = patience.as_secs_f32();
                 let message = format!("no request came within {time} s");
                 return Err(Failure::new(exit::USAGE, message));
             }
         };
         drop(place);
-        if request.changes() && !root {
-            return Err(
-                Failure::new(exit::UNREACHABLE, "only root may change the firewall")
-                    .help("run it with sudo"),
-            );
-        }
+        admit(&request, peer)?;
+        let root = peer.is_root();
         if request == Request::Monitor {
             let Some(_place) = self.monitors.take(root) else {
                 return Err(full(&self.monitors, "monitors", root));
@@ -203,28 +246,111 @@ impl House {
         let Some(_place) = self.requests.take(root) else {
             return Err(full(&self.requests, "requests", root));
         };
+        if root {
+            let reply = Reply::Done(self.answer(request, connected).await?);
+            self.send(writer, &reply).await;
+            return Ok(());
+        }
+        let turn = timeout(self.limits.delivery, self.turn.acquire()).await;
+        let turn = turn.map_err(|_| busy())?;
+        let reply = Reply::Done(self.answer(request, connected).await?);
+        let Some(line) = line(&reply) else {
+            return Ok(());
+        };
+        // A number of units that has room in 32 bits: no line is longer than `MAX_LINE`.
+        let units = line.len().div_ceil(UNIT).min(self.limits.room) as u32;
+        let room = timeout(self.limits.delivery, self.room.acquire_many(units)).await;
+        let _room = room.map_err(|_| busy())?;
+        drop(turn);
+        self.deliver(writer, &line).await;
+        Ok(())
+    }
+
+    /// What the daemon says to it.
+    async fn answer(
+        &self,
+        request: Request,
+        connected: Instant,
+    ) -> Result<serde_json::Value, Failure> {
         let stopping = || Failure::new(exit::UNREACHABLE, "the daemon is stopping");
         let (answer, answered) = oneshot::channel();
-        let sent = self.calls.send(Call { request, answer }).await;
+        let call = Call {
+            request,
+            connected,
+            answer,
+        };
+        let sent = self.calls.send(call).await;
         sent.map_err(|_| stopping())?;
-        let value = answered.await.map_err(|_| stopping())??;
-        send(writer, &Reply::Done(value)).await;
-        Ok(())
+        answered.await.map_err(|_| stopping())?
     }
 
     async fn monitor(&self, mut client: OwnedReadHalf, writer: &mut OwnedWriteHalf) {
         let records = self.records.subscribe();
         // From here on nothing is missed: the client may say that it listens.
-        if !send(writer, &Reply::Done(serde_json::Value::Null)).await {
+        if !self
+            .send(writer, &Reply::Done(serde_json::Value::Null))
+            .await
+        {
             return;
         }
         let mut byte = [0];
         tokio::select! {
-            () = monitor(writer, records) => {}
+            () = self.watch(writer, records) => {}
             // A monitor says nothing more; what is readable is its end.
             _ = client.read(&mut byte) => {}
         }
     }
+
+    async fn watch(
+        &self,
+        writer: &mut OwnedWriteHalf,
+        mut records: broadcast::Receiver<Arc<Record>>,
+    ) {
+        loop {
+            let reply = match records.recv().await {
+                Ok(record) => Reply::Record(Box::new((*record).clone())),
+                Err(broadcast::error::RecvError::Lagged(missed)) => Reply::Missed(missed),
+                Err(broadcast::error::RecvError::Closed) => return,
+            };
+            if !self.send(writer, &reply).await {
+                return;
+            }
+        }
+    }
+
+    /// Whether the client took it in time.
+    async fn send(&self, writer: &mut OwnedWriteHalf, reply: &Reply) -> bool {
+        match line(reply) {
+            Some(line) => self.deliver(writer, &line).await,
+            None => false,
+        }
+    }
+
+    async fn deliver(&self, writer: &mut OwnedWriteHalf, line: &[u8]) -> bool {
+        let written = timeout(self.limits.delivery, writer.write_all(line)).await;
+        matches!(written, Ok(Ok(())))
+    }
+}
+
+/// Changes are root's. Who asked for one is in the log, whatever becomes of it.
+fn admit(request: &Request, peer: Peer) -> Result<(), Failure> {
+    if !request.changes() {
+        return Ok(());
+    }
+    let verb = request.verb();
+    if peer.is_root() {
+        tracing::info!("{verb}: asked for by {peer}");
+        return Ok(());
+    }
+    tracing::warn!("{verb}: refused to {peer}, who is not root");
+    let failure = Failure::new(exit::UNREACHABLE, "only root may change the firewall");
+    Err(failure.help("run it with sudo"))
+}
+
+fn line(reply: &Reply) -> Option<Vec<u8>> {
+    let mut line = serde_json::to_vec(reply).ok()?;
+    line.push(b'\n');
+    Some(line)
 }
 
 /// Reads the request; `None` if the client went away without one.
@@ -262,31 +388,17 @@ fn full(places: &Places, what: &str, root: bool) -> Failure {
     .help("again in a moment; root has places of its own")
 }
 
-async fn monitor(writer: &mut OwnedWriteHalf, mut records: broadcast::Receiver<Arc<Record>>) {
-    loop {
-        let reply = match records.recv().await {
-            Ok(record) => Reply::Record(Box::new((*record).clone())),
-            Err(broadcast::error::RecvError::Lagged(missed)) => Reply::Missed(missed),
-            Err(broadcast::error::RecvError::Closed) => return,
-        };
-        if !send(writer, &reply).await {
-            return;
-        }
-    }
-}
-
-/// Whether the client took it in time.
-async fn send(writer: &mut OwnedWriteHalf, reply: &Reply) -> bool {
-    let Ok(mut line) = serde_json::to_vec(reply) else {
-        return false;
-    };
-    line.push(b'\n');
-    matches!(
-        tokio::time::timeout(PATIENCE, writer.write_all(&line)).await,
-        Ok(Ok(()))
+fn busy() -> Failure {
+    Failure::new(
+        exit::UNREACHABLE,
+        "the daemon is busy with the requests of others",
     )
+    .help("again in a moment; root does not wait for others")
 }
 
+#[cfg(test)]
+#[path = "server_hostile_tests.rs"]
+mod hostile_tests;
 #[cfg(test)]
 #[path = "server_tests.rs"]
 mod tests;

@@ -12,18 +12,25 @@ struct Fixture {
     _server: Server,
 }
 
+pub(super) const ROOT: Peer = Peer {
+    credentials: Some((0, 1)),
+};
+pub(super) const MEMBER: Peer = Peer {
+    credentials: Some((1_000, 7)),
+};
+
 fn fixture() -> Fixture {
-    fixture_with(LIMITS, |_| true)
+    fixture_with(LIMITS, |_| ROOT)
 }
 
-fn fixture_with(limits: Limits, is_root: IsRoot) -> Fixture {
+fn fixture_with(limits: Limits, identify: Identify) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control.sock");
     // What a dead daemon left behind.
     std::fs::write(&path, "").unwrap();
     let (calls, mut received) = mpsc::channel::<Call>(1);
     let (records, _) = broadcast::channel(4);
-    let server = serve_with(&path, calls, records.clone(), limits, is_root).unwrap();
+    let server = serve_with(&path, calls, records.clone(), limits, identify).unwrap();
     tokio::spawn(async move {
         while let Some(call) = received.recv().await {
             let answer = match call.request {
@@ -41,7 +48,7 @@ fn fixture_with(limits: Limits, is_root: IsRoot) -> Fixture {
     }
 }
 
-async fn ask(path: &Path, request: Request) -> Result<String, Failure> {
+pub(super) async fn ask(path: &Path, request: Request) -> Result<String, Failure> {
     let path = path.to_owned();
     tokio::task::spawn_blocking(move || client::ask(&path, &request))
         .await
@@ -54,11 +61,6 @@ async fn questions_are_answered_and_failures_carry_advice() {
     assert_eq!(ask(&fixture.path, Request::Status).await.unwrap(), "fine");
     let failure = ask(&fixture.path, Request::Rules).await.unwrap_err();
     assert_eq!(failure, Failure::new(exit::REFUSED, "no").help("yes"));
-    let mode = std::fs::metadata(&fixture.path)
-        .unwrap()
-        .permissions()
-        .mode();
-    assert_eq!(mode & 0o777, 0o660);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +73,7 @@ async fn without_a_daemon_the_client_says_what_to_do() {
 }
 
 /// What the daemon says until it hangs up.
-async fn said(stream: &mut UnixStream) -> Failure {
+pub(super) async fn said(stream: &mut UnixStream) -> Failure {
     let mut line = String::new();
     let mut reader = BufReader::new(stream);
     reader.read_line(&mut line).await.unwrap();
@@ -116,11 +118,12 @@ const FEW: Limits = Limits {
     monitors: 2,
     reserve: 1,
     patience: Duration::from_millis(500),
+    ..LIMITS
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_clients_lose_their_place_soon_and_are_told() {
-    let fixture = fixture_with(FEW, |_| false);
+    let fixture = fixture_with(FEW, |_| MEMBER);
     let mut silent = Vec::new();
     for _ in 0..FEW.asking {
         silent.push(UnixStream::connect(&fixture.path).await.unwrap());
@@ -147,7 +150,10 @@ async fn nobody_locks_root_out() {
     };
     // The clients are accepted in the order in which they connect.
     let fixture = fixture_with(limits, |_| {
-        CONNECTED.fetch_add(1, Ordering::SeqCst) > FEW.asking
+        match CONNECTED.fetch_add(1, Ordering::SeqCst) > FEW.asking {
+            true => ROOT,
+            false => MEMBER,
+        }
     });
     let mut silent = Vec::new();
     for _ in 0..FEW.asking {
@@ -159,7 +165,7 @@ async fn nobody_locks_root_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn monitors_take_no_place_of_requests() {
-    let fixture = fixture_with(FEW, |_| false);
+    let fixture = fixture_with(FEW, |_| MEMBER);
     let mut monitors = Vec::new();
     for place in 0..=FEW.monitors {
         let path = fixture.path.clone();

@@ -23,8 +23,10 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// `base` are the lists in force, `found` what `config` names now.
-    pub(super) fn of(base: &[Arc<List>], found: Vec<Found>, config: &Config) -> Self {
+    /// `base` are the lists in force, `found` what `config` names now. What lists have lost
+    /// is still in them, until the configured delay is over.
+    pub(super) fn of(base: &[Arc<List>], found: Vec<Found>, config: &Config, now: Moment) -> Self {
+        let delay = config.policy.shrink_delay();
         let mut change = Self {
             lists: Vec::new(),
             held: Vec::new(),
@@ -35,7 +37,10 @@ impl Change {
             change.again |= !found.quiet;
             let old = old(&found.file);
             match accepted(found, old) {
-                Ok(list) => change.lists.push(list),
+                Ok(list) => change.lists.push(match old {
+                    Some(old) => old.replaced(&list, now, delay),
+                    None => list,
+                }),
                 Err(why) => {
                     // What is being written still may be mended in a moment.
                     if found.quiet {
@@ -68,8 +73,9 @@ fn is_named(file: &str, config: &Config) -> bool {
         .any(|path| Path::new(file).starts_with(path))
 }
 
-/// The list to be in force, or why it is not the one that was found.
+/// The list that was found, or why it is not to be in force.
 fn accepted(found: &Found, old: Option<&Arc<List>>) -> Result<Arc<List>, String> {
+    let old = old.map(List::written);
     let new = match &found.list {
         Ok(new) => new,
         Err(errors) => {
@@ -81,7 +87,7 @@ fn accepted(found: &Found, old: Option<&Arc<List>>) -> Result<Arc<List>, String>
             return Err(format!("the list is not taken: {first}{more}"));
         }
     };
-    if let Some(old) = old
+    if let Some(old) = &old
         && old == new
     {
         return Ok(Arc::clone(old));
@@ -96,7 +102,8 @@ fn accepted(found: &Found, old: Option<&Arc<List>>) -> Result<Arc<List>, String>
              it may have been written (try: end it, or fw-ctl reload)"
         ));
     }
-    let (before, after) = (old.map_or(0, |old| old.prefixes.len()), new.prefixes.len());
+    let before = old.as_ref().map_or(0, |old| old.prefixes.len());
+    let after = new.prefixes.len();
     if before > 0 && (after == 0 || after * 2 < before) {
         return Err(format!(
             "{file}: the list is not taken, because of its {before} entries only {after} are \
@@ -105,7 +112,7 @@ fn accepted(found: &Found, old: Option<&Arc<List>>) -> Result<Arc<List>, String>
     }
     // Whether it denies or allows: nobody meant that, or he can say so.
     let everybody = |list: &List| list.prefixes.mean_everybody(0);
-    if everybody(new) && !old.is_some_and(|old| everybody(old)) {
+    if everybody(new) && !old.is_some_and(|old| everybody(&old)) {
         return Err(format!(
             "{file}: the list is not taken, because it means every address of a family now (try: \
              fw-ctl reload, if that is meant)"
@@ -204,13 +211,14 @@ mod tests {
         }
     }
 
-    /// What becomes of one list of 100 entries that is found like this.
+    /// What becomes of one list of 100 entries that is found like this: how many are
+    /// written then.
     fn becomes(new: Found) -> (usize, Vec<String>, bool) {
-        let change = Change::of(&[list("a.cidr", 100)], vec![new], &config());
+        let change = Change::of(&[list("a.cidr", 100)], vec![new], &config(), 0);
         let [list] = &change.lists[..] else {
             panic!("there is one list");
         };
-        (list.prefixes.len(), change.held, change.again)
+        (list.written().prefixes.len(), change.held, change.again)
     }
 
     #[test]
@@ -227,12 +235,51 @@ mod tests {
     }
 
     #[test]
+    fn what_is_lost_stays_for_the_configured_delay() {
+        let lost = |setting: Option<&str>| {
+            let mut config = config();
+            let patience = setting.map(|text| text.to_owned().try_into().unwrap());
+            config.policy.shrink_delay = patience;
+            let found = vec![found(&list("a.cidr", 60))];
+            let change = Change::of(&[list("a.cidr", 100)], found, &config, 1_000);
+            assert_eq!(change.held, [""; 0]);
+            let lost = change.lists[0].lost.as_ref();
+            lost.map(|lost| (lost.count(1_000), lost.until(1_000).unwrap()))
+        };
+        assert_eq!(lost(None), Some((40, 1_300)));
+        assert_eq!(lost(Some("1h")), Some((40, 4_600)));
+        assert_eq!(lost(Some("off")), None);
+    }
+
+    /// Halves are of what is written: a list whose entries come and go is not held.
+    #[test]
+    fn what_was_lost_before_is_not_lost_again() {
+        let mut lists = vec![list("a.cidr", 100)];
+        for (now, entries) in [(0, 60), (60, 35), (120, 20)] {
+            let found = vec![found(&list("a.cidr", entries))];
+            let change = Change::of(&lists, found, &config(), now);
+            assert_eq!(change.held, [""; 0], "{entries}");
+            assert_eq!(change.lists[0].prefixes.count(now), 100);
+            lists = change.lists;
+        }
+        let change = Change::of(&lists, vec![found(&list("a.cidr", 9))], &config(), 180);
+        assert!(
+            change.held[0].contains("of its 20 entries only 9"),
+            "{:?}",
+            change.held
+        );
+        // It goes on with what it had lost by then.
+        let left = [299, 300, 360, 420].map(|now| change.lists[0].prefixes.count(now));
+        assert_eq!(left, [100, 60, 35, 20]);
+    }
+
+    #[test]
     fn a_list_that_means_everybody_is_not_taken_by_itself() {
         let list = |text: &str| Arc::new(List::parse("a.cidr", text.as_bytes()).unwrap());
         let harmless = list("192.0.2.0/24\n0.0.0.0/1\n");
         for text in ["0.0.0.0/0\n", "::/0\n", "0.0.0.0/1\n128.0.0.0/1\n"] {
             let everybody = list(text);
-            let of = |old: &[_], new| Change::of(old, vec![found(new)], &config());
+            let of = |old: &[_], new| Change::of(old, vec![found(new)], &config(), 0);
             let change = of(&[Arc::clone(&harmless)], &everybody);
             assert_eq!(change.lists, [Arc::clone(&harmless)], "{text}");
             assert!(
@@ -241,9 +288,15 @@ mod tests {
                 change.held
             );
             let change = of(&[list("::/0\n0.0.0.0/0\n")], &everybody);
-            assert_eq!((change.lists, change.held), (vec![everybody], vec![]));
+            let lists: Vec<_> = change.lists.iter().map(List::written).collect();
+            assert_eq!((lists, change.held), (vec![everybody], vec![]));
         }
-        let change = Change::of(&[list("192.0.2.0/24\n")], vec![found(&harmless)], &config());
+        let change = Change::of(
+            &[list("192.0.2.0/24\n")],
+            vec![found(&harmless)],
+            &config(),
+            0,
+        );
         assert!(change.held.is_empty());
     }
 
@@ -271,7 +324,12 @@ mod tests {
         });
         assert_eq!((entries, held, again), (100, vec![], true));
 
-        let change = Change::of(&[list("a.cidr", 1), list("b.cidr", 1)], vec![], &config());
+        let change = Change::of(
+            &[list("a.cidr", 1), list("b.cidr", 1)],
+            vec![],
+            &config(),
+            0,
+        );
         assert_eq!(change.lists, [list("a.cidr", 1)], "b is not named any more");
         assert!(change.held[0].contains("a.cidr: the list is gone"));
     }
@@ -284,7 +342,7 @@ mod tests {
             found(&list("b.cidr", 20)),
             found(&list("c.cidr", 1)),
         ];
-        let change = Change::of(&base, lists, &config());
+        let change = Change::of(&base, lists, &config(), 0);
         let entries: Vec<_> = change
             .lists
             .iter()

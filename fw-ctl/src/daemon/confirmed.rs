@@ -6,16 +6,16 @@
 //! of the same policy, with its names and places.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::journal::{Entry, Journal, header};
 use super::kept_lists::{KeptList, KeptLists};
 use super::mode::Word;
-use super::sealed::{self, Header};
+use super::sealed;
 use super::{Inputs, atomic};
 use crate::compile::plan::Mode;
 use crate::texts;
@@ -26,17 +26,55 @@ const FILE: &str = "confirmed.json";
 const FORMER: &str = "confirmed.json.old";
 /// 1 had no lists. Programs that know only that must not read what has.
 const SCHEMA: u32 = 2;
-const SCHEMAS: RangeInclusive<u32> = 1..=SCHEMA;
+pub(super) const SCHEMAS: RangeInclusive<u32> = 1..=SCHEMA;
 
 /// What is kept beside the lists.
 #[derive(Serialize, Deserialize)]
-struct Body {
+pub(super) struct Body {
     number: u64,
     mode: Word,
     inputs: Arc<Inputs>,
     /// [`Inputs::lists`].
     #[serde(default)]
     lists: Vec<KeptList>,
+    /// [`Event::since`].
+    #[serde(default)]
+    since: u64,
+    /// [`Event::cause`].
+    #[serde(default)]
+    cause: String,
+}
+
+impl Body {
+    /// With its lists, which are read again.
+    ///
+    /// # Errors
+    /// Why one cannot be had.
+    pub(super) fn into_confirmed(self, lists: &KeptLists) -> Result<Confirmed, String> {
+        let read = self.lists.iter().map(|list| lists.read(list));
+        let inputs = Inputs {
+            lists: read.collect::<Result<_, _>>()?,
+            ..Arc::unwrap_or_clone(self.inputs)
+        };
+        Ok(Confirmed {
+            number: self.number,
+            mode: self.mode.into(),
+            inputs: Arc::new(inputs),
+            event: Event {
+                since: self.since,
+                cause: self.cause,
+            },
+        })
+    }
+}
+
+/// Why something came in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// Seconds since 1970; 0: not known.
+    pub since: u64,
+    /// `reload`, `start`, `rollback to 7`, …
+    pub cause: String,
 }
 
 /// What was in force.
@@ -48,6 +86,8 @@ pub struct Confirmed {
     pub mode: Mode,
     /// What it was made from.
     pub inputs: Arc<Inputs>,
+    /// When the operator's files last became it, and how.
+    pub event: Event,
 }
 
 /// What was found on disk.
@@ -64,6 +104,7 @@ pub struct Kept {
 pub struct ConfirmedStore {
     directory: PathBuf,
     lists: KeptLists,
+    journal: Journal,
 }
 
 impl ConfirmedStore {
@@ -73,7 +114,14 @@ impl ConfirmedStore {
         Self {
             directory: directory.to_owned(),
             lists: KeptLists::new(directory),
+            journal: Journal::new(directory),
         }
+    }
+
+    /// What was in force before.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Keeps lists for a record that is to come, if it can be done: else
@@ -130,24 +178,14 @@ impl ConfirmedStore {
             Err(error) => return Err(wrong(why(&error))),
         };
         let body: Body = sealed::read(&text, &SCHEMAS).map_err(wrong)?;
-        let lists = body.lists.iter().map(|list| self.lists.read(list));
-        let lists = lists.collect::<Result<_, _>>().map_err(wrong)?;
-        let inputs = Inputs {
-            lists,
-            ..Arc::unwrap_or_clone(body.inputs)
-        };
-        Ok(Some(Confirmed {
-            number: body.number,
-            mode: body.mode.into(),
-            inputs: Arc::new(inputs),
-        }))
+        Ok(Some(body.into_confirmed(&self.lists).map_err(wrong)?))
     }
 
     /// Keeps the present record, if it is sound, beside the one that comes.
     fn keep_former(&self) -> std::io::Result<()> {
-        let text = match texts::read_to_string(&self.directory.join(FILE)) {
-            Err(error) if atomic::is_absent(&error) => return Ok(()),
-            text => text?,
+        // What cannot be read is no record, and must not be in the way of the next one.
+        let Ok(text) = texts::read_to_string(&self.directory.join(FILE)) else {
+            return Ok(());
         };
         if sealed::body(&text, &SCHEMAS).is_err() {
             return Ok(());
@@ -157,33 +195,22 @@ impl ConfirmedStore {
 
     /// Lists that a record needs: of one that is damaged none.
     fn lists_of(&self, name: &str) -> BTreeSet<String> {
-        let mut line = String::new();
-        let file = texts::open(&self.directory.join(name));
-        let read = file.and_then(|file| BufReader::new(file).read_line(&mut line));
-        let header = read.ok().and_then(|_| serde_json::from_str(&line).ok());
-        header.map_or_else(BTreeSet::new, |header: Header| header.lists)
+        header(&self.directory.join(name)).map_or_else(BTreeSet::new, |header| header.lists)
     }
 
-    /// Keeps what is in force from now on.
+    /// Keeps what is in force from now on, also in the journal.
     ///
     /// # Errors
     /// A line that says why it cannot be kept.
-    pub fn save(&self, number: u64, mode: Mode, inputs: &Arc<Inputs>) -> Result<(), String> {
+    pub fn save(&self, confirmed: &Confirmed) -> Result<(), String> {
         let written = || {
-            self.lists.keep(&inputs.lists)?;
-            let lists: Vec<_> = inputs.lists.iter().map(|list| KeptList::of(list)).collect();
-            let needed = lists.iter().map(|list| list.sha256.clone()).collect();
-            let body = Body {
-                number,
-                mode: mode.into(),
-                inputs: Arc::clone(inputs),
-                lists,
-            };
-            let text = sealed::seal(SCHEMA, needed, &body)?;
+            let text = self.text(confirmed)?;
             self.keep_former()?;
             atomic::replace(&self.directory, FILE, text.as_bytes())?;
+            self.journal.add(&Entry::of(confirmed, true), &text)?;
             let mut needed = self.lists_of(FILE);
             needed.append(&mut self.lists_of(FORMER));
+            needed.append(&mut self.journal.lists());
             self.lists.retain(&needed)
         };
         written().map_err(|error: std::io::Error| {
@@ -194,6 +221,37 @@ impl ConfirmedStore {
                 why(&error)
             )
         })
+    }
+
+    /// Notes in the journal what is about to be on trial.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn try_out(&self, confirmed: &Confirmed) -> std::io::Result<()> {
+        let text = self.text(confirmed)?;
+        self.journal.add(&Entry::of(confirmed, false), &text)
+    }
+
+    /// What is written of it; its lists are kept by then.
+    fn text(&self, confirmed: &Confirmed) -> std::io::Result<String> {
+        let Confirmed {
+            number,
+            mode,
+            inputs,
+            event,
+        } = confirmed;
+        self.lists.keep(&inputs.lists)?;
+        let lists: Vec<_> = inputs.lists.iter().map(|list| KeptList::of(list)).collect();
+        let needed = lists.iter().flat_map(KeptList::files).cloned().collect();
+        let body = Body {
+            number: *number,
+            mode: (*mode).into(),
+            inputs: Arc::clone(inputs),
+            lists,
+            since: event.since,
+            cause: event.cause.clone(),
+        };
+        Ok(sealed::seal(SCHEMA, needed, &body)?)
     }
 }
 
@@ -222,6 +280,18 @@ mod tests {
         })
     }
 
+    fn plan(number: u64, mode: Mode, inputs: &Arc<Inputs>) -> Confirmed {
+        Confirmed {
+            number,
+            mode,
+            inputs: Arc::clone(inputs),
+            event: Event {
+                since: 77,
+                cause: "reload".into(),
+            },
+        }
+    }
+
     /// With this list in a file.
     fn with_list(file: &Path, text: &str) -> Arc<Inputs> {
         std::fs::write(file, text).unwrap();
@@ -240,27 +310,29 @@ mod tests {
         let store = ConfirmedStore::new(&state);
         let kept = || std::fs::read_dir(state.join("lists")).unwrap().count();
         let former = with_list(&file, "192.0.2.0/24 until=2026-12-01\n");
-        store.save(1, Mode::Audit, &former).unwrap();
+        store.save(&plan(1, Mode::Audit, &former)).unwrap();
         // The file of the operator may be gone by then.
         std::fs::remove_file(&file).unwrap();
         let confirmed = store.load().confirmed.unwrap();
         assert_eq!(confirmed.inputs, former);
         assert_eq!(confirmed.inputs.lists[0].prefixes, former.lists[0].prefixes);
-        store.save(2, Mode::Audit, &confirmed.inputs).unwrap();
+        store
+            .save(&plan(2, Mode::Audit, &confirmed.inputs))
+            .unwrap();
 
         let next = with_list(&file, "192.0.2.0/24\n");
         store.prepare(&next);
         std::fs::remove_file(&file).unwrap();
-        store.save(3, Mode::Audit, &next).unwrap();
+        store.save(&plan(3, Mode::Audit, &next)).unwrap();
         assert_eq!(kept(), 2, "the former record needs its own");
-        store.save(4, Mode::Audit, &next).unwrap();
+        store.save(&plan(4, Mode::Audit, &next)).unwrap();
         assert_eq!(kept(), 1);
 
         for entry in std::fs::read_dir(state.join("lists")).unwrap() {
             std::fs::write(entry.unwrap().path(), "junk\n").unwrap();
         }
         store.prepare(&next);
-        let error = store.save(5, Mode::Audit, &next).unwrap_err();
+        let error = store.save(&plan(5, Mode::Audit, &next)).unwrap_err();
         assert!(error.contains("cannot be kept"), "{error}");
         std::fs::write(&file, "192.0.2.0/24\n").unwrap();
         store.prepare(&next);
@@ -268,7 +340,7 @@ mod tests {
 
         let gone = with_list(&file, "198.51.100.0/24\n");
         std::fs::write(&file, "").unwrap();
-        let error = store.save(5, Mode::Audit, &gone).unwrap_err();
+        let error = store.save(&plan(5, Mode::Audit, &gone)).unwrap_err();
         assert!(error.contains("has changed since it was read"), "{error}");
         for entry in std::fs::read_dir(state.join("lists")).unwrap() {
             std::fs::write(entry.unwrap().path(), "0.0.0.0/0\n").unwrap();
@@ -295,7 +367,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = ConfirmedStore::new(&dir.path().join("state"));
         assert!(store.load().confirmed.is_none() && !store.exists());
-        store.save(7, Mode::Enforce, &inputs()).unwrap();
+        store.save(&plan(7, Mode::Enforce, &inputs())).unwrap();
         let confirmed = store.load().confirmed.unwrap();
         assert_eq!((confirmed.number, confirmed.mode), (7, Mode::Enforce));
         assert_eq!(confirmed.inputs, inputs());
@@ -305,9 +377,13 @@ mod tests {
     fn a_damaged_file_is_told_and_not_believed() {
         let dir = tempfile::tempdir().unwrap();
         let store = ConfirmedStore::new(dir.path());
-        store.save(7, Mode::Enforce, &inputs()).unwrap();
+        store.save(&plan(7, Mode::Enforce, &inputs())).unwrap();
         let path = dir.path().join(FILE);
         let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, b"\xff\xfe junk").unwrap();
+        assert!(store.load().trouble.unwrap().contains("UTF-8"));
+        store.save(&plan(8, Mode::Enforce, &inputs())).unwrap();
+        assert_eq!(store.load().confirmed.unwrap().number, 8);
         for (damaged, reason) in [
             (text.replace("2222", "2223"), "the file is damaged"),
             (text[..text.len() / 2].to_owned(), "the file is damaged"),
@@ -330,7 +406,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = ConfirmedStore::new(dir.path());
         for number in 7..=9 {
-            store.save(number, Mode::Enforce, &inputs()).unwrap();
+            store.save(&plan(number, Mode::Enforce, &inputs())).unwrap();
         }
         let path = dir.path().join(FILE);
         std::fs::write(&path, "{").unwrap();
@@ -338,7 +414,7 @@ mod tests {
         assert_eq!(kept.confirmed.unwrap().number, 8);
         assert!(kept.trouble.unwrap().contains("generation 8"));
         // The damaged one never takes the place of the sound one.
-        store.save(10, Mode::Audit, &inputs()).unwrap();
+        store.save(&plan(10, Mode::Audit, &inputs())).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert_eq!(store.load().confirmed.unwrap().number, 8);
     }
@@ -348,7 +424,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let error = ConfirmedStore::new(&file).save(1, Mode::Audit, &inputs());
+        let error = ConfirmedStore::new(&file).save(&plan(1, Mode::Audit, &inputs()));
         assert!(error.unwrap_err().contains("paths.state_dir"));
     }
 }

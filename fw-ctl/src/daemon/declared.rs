@@ -54,6 +54,9 @@ impl Compiled {
     }
 }
 
+/// Errors that logs and `status` list.
+const LINES: usize = 20;
+
 /// Why files make no plan.
 #[derive(Debug)]
 pub enum Wrong {
@@ -82,10 +85,19 @@ impl Wrong {
         }
     }
 
-    /// A line for each error, for logs and `status`.
+    /// A line for each of the first errors, for logs and `status`.
     pub fn lines(&self) -> Vec<String> {
         match self {
-            Self::Files(errors) => errors.iter().map(plain).collect(),
+            Self::Files(errors) => {
+                let mut lines: Vec<_> = errors.iter().take(LINES).map(plain).collect();
+                let more = errors.len() - lines.len();
+                if more > 0 {
+                    lines.push(format!(
+                        "and {more} more; try: fw-ctl policy validate DIR, which names them all"
+                    ));
+                }
+                lines
+            }
             Self::TooLarge(error) => vec![error.to_string()],
         }
     }
@@ -108,4 +120,29 @@ pub trait Sources {
     /// # Errors
     /// Everything that is wrong with it, after `unreadable`, or that it does not fit.
     fn compile(&self, inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compiled, Wrong>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::{Severity, Source};
+
+    #[test]
+    fn of_many_errors_the_first_are_listed_and_the_others_counted() {
+        let source = Arc::new(Source {
+            name: "a.yaml".into(),
+            text: String::new(),
+        });
+        let error = |n| Diagnostic::new(Severity::Error, &source, None, "", format!("wrong {n}"));
+        let lines = |count| Wrong::Files((0..count).map(error).collect()).lines();
+        assert_eq!(lines(20).len(), 20);
+        let many = lines(20_000);
+        assert_eq!(many.len(), 21);
+        assert_eq!(many[0], "a.yaml: wrong 0");
+        assert!(
+            many[20].starts_with("and 19980 more; try: "),
+            "{}",
+            many[20]
+        );
+    }
 }

@@ -1,4 +1,5 @@
-//! From the ring buffer to the clients that monitor.
+//! From the ring buffer to the clients that monitor, and into the memory of what was seen
+//! lately.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{broadcast, watch};
 
-use super::Names;
+use super::{Names, SharedRecent, recent};
 use crate::datapath::EventReader;
 use crate::observe::{Clock, Record};
 use crate::why::why;
@@ -24,6 +25,7 @@ pub async fn pump(
     reader: EventReader,
     names: watch::Receiver<Arc<Names>>,
     records: broadcast::Sender<Arc<Record>>,
+    recent: SharedRecent,
 ) {
     // SAFETY: the reader owns its descriptor, returns the same one every time, and
     // closes it only when it is dropped, which is after the AsyncFd has let go of it.
@@ -53,6 +55,7 @@ pub async fn pump(
             match ready.get_inner_mut().next_event() {
                 Ok(Some(event)) => {
                     read += 1;
+                    recent::note(&recent, &event);
                     if heard {
                         // Nobody may be left to hear it: that is no failure.
                         let record = names.borrow().record(&event, clock);

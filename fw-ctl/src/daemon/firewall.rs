@@ -7,19 +7,23 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::watch;
 
+use super::expected::Expected;
+use super::held::HeldStore;
 use super::links::Tried;
-use super::status::{Reloaded, SCHEMA, hex};
+use super::status::Reloaded;
+use super::trial::OnTrial;
 use super::{
-    AttachedLink, BanStore, Compiled, ConfirmedStore, InForce, Kernel, Look, ModeStore, Names,
-    Refusal, RefusedLists, Seen, Sources, Wrong, links,
+    AttachedLink, BanStore, Compiled, ConfirmedStore, Event, InForce, Kernel, Look, ModeStore,
+    Names, Refusal, RefusedLists, Seen, SharedRecent, Sources, Wrong, links,
 };
-use crate::cli::output::plain;
 use crate::compile::plan::Mode;
 use crate::config::Config;
-use crate::control::protocol::Failure;
+use crate::control::protocol::{Change, Failure};
+use crate::harm::Harm;
 use crate::netlink::{Demand, Network};
 use crate::observe::Identify;
 
@@ -28,6 +32,8 @@ use crate::observe::Identify;
 pub(super) enum Trouble {
     /// The last change was refused.
     Change,
+    /// A trial was lost, and no files are held back for it: of a mode, or of an old plan.
+    Trial,
     /// Lists that changed by themselves are not those in force.
     Lists,
     /// Links or addresses.
@@ -44,8 +50,12 @@ pub(super) enum Trouble {
 pub(super) enum Refused {
     /// By us, for what the files say.
     Inputs(Arc<Wrong>),
+    /// By us, for what it would cut.
+    Harm(Box<Harm>),
     /// By the kernel, or because it would open the node.
     Kernel(Failure),
+    /// Another change has to be confirmed or left first: nothing is wrong.
+    Waits(Failure),
 }
 
 /// What the last look at the files found.
@@ -56,6 +66,9 @@ pub(super) struct Looked {
     pub(super) unfit: Option<(Mode, [u8; 16])>,
 }
 
+/// The cause of what is in force since the daemon has started.
+pub(super) const START: &str = "start";
+
 /// The state of the daemon.
 pub struct Firewall<K, S> {
     pub(super) kernel: K,
@@ -64,10 +77,20 @@ pub struct Firewall<K, S> {
     pub(super) mode: ModeStore,
     pub(super) confirmed: ConfirmedStore,
     pub(super) bans: BanStore,
+    /// Addresses that may come back after a boot.
+    pub(super) expected: Expected,
     /// Why the kernel does not hold all bans.
     pub(super) bans_refused: Option<String>,
     /// What was installed last, and the plan with the mode that it has.
     pub(super) installed: Option<(InForce, Compiled)>,
+    /// When the files last became what was installed, and how.
+    pub(super) event: Event,
+    /// What was installed is on trial.
+    pub(super) trial: Option<OnTrial>,
+    /// Files that are not to be taken by a restart.
+    pub(super) held: HeldStore,
+    /// The pins of the tables were made again during a trial.
+    pub(super) unpinned: bool,
     names: watch::Sender<Arc<Names>>,
     pub(super) network: Network,
     /// What was tried to attach.
@@ -81,6 +104,8 @@ pub struct Firewall<K, S> {
     pub(super) refused_lists: Option<RefusedLists>,
     /// Why the last accepted plan could not be had from the disk.
     pub(super) record: Option<String>,
+    /// What events told of lately.
+    pub(super) recent: SharedRecent,
     /// Whether the files were looked at once.
     started: bool,
 }
@@ -88,16 +113,21 @@ pub struct Firewall<K, S> {
 impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Takes over what is there; nothing changes before [`Self::begin`].
     pub fn new(kernel: K, sources: S, config: Config, names: watch::Sender<Arc<Names>>) -> Self {
-        let state = &config.paths.state_dir;
+        let state = &config.paths.state_dir.clone();
         Self {
             kernel,
             sources,
             mode: ModeStore::open(state),
             confirmed: ConfirmedStore::new(state),
             bans: BanStore::open(state),
+            expected: Expected::open(state),
             bans_refused: None,
             config,
             installed: None,
+            event: Event::default(),
+            trial: None,
+            held: HeldStore::open(state),
+            unpinned: false,
             names,
             network: Network::default(),
             tried: Tried::default(),
@@ -106,6 +136,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             looked: None,
             refused_lists: None,
             record: None,
+            recent: SharedRecent::default(),
             started: false,
         }
     }
@@ -118,7 +149,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         self.tell_links();
         self.recover_mode();
         self.restore_bans();
+        self.adopt_trial();
         if matches!(self.kernel.active(), Ok(None)) {
+            self.expected.begin(Instant::now());
             self.restore();
             if self.installed.is_some() {
                 self.settle(true);
@@ -155,12 +188,21 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     }
 
     /// Puts in force what the files say: plan first, then links, so that nothing is
-    /// judged by an empty plan. `attach`: also on a node that was opened.
+    /// judged by an empty plan. `attach`: also on a node that was opened. `change`: how,
+    /// and `cause` for the journal.
     ///
     /// # Errors
     /// When anything is wrong: then nothing has changed. The first time, the daemon
     /// goes on all the same, degraded, with what is pinned or was accepted last.
-    pub fn apply(&mut self, look: Look, attach: bool) -> Result<Reloaded, Failure> {
+    pub fn apply(
+        &mut self,
+        look: Look,
+        attach: bool,
+        change: &Change,
+        cause: &str,
+    ) -> Result<Reloaded, Failure> {
+        self.end_trial();
+        self.keep_brake();
         let first = !std::mem::replace(&mut self.started, true);
         let addresses = if first {
             self.set_addresses(true)
@@ -169,8 +211,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         };
         let result = addresses
             .map_err(Refused::Kernel)
-            .and_then(|()| self.change(look, first));
-        if result.is_err() && first && self.installed.is_none() {
+            .and_then(|()| self.change(look, first, change, cause));
+        if result.is_err() && first && self.installed.is_none() && self.trial.is_none() {
             self.restore();
         }
         let result = result.map_err(|refused| self.tell(refused));
@@ -186,9 +228,15 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Remembers why the last change was refused, in a line for each error.
     fn tell(&mut self, refused: Refused) -> Failure {
         let (failure, lines) = match refused {
+            Refused::Waits(failure) => return failure,
             Refused::Kernel(failure) => {
                 let lines = vec![failure.line()];
                 (failure, lines)
+            }
+            Refused::Harm(harm) => {
+                let line = format!("the change is refused: {}", harm.headline());
+                let lines = vec![format!("{line} (try: fw-ctl reload, which names it)")];
+                (harm.refusal(), lines)
             }
             Refused::Inputs(wrong) => {
                 let what = match self.kernel.active() {
@@ -196,6 +244,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                         "the change is refused, generation {} stays in force",
                         active.number
                     ),
+                    _ if !self.kernel.unswitched().is_empty() => {
+                        "the files are refused, the programs of a former version go on".to_owned()
+                    }
                     _ => "the files are refused, and nothing is filtered".to_owned(),
                 };
                 (wrong.failure(&what), wrong.lines())
@@ -203,51 +254,6 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         };
         self.troubles.insert(Trouble::Change, lines);
         failure
-    }
-
-    fn change(&mut self, look: Look, first: bool) -> Result<Reloaded, Refused> {
-        self.looked = Some(Looked {
-            refusal: look.refusal(),
-            seen: look.seen,
-            unfit: None,
-        });
-        let mut compiled = look.outcome.map_err(Refused::Inputs)?;
-        let config = compiled.inputs.config.clone();
-        let opened = links::opened(&self.kernel.attached(), &self.network, &config.interfaces);
-        if let (Some(failure), false) = (opened, first) {
-            return Err(Refused::Kernel(failure));
-        }
-        compiled.plan.mode = self.effective_mode(&config);
-        let in_force = self.amend_or_install(&compiled).map_err(|failure| {
-            let unfit = (compiled.plan.mode, self.kernel.hash(&compiled.plan));
-            if let Some(looked) = &mut self.looked {
-                looked.unfit = Some(unfit);
-            }
-            Refused::Kernel(failure)
-        })?;
-        self.troubles.remove(&Trouble::Change);
-        if look.held.is_empty() {
-            self.troubles.remove(&Trouble::Lists);
-        } else {
-            self.troubles.insert(Trouble::Lists, look.held);
-        }
-        self.refused_lists = None;
-        self.record = None;
-        let mut warnings: Vec<_> = compiled.warnings.iter().map(plain).collect();
-        if config.paths != self.config.paths {
-            warnings.push("`[paths]` has changed: that takes a restart".into());
-        }
-        let reloaded = Reloaded {
-            schema: SCHEMA,
-            generation: in_force.number,
-            hash: hex(in_force.hash),
-            policies: compiled.policies,
-            rules: compiled.plan.rules.len(),
-            warnings,
-        };
-        self.take(in_force, compiled);
-        self.keep();
-        Ok(reloaded)
     }
 
     /// Takes a plan for what is in force.
@@ -271,10 +277,18 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     }
 
     pub(super) fn install(&mut self, compiled: &Compiled) -> Result<InForce, Failure> {
-        let last = self.kernel.active()?.map_or(0, |active| active.number);
-        let number = last + 1;
+        let number = self.next_number()?;
+        self.install_as(compiled, number)
+    }
+
+    pub(super) fn install_as(
+        &mut self,
+        compiled: &Compiled,
+        number: u64,
+    ) -> Result<InForce, Failure> {
         // Before it judges, so that its first event finds its rules.
         self.name(number, compiled);
+        self.remember_open(compiled, compiled.plan.mode);
         let in_force = self.kernel.install(&compiled.plan, number)?;
         self.troubles.remove(&Trouble::Kernel);
         Ok(in_force)
@@ -291,7 +305,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             return false;
         }
         let before = (self.kernel.attached(), self.problems());
-        self.network = network;
+        let old = std::mem::replace(&mut self.network, network);
+        let (had, has) = (old.local_addresses(), self.network.local_addresses());
+        self.expected.changed(&had, &has, Instant::now());
         self.tell_links();
         self.settle(false);
         before != (self.kernel.attached(), self.problems())
@@ -312,8 +328,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     }
 
     fn set_addresses(&mut self, anew: bool) -> Result<(), Failure> {
-        self.kernel
-            .set_local_addresses(&self.network.local_addresses(), anew)
+        let addresses = self.expected.with(&self.network.local_addresses());
+        self.kernel.set_local_addresses(&addresses, anew)
     }
 
     /// Whether verdicts of the plan in force depend on the VLAN.
@@ -330,6 +346,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         }
         let judges = matches!(self.kernel.active(), Ok(Some(_)));
         if judges && !self.detached {
+            let before = self.kernel.attached().len();
             let wanted = &self.config.interfaces;
             let demand = Demand {
                 wanted,
@@ -344,12 +361,17 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             ));
             problems.extend(links::unacceptable(&self.kernel.attached(), wanted));
             problems.extend(untold(&self.kernel.lost(), &problems));
+            if self.kernel.attached().len() > before {
+                // What began on a link while it was not filtered yet.
+                self.remember_open_in_force();
+            }
         }
         if problems.is_empty() {
             self.troubles.remove(&Trouble::Network);
         } else {
             self.troubles.insert(Trouble::Network, problems);
         }
+        self.self_test();
     }
 }
 

@@ -8,12 +8,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use super::kept_lists::hex;
 use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Source};
 use crate::lists::moment::{self, Moment};
 use crate::lists::{Found, List, ListFiles};
-use crate::texts::{self, Text};
+use crate::moment::rfc3339;
+use crate::texts::Text;
 use crate::{inventory, policy};
 
 /// What was read.
@@ -62,7 +65,7 @@ impl Inputs {
             }
             sources
         };
-        let policies = texts::read(&config.policy.dirs, policy::load::LIMIT);
+        let policies = policy::load::texts(&config.policy.dirs);
         let inventory = inventory::read(&inventory_paths(config));
         let inputs = Self {
             config: config.clone(),
@@ -90,6 +93,64 @@ impl Inputs {
         wrong
     }
 
+    /// By which what the operator wrote is told from anything else.
+    #[must_use]
+    pub fn digests(&self) -> Digests {
+        let Self {
+            config,
+            node,
+            policies,
+            inventory,
+            // Found, not written by the operator; or taken by themselves.
+            ssh_ports: _,
+            lists: _,
+            expired: _,
+        } = self;
+        let mut digest = Sha256::new();
+        // Maps of text and numbers: there is nothing in them that has no JSON.
+        digest.update(serde_json::to_vec(&(config, node, policies)).unwrap_or_default());
+        let policy = hex(&digest.clone().finalize());
+        digest.update(serde_json::to_vec(inventory).unwrap_or_default());
+        Digests {
+            policy,
+            all: hex(&digest.finalize()),
+        }
+    }
+
+    /// Lists that have lost entries which are in force still, a line each.
+    #[must_use]
+    pub fn losses(&self) -> Vec<String> {
+        let lists = self.lists.iter().filter_map(|list| {
+            let lost = list.lost.as_ref()?;
+            let until = lost.until(self.expired)?;
+            let (count, until) = (lost.count(self.expired), rfc3339(until.into()));
+            let (entries, stay) = match count {
+                1 => ("1 entry".to_owned(), "stays"),
+                count => (format!("{count} entries"), "stay"),
+            };
+            Some(format!(
+                "{}: {entries} that the list has lost {stay} in force, the last until {until} \
+                 (try: fw-ctl reload, if that is to be now)",
+                list.file
+            ))
+        });
+        lists.collect()
+    }
+
+    /// The same without what lists have lost: what is written in files.
+    #[must_use]
+    pub fn written(self: &Arc<Self>) -> Arc<Self> {
+        if self.lists.iter().all(|list| list.lost.is_none()) {
+            return Arc::clone(self);
+        }
+        let lists = self.lists.iter().map(List::written);
+        let written = Self {
+            lists: lists.collect(),
+            ..Self::clone(self)
+        };
+        Arc::new(written.at(self.expired))
+    }
+
     /// The same at another time.
     #[must_use]
     pub fn at(mut self, now: Moment) -> Self {
@@ -112,6 +173,15 @@ impl Inputs {
             .filter_map(|list| list.prefixes.expires(self.expired))
             .min()
     }
+}
+
+/// SHA-256 in hex.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digests {
+    /// Of configuration and policies.
+    pub policy: String,
+    /// Of these and the inventory, but for lists.
+    pub all: String,
 }
 
 /// Every list that `config` names.

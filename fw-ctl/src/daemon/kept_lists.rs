@@ -23,7 +23,10 @@ pub(super) struct KeptList {
     /// The file that it was read from.
     file: String,
     /// SHA-256 of its text, in hex.
-    pub(super) sha256: String,
+    sha256: String,
+    /// The same of what it has lost and is in force still ([`crate::lists::Lost`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lost: Option<String>,
 }
 
 impl KeptList {
@@ -31,7 +34,13 @@ impl KeptList {
         Self {
             file: list.file.clone(),
             sha256: hex(&list.digest),
+            lost: list.lost.as_ref().map(|lost| hex(&lost.digest)),
         }
+    }
+
+    /// The files that it needs.
+    pub(super) fn files(&self) -> impl Iterator<Item = &String> {
+        [&self.sha256].into_iter().chain(&self.lost)
     }
 }
 
@@ -54,10 +63,17 @@ impl KeptLists {
     /// Removes copies of `lists` that are damaged, so that [`Self::keep`] makes them anew
     /// or tells that it cannot.
     pub(super) fn check(&self, lists: &[Arc<List>]) {
-        for list in lists {
-            let path = self.directory.join(hex(&list.digest));
+        let digests = lists.iter().flat_map(|list| {
+            let lost = list.lost.as_ref().map(|lost| lost.digest);
+            [Some(list.digest), lost]
+                .into_iter()
+                .flatten()
+                .map(move |digest| (list, digest))
+        });
+        for (list, digest) in digests {
+            let path = self.path(&hex(&digest));
             let copy = bytes(&path);
-            if copy.is_ok_and(|copy| Sha256::digest(copy)[..] != list.digest) {
+            if copy.is_ok_and(|copy| Sha256::digest(copy)[..] != digest) {
                 let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
                 match std::fs::remove_file(&path) {
                     Ok(()) => tracing::warn!("the copy of {} was damaged: removed", list.file),
@@ -73,19 +89,38 @@ impl KeptLists {
     /// One cannot be written, or its file has changed since.
     pub(super) fn keep(&self, lists: &[Arc<List>]) -> io::Result<()> {
         for list in lists {
-            let name = hex(&list.digest);
-            if self.directory.join(&name).exists() {
-                continue;
+            self.keep_text(&list.digest, || {
+                let text = bytes(Path::new(&list.file))?;
+                if Sha256::digest(&text)[..] != list.digest {
+                    let message = format!("{} has changed since it was read", list.file);
+                    return Err(io::Error::other(message));
+                }
+                Ok(text)
+            })?;
+            if let Some(lost) = &list.lost {
+                self.keep_text(&lost.digest, || Ok(lost.text().into_bytes()))?;
             }
-            let text = bytes(Path::new(&list.file))?;
-            if Sha256::digest(&text)[..] != list.digest {
-                let message = format!("{} has changed since it was read", list.file);
-                return Err(io::Error::other(message));
-            }
-            let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            atomic::replace(&self.directory, &name, &text)?;
         }
         Ok(())
+    }
+
+    fn keep_text(
+        &self,
+        digest: &[u8],
+        text: impl FnOnce() -> io::Result<Vec<u8>>,
+    ) -> io::Result<()> {
+        let name = hex(digest);
+        if self.path(&name).exists() {
+            return Ok(());
+        }
+        let text = text()?;
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        atomic::replace(&self.directory, &name, &text)
+    }
+
+    /// Where the list with this digest is.
+    pub(super) fn path(&self, sha256: &str) -> PathBuf {
+        self.directory.join(sha256)
     }
 
     /// Reads a list again.
@@ -93,15 +128,21 @@ impl KeptLists {
     /// # Errors
     /// Why it is not there as it was kept.
     pub(super) fn read(&self, kept: &KeptList) -> Result<Arc<List>, String> {
-        let lost = |why: &str| format!("the list {} cannot be had again: {why}", kept.file);
-        let text = bytes(&self.directory.join(&kept.sha256));
-        let text = text.map_err(|error| lost(&why(&error)))?;
-        if hex(&Sha256::digest(&text)) != kept.sha256 {
-            return Err(lost("its copy is damaged"));
-        }
-        let list = List::parse(&kept.file, &text);
-        let list = list.map_err(|errors| lost(&errors[0].to_string()))?;
-        Ok(Arc::new(list))
+        let read = |sha256: &str| {
+            let gone = |why: &str| format!("the list {} cannot be had again: {why}", kept.file);
+            let text = bytes(&self.path(sha256));
+            let text = text.map_err(|error| gone(&why(&error)))?;
+            if hex(&Sha256::digest(&text)) != sha256 {
+                return Err(gone("its copy is damaged"));
+            }
+            let list = List::parse(&kept.file, &text);
+            list.map_err(|errors| gone(&errors[0].to_string()))
+        };
+        let written = Arc::new(read(&kept.sha256)?);
+        let Some(lost) = &kept.lost else {
+            return Ok(written);
+        };
+        Ok(List::with_lost(&written, read(lost)?.prefixes.nowhere()))
     }
 
     /// Removes every list but those that are named.

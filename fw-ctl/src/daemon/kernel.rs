@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use fw_common::wire::{Counter, Direction, RuleTally, Tally};
 
 use crate::compile::plan::{Mode, Plan};
 use crate::control::protocol::Failure;
-use crate::datapath::Ingress;
 use crate::datapath::flows::Pressure;
+use crate::datapath::seed::{Remembered, Seed};
+use crate::datapath::{AttachedProgram, Ingress, Tested};
 use crate::netlink::{Link, LocalAddresses, Wish};
+use crate::sockets::Sockets;
 
 /// The plan that packets see, as the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,17 @@ pub struct InForce {
     pub hash: [u8; 16],
     /// Whether what is denied is dropped.
     pub mode: Mode,
+}
+
+/// A plan on trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// The plan.
+    pub in_force: InForce,
+    /// What is in force without it.
+    pub former: Option<InForce>,
+    /// Until then; zero: it is over, and so is the plan.
+    pub left: Duration,
 }
 
 /// A link that is filtered.
@@ -60,6 +74,32 @@ pub trait Kernel {
     /// # Errors
     /// When no plan is in force, or the kernel refuses.
     fn set_mode(&mut self, mode: Mode) -> Result<InForce, Failure>;
+    /// [`Self::install`], but unless [`Self::confirm`] follows within `patience`, the one
+    /// before is in force again, whether this process lives or not.
+    ///
+    /// # Errors
+    /// As there.
+    fn install_on_trial(
+        &mut self,
+        plan: &Plan,
+        number: u64,
+        patience: Duration,
+    ) -> Result<InForce, Failure>;
+    /// The plan on trial, if one is; also one whose time is over, until [`Self::go_back`].
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    fn trial(&self) -> Result<Option<Trial>, Failure>;
+    /// Keeps the plan on trial; `None` if its time was over: then it is left for good.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn confirm(&mut self) -> Result<Option<InForce>, Failure>;
+    /// Leaves the plan on trial for the one before, which is what this returns.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn go_back(&mut self) -> Result<Option<InForce>, Failure>;
     /// Hash over the tables in force as they are now.
     ///
     /// # Errors
@@ -87,6 +127,35 @@ pub trait Kernel {
     /// Links of [`Self::attached`] that the kernel does not filter now, or would not
     /// after this process, each with what is missing. Asks the kernel.
     fn lost(&self) -> Vec<(AttachedLink, String)>;
+    /// Links of [`Self::attached`] that programs of another schema filter still, by the plan
+    /// that they had, each with its number.
+    fn unswitched(&self) -> Vec<(AttachedLink, u32)> {
+        Vec::new()
+    }
+    /// Every program of ours on a link, asked of the kernel.
+    fn programs(&self) -> Vec<AttachedProgram> {
+        Vec::new()
+    }
+    /// Begins to test beside whether the programs judge by `plan`, which is in force; from
+    /// then on what comes in force is tested before.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    fn self_test(&mut self, _plan: &Plan) -> Result<(), Failure> {
+        Ok(())
+    }
+    /// What was tested last.
+    fn tested(&self) -> Option<Tested> {
+        None
+    }
+    /// States again what packets read beside the plan, where somebody has changed it;
+    /// returns what that was.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked, or refuses.
+    fn mend(&mut self) -> Result<Vec<&'static str>, Failure> {
+        Ok(Vec::new())
+    }
     /// Keeps the tables for a later process again, where somebody has removed what
     /// keeps them. Returns whether anything was missing.
     ///
@@ -132,4 +201,18 @@ pub trait Kernel {
     /// # Errors
     /// When it cannot be asked.
     fn pressure(&self) -> Result<Pressure, Failure>;
+
+    /// What the node has open. Never fails: what is not known is noted there.
+    fn open_connections(&self) -> Sockets;
+    /// The TCP connections that the datapath remembers, and that are open.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn remembered(&self) -> Result<Vec<Remembered>, Failure>;
+    /// Remembers connections that began before anybody looked; what is known better
+    /// stays. Returns how many are remembered that were not.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    fn seed(&mut self, seeds: &[Seed]) -> Result<usize, Failure>;
 }

@@ -44,7 +44,8 @@ impl ListLook {
         refused: Option<&RefusedLists>,
         now: Moment,
     ) -> Self {
-        let change = Change::of(&base.lists, sources.lists(&base.config), &base.config);
+        let found = sources.lists(&base.config);
+        let change = Change::of(&base.lists, found, &base.config, now);
         let mut look = Self {
             base,
             compiled: None,
@@ -113,11 +114,13 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// was opened stays open. Returns whether that made a difference to what is in
     /// force, or to what is wrong.
     pub fn apply_lists(&mut self, look: ListLook) -> bool {
+        self.keep_brake();
         // Something else came in force meanwhile: the next look goes by that.
         let current = self
             .inputs()
             .is_some_and(|inputs| Arc::ptr_eq(inputs, &look.base));
-        if !current {
+        // While something is on trial there is no room for another plan.
+        if !current || self.trial.is_some() {
             return false;
         }
         let mut lines = look.held;
@@ -136,6 +139,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                         "lists have changed: generation {} is in force",
                         in_force.number
                     );
+                    for line in compiled.inputs.losses() {
+                        tracing::info!("{line}");
+                    }
                     if let Some(looked) = &mut self.looked {
                         let seen = looked.seen.clone();
                         looked.seen = seen.with_lists(&compiled.inputs, &look.base);

@@ -77,8 +77,8 @@ impl Look {
         let known = |found: &Found| kept.lists.iter().any(|list| list.file == found.file);
         let (known, new): (Vec<_>, Vec<_>) = read.lists.into_iter().partition(known);
         let (mut inputs, mut unreadable) = read.texts;
-        let change = Change::of(&kept.lists, known, &inputs.config);
         let now = moment::now();
+        let change = Change::of(&kept.lists, known, &inputs.config, now);
         inputs.lists.extend(change.lists);
         unreadable.extend(inputs.add_lists(new, now));
         let (outcome, refused) = if unreadable.is_empty() {
@@ -96,10 +96,7 @@ impl Look {
         look.again = change.again;
         if let (Ok(compiled), true) = (&look.outcome, look.held.is_empty()) {
             // Lists came in between: what was seen is what was compiled.
-            look.seen = Seen::Files {
-                inputs: Arc::clone(&compiled.inputs),
-                unreadable: Vec::new(),
-            };
+            look.seen = Seen::all(&compiled.inputs);
         }
         look
     }
@@ -153,11 +150,12 @@ impl Seen {
                 unreadable,
             } => Self::Files {
                 inputs: if Arc::ptr_eq(&seen, base) {
-                    Arc::clone(inputs)
+                    inputs.written()
                 } else {
+                    let written = inputs.written();
                     Arc::new(Inputs {
-                        lists: inputs.lists.clone(),
-                        expired: inputs.expired,
+                        lists: written.lists.clone(),
+                        expired: written.expired,
                         ..Arc::unwrap_or_clone(seen)
                     })
                 },
@@ -166,10 +164,21 @@ impl Seen {
         }
     }
 
+    /// Whether it is `inputs`, and nothing was wrong.
+    pub(super) fn is_of(&self, inputs: &Arc<Inputs>) -> bool {
+        match self {
+            Self::Files {
+                inputs: seen,
+                unreadable,
+            } => unreadable.is_empty() && (Arc::ptr_eq(seen, inputs) || *seen == inputs.written()),
+            Self::Config(_) => false,
+        }
+    }
+
     /// What was read where nothing was wrong.
     pub(super) fn all(inputs: &Arc<Inputs>) -> Self {
         Self::Files {
-            inputs: Arc::clone(inputs),
+            inputs: inputs.written(),
             unreadable: Vec::new(),
         }
     }

@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use fw_common::wire::{Counter, Direction, RuleTally, Tally};
 
-use super::{AttachedLink, InForce, Ingress, Kernel};
+use super::{AttachedLink, InForce, Ingress, Kernel, Trial};
 use crate::compile::plan::{Mode, Plan};
 use crate::control::protocol::Failure;
 use crate::datapath::flows::Pressure;
 use crate::datapath::image::plan_hash;
-use crate::datapath::{Attached, Datapath, DatapathError, Installed, LinkRef, XdpWish};
+use crate::datapath::seed::{Remembered, Seed};
+use crate::datapath::{
+    Attached, AttachedProgram, Datapath, DatapathError, Installed, LinkRef, Tested, XdpWish,
+};
 use crate::netlink::{Link, LocalAddresses, Wish};
+use crate::sockets::{self, Sockets};
 
 /// The datapath, and why each link is attached as it is.
 pub struct Pinned {
@@ -67,6 +72,32 @@ impl Kernel for Pinned {
 
     fn set_mode(&mut self, mode: Mode) -> Result<InForce, Failure> {
         Ok(self.datapath.set_mode(mode)?.into())
+    }
+
+    fn install_on_trial(
+        &mut self,
+        plan: &Plan,
+        number: u64,
+        patience: Duration,
+    ) -> Result<InForce, Failure> {
+        let installed = self.datapath.install_on_trial(plan, number, patience)?;
+        Ok(installed.into())
+    }
+
+    fn trial(&self) -> Result<Option<Trial>, Failure> {
+        Ok(self.datapath.trial()?.map(|trial| Trial {
+            in_force: trial.installed.into(),
+            former: trial.former.map(InForce::from),
+            left: trial.left,
+        }))
+    }
+
+    fn confirm(&mut self) -> Result<Option<InForce>, Failure> {
+        Ok(self.datapath.confirm()?.map(InForce::from))
+    }
+
+    fn go_back(&mut self) -> Result<Option<InForce>, Failure> {
+        Ok(self.datapath.go_back()?.map(InForce::from))
     }
 
     fn read_back(&self) -> Result<[u8; 16], Failure> {
@@ -126,6 +157,31 @@ impl Kernel for Pinned {
             .collect()
     }
 
+    fn unswitched(&self) -> Vec<(AttachedLink, u32)> {
+        let unswitched = self.datapath.unswitched().unwrap_or_default();
+        let known = |link: &LinkRef| self.datapath.attached().iter().find(|a| a.link == *link);
+        let links = unswitched.into_iter();
+        links
+            .filter_map(|(link, schema)| Some((self.describe(known(&link)?), schema)))
+            .collect()
+    }
+
+    fn programs(&self) -> Vec<AttachedProgram> {
+        self.datapath.attached_programs().unwrap_or_default()
+    }
+
+    fn self_test(&mut self, plan: &Plan) -> Result<(), Failure> {
+        Ok(self.datapath.self_test(plan)?)
+    }
+
+    fn tested(&self) -> Option<Tested> {
+        self.datapath.tested().cloned()
+    }
+
+    fn mend(&mut self) -> Result<Vec<&'static str>, Failure> {
+        Ok(self.datapath.mend()?)
+    }
+
     fn repin(&mut self) -> Result<bool, Failure> {
         Ok(self.datapath.repin()?)
     }
@@ -161,6 +217,18 @@ impl Kernel for Pinned {
 
     fn pressure(&self) -> Result<Pressure, Failure> {
         Ok(self.datapath.pressure()?)
+    }
+
+    fn open_connections(&self) -> Sockets {
+        sockets::open()
+    }
+
+    fn remembered(&self) -> Result<Vec<Remembered>, Failure> {
+        Ok(self.datapath.remembered()?)
+    }
+
+    fn seed(&mut self, seeds: &[Seed]) -> Result<usize, Failure> {
+        Ok(self.datapath.seed(seeds)?)
     }
 }
 

@@ -8,23 +8,58 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{ListLook, Look};
-use crate::control::protocol::Failure;
+use crate::control::protocol::{Change, Failure};
 use crate::exit;
 
 type Value = Result<serde_json::Value, Failure>;
 
-/// Who wants a reload.
-pub enum Asker {
-    /// The start of the daemon, or SIGHUP: nobody waits.
-    Signal,
-    /// A client of the control socket.
-    Client(oneshot::Sender<Value>),
+/// Who wants a reload, and how.
+pub struct Asker {
+    /// Where the answer goes; nobody waits for that of a signal.
+    answer: Option<oneshot::Sender<Value>>,
+    wish: Wish,
+}
+
+/// How a reload is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// How to make the change.
+    pub change: Change,
+    /// For the journal.
+    pub cause: &'static str,
+}
+
+impl Wish {
+    /// Of nobody.
+    pub fn none() -> Self {
+        Asker::signal("reload").wish
+    }
 }
 
 impl Asker {
+    /// The start of the daemon, or a signal.
+    pub fn signal(cause: &'static str) -> Self {
+        Self {
+            answer: None,
+            wish: Wish {
+                change: Change::default(),
+                cause,
+            },
+        }
+    }
+
+    /// A client of the control socket.
+    pub fn client(answer: oneshot::Sender<Value>, change: Change) -> Self {
+        let cause = "reload";
+        Self {
+            answer: Some(answer),
+            wish: Wish { change, cause },
+        }
+    }
+
     /// Answers. A client that did not wait for its answer needs none.
     pub fn tell(self, value: Value) {
-        if let Self::Client(answer) = self {
+        if let Some(answer) = self.answer {
             let _ = answer.send(value);
         }
     }
@@ -85,8 +120,14 @@ impl Reloads {
             return;
         }
         self.lists = false;
-        self.asked = std::mem::take(&mut self.later);
-        self.opened = std::mem::take(&mut self.opened_later);
+        // Who wants it done in another way waits for a look of his own.
+        let first = self.later.first().map(|asker| asker.wish.clone());
+        let (now, later) = std::mem::take(&mut self.later)
+            .into_iter()
+            .partition(|asker| Some(&asker.wish) == first.as_ref());
+        (self.asked, self.later) = (now, later);
+        self.opened = self.opened_later;
+        self.opened_later &= !self.later.is_empty();
         self.look = Some(spawn_blocking(move || look(scope)));
     }
 
@@ -117,11 +158,13 @@ impl Reloads {
         })
     }
 
-    /// Those who waited for the look that has ended, and whether a node that was
-    /// opened is closed by it.
-    pub fn take(&mut self) -> (Vec<Asker>, bool) {
+    /// Those who waited for the look that has ended, how they want it, and whether a node
+    /// that was opened is closed by it.
+    pub fn take(&mut self) -> (Vec<Asker>, Option<Wish>, bool) {
         let attach = !std::mem::take(&mut self.opened);
-        (std::mem::take(&mut self.asked), attach)
+        let asked = std::mem::take(&mut self.asked);
+        let wish = asked.first().map(|asker| asker.wish.clone());
+        (asked, wish, attach)
     }
 }
 
@@ -152,7 +195,7 @@ mod tests {
         let Seen::Config(names) = look.seen else {
             panic!("the look was of the configuration");
         };
-        let (asked, attach) = reloads.take();
+        let (asked, _, attach) = reloads.take();
         (names.concat(), asked.len(), attach)
     }
 
@@ -161,13 +204,13 @@ mod tests {
         let mut reloads = Reloads::default();
         assert!(reloads.idle());
         let (go, wait) = std::sync::mpsc::channel::<()>();
-        reloads.ask(Asker::Signal);
+        reloads.ask(Asker::signal("start"));
         reloads.next(move |scope| {
             wait.recv().unwrap();
             look("first")(scope)
         });
         for _ in 0..2 {
-            reloads.ask(Asker::Signal);
+            reloads.ask(Asker::signal("start"));
             reloads.next(look("too early"));
         }
         go.send(()).unwrap();
@@ -181,10 +224,10 @@ mod tests {
     #[tokio::test]
     async fn what_was_asked_before_the_node_was_opened_leaves_it_open() {
         let mut reloads = Reloads::default();
-        reloads.ask(Asker::Signal);
+        reloads.ask(Asker::signal("start"));
         reloads.next(look("before"));
         reloads.leave_open();
-        reloads.ask(Asker::Signal);
+        reloads.ask(Asker::signal("start"));
         assert!(!ended(&mut reloads).await.2);
         reloads.next(look("after"));
         assert!(ended(&mut reloads).await.2);
@@ -194,7 +237,7 @@ mod tests {
     async fn who_asks_gets_everything_also_when_lists_have_changed() {
         let mut reloads = Reloads::default();
         reloads.lists_changed();
-        reloads.ask(Asker::Signal);
+        reloads.ask(Asker::signal("start"));
         reloads.next(look("all"));
         assert_eq!(ended(&mut reloads).await, ("all".into(), 1, true));
         reloads.next(look("not again"));
@@ -210,10 +253,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_wants_it_done_in_another_way_waits_for_his_own() {
+        let mut reloads = Reloads::default();
+        let change = Change {
+            confirm: Some(60),
+            ..Change::default()
+        };
+        let client = |change: &Change| Asker::client(oneshot::channel().0, change.clone());
+        reloads.ask(client(&change));
+        reloads.ask(Asker::signal("SIGHUP"));
+        reloads.ask(client(&change));
+        reloads.next(look("both"));
+        drop(reloads.look().await);
+        let (asked, wish, _) = reloads.take();
+        assert_eq!((asked.len(), wish.unwrap().change), (2, change));
+        assert!(!reloads.idle());
+        reloads.next(look("the other"));
+        drop(reloads.look().await);
+        let (asked, wish, _) = reloads.take();
+        assert_eq!((asked.len(), wish.unwrap().cause), (1, "SIGHUP"));
+        assert!(reloads.idle());
+    }
+
+    #[tokio::test]
     async fn a_look_that_breaks_is_told() {
         let mut reloads = Reloads::default();
         let (answer, answered) = oneshot::channel();
-        reloads.ask(Asker::Client(answer));
+        reloads.ask(Asker::client(answer, Change::default()));
         reloads.next(|_| panic!("broken"));
         let failure = reloads.look().await.map(drop).unwrap_err();
         assert_eq!(failure.exit, exit::UNREACHABLE);

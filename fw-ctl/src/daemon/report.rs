@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fw_common::wire::{BUILTINS, Direction};
 
+use super::filters::DatapathStatus;
 use super::firewall::untold;
 use super::status::{
     CounterStatus, GenerationStatus, InterfaceStatus, ListStatus, RuleStatus, Rules, SCHEMA,
@@ -86,12 +87,42 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let mode = self
             .mode()
             .map_or_else(|_| "unknown".into(), |mode| mode.mode);
+        let reading = match self.started() {
+            true => "",
+            false => " by what was accepted last; the files are being read",
+        };
         let state = match self.troubles.values().flatten().next() {
             None if self.detached => "detached: nothing is filtered".to_owned(),
-            None => format!("{} interfaces filtered", self.kernel.attached().len()),
+            None if !self.judges() => "nothing is filtered yet: the files are being read".into(),
+            None => {
+                let filtered = format!(
+                    "{} interfaces filtered{reading}",
+                    self.kernel.attached().len()
+                );
+                match self.on_trial() {
+                    Some(trial) => format!("{filtered}, {trial}"),
+                    None => filtered,
+                }
+            }
             Some(trouble) => format!("degraded: {}", trouble.lines().next().unwrap_or_default()),
         };
         format!("mode {mode}, {state}")
+    }
+
+    /// Whether packets are judged by a plan, perhaps one that an earlier daemon has left.
+    #[must_use]
+    pub fn judges(&self) -> bool {
+        !self.detached && matches!(self.kernel.active(), Ok(Some(_)))
+    }
+
+    /// What the daemon leaves behind when it ends, in a line.
+    #[must_use]
+    pub fn farewell(&self) -> &'static str {
+        if self.judges() && !self.kernel.attached().is_empty() {
+            "stopped; the node stays filtered (fw-ctl detach opens it)"
+        } else {
+            "stopped; nothing is filtered"
+        }
     }
 
     /// What the kernel's tables hash to; that they cannot be read degrades.
@@ -115,6 +146,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let mode = self.mode()?;
         let active = self.kernel.active()?;
         let wanted = &self.config.interfaces;
+        let mut warnings = Vec::new();
         let attached = self.kernel.attached();
         let mut degraded = self.problems();
         let lost = self.kernel.lost();
@@ -123,14 +155,22 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         if self.detached {
             degraded
                 .push("nothing is filtered: `fw-ctl detach` was run; try: fw-ctl reload".into());
-        } else if active.is_none() {
+        }
+        let unswitched = self.kernel.unswitched();
+        if active.is_none() && !self.detached && unswitched.is_empty() {
             degraded.push("nothing is filtered: there is no plan".into());
         }
+        degraded.extend(unswitched.iter().map(of_former));
+        let datapath = DatapathStatus::of(&self.kernel);
+        degraded.extend(datapath.problem());
         let read_back = active.and_then(|_| self.read_back(&mut degraded));
         let changed = self
             .looked
             .as_ref()
             .is_some_and(|looked| looked.seen != Seen::now(&self.sources));
+        if let Some(trial) = self.on_trial() {
+            warnings.push(trial.to_string());
+        }
         if !self.started() {
             degraded.push("the files are being read and compiled since the start".into());
         }
@@ -139,9 +179,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             .installed
             .as_ref()
             .map(|(in_force, _)| hex(in_force.hash));
-        let mut warnings = links::slow(&attached, wanted);
+        warnings.extend(links::slow(&attached, wanted));
         if let Some((_, compiled)) = &self.installed {
             warnings.extend(compiled.warnings.iter().map(plain));
+            warnings.extend(compiled.inputs.losses());
         }
         if changed {
             warnings
@@ -164,6 +205,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             mode_source: mode.source,
             degraded,
             warnings,
+            trial: self.on_trial(),
             generation: GenerationStatus {
                 number: active.map(|active| active.number),
                 declared,
@@ -171,6 +213,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 kernel: active.map(|active| hex(active.hash)),
                 read_back,
             },
+            datapath,
             interfaces: attached
                 .iter()
                 .filter(|link| !is_lost(link))
@@ -191,6 +234,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 .as_ref()
                 .map_or(0, |(_, c)| c.plan.rules.len()),
             builtins: self.builtins(),
+            failsafe: self.failsafe()?,
             vlans: self.admitted_vlans(),
             connections,
             bans: self.bans().bans.len(),
@@ -237,6 +281,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             file: list.file.clone(),
             entries: list.prefixes.len(),
             expired: list.prefixes.len() - list.prefixes.count(inputs.expired),
+            lost: list
+                .lost
+                .as_ref()
+                .map_or(0, |lost| lost.count(inputs.expired)),
         };
         inputs.lists.iter().map(of).collect()
     }
@@ -249,12 +297,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             return (self.effective_mode(&self.config) == mode).then(|| hex(hash));
         }
         let (in_force, compiled) = self.installed.as_ref()?;
-        match &looked.seen {
-            Seen::Files { inputs, unreadable } if unreadable.is_empty() => {
-                Arc::ptr_eq(inputs, &compiled.inputs).then(|| hex(in_force.hash))
-            }
-            _ => None,
-        }
+        looked
+            .seen
+            .is_of(&compiled.inputs)
+            .then(|| hex(in_force.hash))
     }
 
     /// By the plan in force, which may be of an older configuration.
@@ -287,6 +333,15 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         });
         Ok(counters.collect())
     }
+}
+
+/// What to say of a link that programs of another schema filter.
+fn of_former((link, schema): &(AttachedLink, u32)) -> String {
+    format!(
+        "interface {}: the programs of a former version (schema {schema}) filter it still, by the \
+         plan that they had; try: mend the files, then fw-ctl reload",
+        link.name
+    )
 }
 
 /// What to say of a table of connections that is nearly full.

@@ -22,6 +22,18 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         }
     }
 
+    /// Goes on with what was accepted last, because the operator's files cannot be read in
+    /// time, as on a mount that does not answer: a plan that an earlier daemon left gets
+    /// its names, and interfaces that came while none was there are attached.
+    pub fn resume(&mut self) {
+        if self.installed.is_none() {
+            self.restore();
+        }
+        if self.installed.is_some() {
+            self.settle(true);
+        }
+    }
+
     /// Makes the last accepted plan again: puts it in force where nothing is, and
     /// learns the names of what is in force where that is it.
     pub(super) fn restore(&mut self) {
@@ -53,12 +65,17 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             // A daemon that was killed before it could keep it has put a later one
             // in force. It stays; only its names are not known.
             Some(active) if active.number > confirmed.number => return Ok(()),
+            // The same as before the reboot.
+            None => self
+                .install_as(&compiled, confirmed.number)
+                .map_err(|failure| failure.line())?,
             _ => self.install(&compiled).map_err(|failure| failure.line())?,
         };
         tracing::warn!(
             "generation {} is in force, of the last accepted policies",
             in_force.number
         );
+        self.event = confirmed.event;
         self.take(in_force, compiled);
         self.keep();
         Ok(())
@@ -66,23 +83,40 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
 
     /// Keeps what is in force for the next start.
     pub(super) fn keep(&mut self) {
-        let kept = match &self.installed {
-            Some((in_force, compiled)) => {
-                self.confirmed
-                    .save(in_force.number, in_force.mode, &compiled.inputs)
+        self.held.again();
+        // What is on trial may have gone by then.
+        let kept = match (&self.trial, &self.installed) {
+            (None, Some((in_force, compiled))) => Some((in_force, compiled, &self.event)),
+            (None, None) => None,
+            (Some(trial), _) => {
+                let former = trial.former.as_ref();
+                former.map(|(in_force, compiled, event)| (in_force, compiled, event))
             }
-            None => Ok(()),
         };
+        let kept = kept.map(|(in_force, compiled, event)| Confirmed {
+            number: in_force.number,
+            mode: in_force.mode,
+            inputs: Arc::clone(&compiled.inputs),
+            event: event.clone(),
+        });
+        let kept = kept.map_or(Ok(()), |kept| self.confirmed.save(&kept));
         self.tell_state(kept.err());
     }
 
+    /// What a restart may not know, a line each.
+    pub(super) fn untold(&self) -> impl Iterator<Item = String> {
+        let troubles = self.troubles.get(&Trouble::State).into_iter();
+        troubles.flatten().cloned()
+    }
+
     /// `unkept`: why what is in force is not kept.
-    fn tell_state(&mut self, unkept: Option<String>) {
+    pub(super) fn tell_state(&mut self, unkept: Option<String>) {
         let told = [
             unkept,
             self.record.clone(),
             self.mode.damaged(),
             self.mode.unsaved(),
+            self.held.trouble(),
         ];
         let troubles: Vec<_> = told.into_iter().flatten().collect();
         if troubles.is_empty() {

@@ -48,7 +48,9 @@ pub fn last_config(overrides: &Overrides, paths: Paths, complete: bool) -> Optio
 /// When another daemon is there, or the kernel cannot do what is needed. Wrong
 /// policies are no error: the daemon goes on, degraded.
 pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
-    let _lock = Lock::take(&config.paths.run_dir)?;
+    let paths = &config.paths;
+    let _lock = Lock::take(&paths.run_dir)?;
+    let _state = Lock::take_state(&paths.state_dir, &[&paths.run_dir, &paths.pin_dir])?;
     let mut datapath = Datapath::open(&config.paths.pin_dir)?;
     let reader = datapath.events()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -68,13 +70,13 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
         let (records, _) = broadcast::channel(BACKLOG);
         let (calls, requests) = mpsc::channel(QUEUE);
         let _server = server::serve(&config.paths.control_socket(), calls, records.clone())?;
-        tokio::spawn(events::pump(reader, known, records));
         let files = Files {
             overrides,
             lists: Arc::default(),
         };
         let firewall = Firewall::new(Pinned::new(datapath), files, config, names);
-        service::serve(firewall, watcher, requests).await
+        tokio::spawn(events::pump(reader, known, records, firewall.recent()));
+        Box::pin(service::serve(firewall, watcher, requests)).await
     });
     // Files that are being compiled keep nobody from ending.
     runtime.shutdown_background();
@@ -85,7 +87,7 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use crate::compile::plan::Mode;
-    use crate::daemon::Inputs;
+    use crate::daemon::{Confirmed, Event, Inputs};
 
     #[test]
     fn the_last_configuration_is_found_by_the_paths_of_the_broken_one() {
@@ -102,7 +104,13 @@ mod tests {
             expired: 0,
         });
         let store = ConfirmedStore::new(dir.path());
-        store.save(1, Mode::Audit, &inputs).unwrap();
+        let confirmed = Confirmed {
+            number: 1,
+            mode: Mode::Audit,
+            inputs,
+            event: Event::default(),
+        };
+        store.save(&confirmed).unwrap();
         let paths = Paths {
             state_dir: dir.path().to_owned(),
             run_dir: "/named".into(),

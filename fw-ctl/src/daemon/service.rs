@@ -3,23 +3,27 @@
 //! brake and `status` never wait for it.
 
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::block_in_place;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
-use super::reloads::{Asker, Reloads, Scope, Taken};
-use super::status::{Banned, Bans, Detached, ModeStatus, Reloaded, Rules, Status, Unbanned};
+use super::firewall::START;
+use super::manager::Manager;
+use super::reloads::{Asker, Reloads, Scope, Taken, Wish};
+use super::status::{
+    Banned, Bans, Confirmation, Detached, JournalStatus, ModeStatus, Reloaded, Rules, Status,
+    Unbanned,
+};
 use super::watch::ListWatch;
 use super::{Firewall, Kernel, ListLook, Look, Sources};
 use crate::control::protocol::{Failure, Request};
 use crate::control::server::Call;
 use crate::exit;
 use crate::lists::moment;
-use crate::netlink::Watcher;
+use crate::netlink::{NetlinkError, Network, Watcher};
 use crate::trace::{Context, Trace, trace};
 use crate::why::why;
 
@@ -29,6 +33,10 @@ const CHECK: Duration = Duration::from_secs(30);
 /// Questions wait so long for the first plan: who asks a daemon that has just
 /// started wants to know how it goes then. Changes never wait.
 const STARTING: Duration = Duration::from_secs(5);
+
+/// The network waits so long for the first plan of all, where nothing was ever accepted. A
+/// failed firewall must not keep the machine off it.
+const READY: Duration = Duration::from_secs(30);
 
 /// Starts the firewall and serves until a signal ends it.
 ///
@@ -48,87 +56,175 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
         .await
         .map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
     block_in_place(|| firewall.begin(network));
-    let mut reloads = Reloads::default();
-    let mut lists = ListWatch::new();
-    reloads.ask(Asker::Signal);
+    let mut service = Service {
+        firewall,
+        manager: Manager::default(),
+        reloads: Reloads::default(),
+        lists: ListWatch::new(),
+        held: Vec::new(),
+        late: false,
+    };
+    if service.firewall.judges() {
+        // Before the operator's files are read: they may be on a file system that
+        // waits for the network, which waits for this.
+        service.ready();
+    }
+    service.reloads.ask(Asker::signal(START));
     let mut ticks = interval(sd_notify::watchdog_enabled().map_or(CHECK, |limit| limit / 2));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listening = true;
-    let (mut held, mut late) = (Vec::new(), false);
     let mut patience = pin!(sleep(STARTING));
+    let mut ready = pin!(sleep(READY));
     loop {
-        reloads.next(looking(&firewall));
+        let Service {
+            firewall,
+            manager,
+            reloads,
+            lists,
+            late,
+            ..
+        } = &mut service;
+        reloads.next(looking(firewall));
+        let may_watch = firewall.inputs().is_some() && firewall.trial_ends().is_none();
         tokio::select! {
-            look = reloads.look() => {
-                let (asked, attach) = reloads.take();
-                let value = block_in_place(|| apply(&mut firewall, look, attach, &mut lists));
-                let Some(value) = value else { continue };
-                let value = value.map(Answer::Reloaded);
-                log(&value);
-                log_state(&firewall);
-                // Not yet, if somebody waits for the next one.
-                let ready = [NotifyState::Ready];
-                tell(&firewall, if reloads.idle() { &ready } else { &[] });
-                let value = value.and_then(Answer::json);
-                for asker in asked {
-                    asker.tell(value.clone());
-                }
-                for call in held.drain(..) {
-                    block_in_place(|| serve_call(&mut firewall, call));
-                }
-            }
-            Some(call) = calls.recv() => match call.request {
-                Request::Reload => reloads.ask(Asker::Client(call.answer)),
-                _ if !call.request.changes() && !firewall.started() && !late => held.push(call),
-                _ => {
-                    if call.request == Request::Detach {
-                        reloads.leave_open();
-                    }
-                    block_in_place(|| serve_call(&mut firewall, call));
-                }
-            },
-            () = lists.due(firewall.inputs()), if firewall.inputs().is_some() => {
-                reloads.lists_changed();
-            }
-            () = &mut patience, if !late => {
-                late = true;
-                for call in held.drain(..) {
-                    block_in_place(|| serve_call(&mut firewall, call));
-                }
-            }
+            look = reloads.look() => service.looked(look),
+            Some(call) = calls.recv() => service.called(call),
+            () = lists.due(firewall.inputs()), if may_watch => reloads.lists_changed(),
+            () = &mut patience, if !*late => service.is_late(),
+            () = &mut ready, if !manager.is_ready() => service.ready(),
             more = watcher.changed(), if listening => {
                 listening = more;
-                if !more {
-                    tracing::error!("netlink is closed: changes of links and addresses are missed");
-                }
-                match watcher.network().await {
-                    Ok(network) => {
-                        if block_in_place(|| firewall.network_changed(network)) {
-                            log_state(&firewall);
-                        }
-                    }
-                    Err(error) => tracing::warn!("{error}"),
-                }
-                tell(&firewall, &[]);
+                service.network(more, watcher.network().await);
             }
             _ = hangup.recv() => {
-                reloading();
-                reloads.ask(Asker::Signal);
+                manager.reloading();
+                reloads.ask(Asker::signal("SIGHUP"));
             }
-            _ = ticks.tick() => {
-                if block_in_place(|| firewall.check()) {
-                    tell(&firewall, &[NotifyState::Watchdog]);
-                } else {
-                    tell(&firewall, &[]);
-                }
-            }
+            () = until(firewall.trial_ends()) => service.trial_ends(),
+            _ = ticks.tick() => service.check(),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
-    notify(&[NotifyState::Stopping]);
-    tracing::info!("stopping; the node stays filtered (`fw-ctl detach` opens it)");
+    let stopped = service.firewall.farewell();
+    Manager::stopping(stopped);
+    tracing::info!("{stopped}");
     Ok(())
+}
+
+/// What the loop above works on.
+struct Service<K, S> {
+    firewall: Firewall<K, S>,
+    manager: Manager,
+    reloads: Reloads,
+    lists: ListWatch,
+    /// Questions that wait for the first plan.
+    held: Vec<Call>,
+    /// They wait no longer.
+    late: bool,
+}
+
+impl<K: Kernel, S: Sources> Service<K, S> {
+    /// A look at the files has ended.
+    fn looked(&mut self, look: Result<Taken, Failure>) {
+        let (asked, wish, attach) = self.reloads.take();
+        let (firewall, lists) = (&mut self.firewall, &mut self.lists);
+        let Some(value) = block_in_place(|| apply(firewall, look, wish, attach, lists)) else {
+            return self.tell();
+        };
+        let value = value.map(Answer::Reloaded);
+        log(&value);
+        log_state(&self.firewall);
+        if self.reloads.idle() || !self.manager.is_ready() {
+            self.ready();
+        } else {
+            // Somebody waits for the next one.
+            self.tell();
+        }
+        let value = value.and_then(Answer::json);
+        for asker in asked {
+            asker.tell(value.clone());
+        }
+        self.serve_held();
+    }
+
+    fn called(&mut self, call: Call) {
+        match call.request {
+            Request::Reload(change) => {
+                self.manager.reloading();
+                self.reloads.ask(Asker::client(call.answer, change));
+            }
+            _ if !call.request.changes() && !self.firewall.started() && !self.late => {
+                self.held.push(call);
+            }
+            _ => {
+                if call.request == Request::Detach {
+                    self.reloads.leave_open();
+                }
+                self.serve(call);
+            }
+        }
+    }
+
+    /// The first look takes longer than anybody should wait.
+    fn is_late(&mut self) {
+        self.late = true;
+        if !self.firewall.started() {
+            block_in_place(|| self.firewall.resume());
+            self.tell();
+        }
+        self.serve_held();
+    }
+
+    /// Links or addresses have changed; `more`: there may be other changes after it.
+    fn network(&mut self, more: bool, network: Result<Network, NetlinkError>) {
+        if !more {
+            tracing::error!("netlink is closed: changes of links and addresses are missed");
+        }
+        match network {
+            Ok(network) => {
+                if block_in_place(|| self.firewall.network_changed(network)) {
+                    log_state(&self.firewall);
+                }
+            }
+            Err(error) => tracing::warn!("{error}"),
+        }
+        self.tell();
+    }
+
+    fn trial_ends(&mut self) {
+        if block_in_place(|| self.firewall.end_trial()) {
+            log_state(&self.firewall);
+        }
+        self.tell();
+    }
+
+    fn check(&mut self) {
+        let sound = block_in_place(|| self.firewall.check());
+        self.tell();
+        if sound {
+            Manager::alive();
+        }
+    }
+
+    fn serve_held(&mut self) {
+        for call in std::mem::take(&mut self.held) {
+            self.serve(call);
+        }
+    }
+
+    fn serve(&mut self, call: Call) {
+        block_in_place(|| serve_call(&mut self.firewall, call));
+    }
+
+    fn ready(&mut self) {
+        self.manager.ready(&self.firewall.headline());
+    }
+
+    /// Tells the service manager how it goes.
+    fn tell(&self) {
+        Manager::status(&self.firewall.headline());
+    }
 }
 
 /// The next look, to be taken beside.
@@ -153,6 +249,7 @@ fn looking<K: Kernel, S: Sources + Clone + Send + 'static>(
 fn apply<K: Kernel, S: Sources>(
     firewall: &mut Firewall<K, S>,
     look: Result<Taken, Failure>,
+    wish: Option<Wish>,
     attach: bool,
     lists: &mut ListWatch,
 ) -> Option<Result<Reloaded, Failure>> {
@@ -161,7 +258,8 @@ fn apply<K: Kernel, S: Sources>(
             if look.again {
                 lists.again();
             }
-            let value = firewall.apply(*look, attach);
+            let wish = wish.unwrap_or_else(Wish::none);
+            let value = firewall.apply(*look, attach, &wish.change, wish.cause);
             give_back_memory();
             Some(value)
         }
@@ -174,7 +272,6 @@ fn apply<K: Kernel, S: Sources>(
                 for problem in firewall.problems() {
                     tracing::error!("{problem}");
                 }
-                tell(firewall, &[]);
             }
             None
         }
@@ -203,16 +300,25 @@ fn listen(kind: SignalKind) -> Result<Signal, Failure> {
     })
 }
 
+/// Waits for a moment; for ever without one.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Answers one call.
 fn serve_call<K: Kernel, S: Sources>(firewall: &mut Firewall<K, S>, call: Call) {
-    let value = answer(firewall, &call.request);
+    firewall.end_trial();
+    let value = answer(firewall, &call.request, call.connected);
     if call.request.changes() {
         log(&value);
         // A program may ban by the minute, and how links are filtered stays.
         if !matches!(call.request, Request::Ban(_) | Request::Unban { .. }) {
             log_state(firewall);
         }
-        tell(firewall, &[]);
+        Manager::status(&firewall.headline());
     }
     // A client that did not wait for its answer needs none.
     let _ = call.answer.send(value.and_then(Answer::json));
@@ -226,6 +332,8 @@ fn serve_call<K: Kernel, S: Sources>(firewall: &mut Firewall<K, S>, call: Call) 
 enum Answer {
     Status(Box<Status>),
     Reloaded(Reloaded),
+    Confirmed(Confirmation),
+    Journal(JournalStatus),
     Mode(ModeStatus),
     Rules(Rules),
     Detached(Detached),
@@ -240,6 +348,8 @@ impl Answer {
         match self {
             Self::Status(value) => serde_json::to_value(value),
             Self::Reloaded(value) => serde_json::to_value(value),
+            Self::Confirmed(value) => serde_json::to_value(value),
+            Self::Journal(value) => serde_json::to_value(value),
             Self::Mode(value) => serde_json::to_value(value),
             Self::Rules(value) => serde_json::to_value(value),
             Self::Detached(value) => serde_json::to_value(value),
@@ -255,11 +365,18 @@ impl Answer {
 fn answer<K: Kernel, S: Sources>(
     firewall: &mut Firewall<K, S>,
     request: &Request,
+    connected: Instant,
 ) -> Result<Answer, Failure> {
     Ok(match request {
         Request::Status => Answer::Status(Box::new(firewall.status()?)),
-        Request::Mode { set: None } => Answer::Mode(firewall.mode()?),
-        Request::Mode { set: Some(change) } => Answer::Mode(firewall.set_mode(*change)?),
+        Request::Mode { set: None, .. } => Answer::Mode(firewall.mode()?),
+        Request::Mode {
+            set: Some(mode),
+            change,
+        } => Answer::Mode(firewall.set_mode(*mode, change)?),
+        Request::Confirm => Answer::Confirmed(firewall.confirm(connected)?),
+        Request::Rollback { to, change } => Answer::Reloaded(firewall.rollback(*to, change)?),
+        Request::Journal => Answer::Journal(firewall.journal()),
         Request::Rules => Answer::Rules(firewall.rules()?),
         Request::Detach => Answer::Detached(firewall.detach()?),
         Request::Trace(flow) => {
@@ -280,7 +397,7 @@ fn answer<K: Kernel, S: Sources>(
         Request::Ban(request) => Answer::Banned(firewall.ban(request)?),
         Request::Unban { addresses } => Answer::Unbanned(firewall.unban(addresses.as_deref())?),
         Request::Bans => Answer::Bans(firewall.bans()),
-        Request::Monitor | Request::Reload => {
+        Request::Monitor | Request::Reload(_) => {
             return Err(Failure::new(
                 exit::USAGE,
                 "this request is not answered here",
@@ -323,27 +440,5 @@ fn log_state<K: Kernel, S: Sources>(firewall: &Firewall<K, S>) {
     }
     for problem in firewall.problems() {
         tracing::error!("{problem}");
-    }
-}
-
-/// Tells systemd what comes first in `systemctl status`.
-fn tell<K: Kernel, S: Sources>(firewall: &Firewall<K, S>, states: &[NotifyState<'_>]) {
-    let line = firewall.headline();
-    let mut all = vec![NotifyState::Status(&line)];
-    all.extend_from_slice(states);
-    notify(&all);
-}
-
-/// Both in one message: systemd takes a RELOADING without its time for a fault.
-fn reloading() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => notify(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!("cannot tell systemd of the reload: {}", why(&error)),
-    }
-}
-
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!("cannot tell systemd: {}", why(&error));
     }
 }

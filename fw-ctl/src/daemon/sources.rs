@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fw_common::wire::Direction;
 
+use super::doubts::doubts;
 use super::inputs::read_lists;
 use super::{Compiled, Inputs, Sources, Wrong};
 use crate::cli::args;
@@ -12,7 +13,7 @@ use crate::compile::{Enforcement, Failsafe, Options, compile as compile_plan};
 use crate::config::{Config, FailsafeEntry, FailsafePorts, Overrides};
 use crate::diagnostic::{Diagnostic, Severity, Source};
 use crate::engine::Context;
-use crate::inventory::{self, Labels};
+use crate::inventory::{self, Inventory, Labels};
 use crate::lists::{Found, ListFiles};
 use crate::observe::Numbered;
 use crate::policy::lint::{Input, lint};
@@ -52,6 +53,17 @@ impl Sources for Files {
 /// # Errors
 /// Everything that is wrong with it, after `unreadable`, or that it does not fit.
 pub fn compile(inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compiled, Wrong> {
+    compile_known(inputs, unreadable).map(|(compiled, _)| compiled)
+}
+
+/// The same for who wants to name peers: with the inventory.
+///
+/// # Errors
+/// As there.
+pub fn compile_known(
+    inputs: Arc<Inputs>,
+    unreadable: Vec<Diagnostic>,
+) -> Result<(Compiled, Inventory), Wrong> {
     let config = &inputs.config;
     let policies = load::load_sources(inputs.policies.iter().cloned());
     let mut inventory = inventory::load_sources(inputs.inventory.iter().cloned());
@@ -71,6 +83,7 @@ pub fn compile(inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compi
     own.labels.extend(config.node.labels.clone());
     let cluster = &config.policy.cluster_name;
     let view = inventory.view(name, &Labels::new(), cluster);
+    warnings.extend(doubts(config));
     let options = options(config, &inputs.ssh_ports);
     warnings.extend(lint(&Input {
         documents: &policies.documents,
@@ -79,6 +92,7 @@ pub fn compile(inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compi
         node: Some(name),
         cluster,
         cidr_match_mode: options.cidr_match_mode,
+        failsafe: &options.failsafe,
     }));
     let context = Context {
         documents: policies.documents,
@@ -97,7 +111,7 @@ pub fn compile(inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compi
     if !plan.filters(Direction::Ingress) && !plan.filters(Direction::Egress) {
         warnings.push(open(context.documents.len(), name));
     }
-    Ok(Compiled {
+    let compiled = Compiled {
         plan,
         policies: context.documents.len(),
         warnings,
@@ -106,7 +120,8 @@ pub fn compile(inputs: Arc<Inputs>, unreadable: Vec<Diagnostic>) -> Result<Compi
         identities: Arc::new(Numbered::new(context.identities)),
         node_addresses: view.addresses,
         inputs,
-    })
+    };
+    Ok((compiled, inventory))
 }
 
 /// The warnings among `findings`, if they are no more than that.
@@ -167,7 +182,7 @@ fn open(policies: usize, name: &str) -> Diagnostic {
     warning("policies", message, help)
 }
 
-fn warning(about: &str, message: String, help: &str) -> Diagnostic {
+pub(super) fn warning(about: &str, message: String, help: &str) -> Diagnostic {
     let source = Arc::new(Source {
         name: about.into(),
         text: String::new(),
@@ -226,12 +241,14 @@ fn allowance(entry: &FailsafeEntry, direction: Direction, ssh_ports: &BTreeSet<u
         direction,
         services,
         cidr: entry.cidr,
+        origin: entry.origin.0.clone(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Origin;
 
     const POLICY: &str = "
 apiVersion: cilium.io/v2
@@ -374,11 +391,13 @@ status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}
             protocol: 6,
             ports: FailsafePorts::Range(8000..=8100),
             cidr: Some("192.0.2.0/24".parse().unwrap()),
+            origin: Origin("fw-ctl.toml:3".into()),
         }];
         config.failsafe.outbound = vec![FailsafeEntry {
             protocol: 1,
             ports: FailsafePorts::None,
             cidr: None,
+            origin: Origin::default(),
         }];
         let failsafe = options(&config, &BTreeSet::new()).failsafe;
         let ports = ServiceRange::Ports {
@@ -391,6 +410,7 @@ status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}
             (Direction::Ingress, &vec![ports])
         );
         assert_eq!(failsafe[0].cidr, Some("192.0.2.0/24".parse().unwrap()));
+        assert_eq!(failsafe[0].place(), "fw-ctl.toml:3");
         assert_eq!(
             (failsafe[1].direction, failsafe[1].services.len()),
             (Direction::Egress, 256)

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::Ingress;
+use super::filters::DatapathStatus;
 use crate::datapath::flows::Pressure;
+use crate::harm::Audited;
 
 /// Version of the JSON of this file.
 pub const SCHEMA: u32 = 1;
@@ -27,8 +29,14 @@ pub struct Status {
     pub degraded: Vec<String>,
     /// What should be looked at some day.
     pub warnings: Vec<String>,
+    /// What is on trial, if anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<OnTrialStatus>,
     /// The plan.
     pub generation: GenerationStatus,
+    /// What filters.
+    #[serde(default)]
+    pub datapath: DatapathStatus,
     /// Every interface that is filtered.
     pub interfaces: Vec<InterfaceStatus>,
     /// Every interface that is not.
@@ -41,6 +49,9 @@ pub struct Status {
     pub rules: usize,
     /// Allowances that come with the program and are on.
     pub builtins: Vec<String>,
+    /// Failsafe entries in force.
+    #[serde(default)]
+    pub failsafe: Vec<FailsafeStatus>,
     /// The VLANs that are admitted: `untagged,212,300-310`; `None`: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlans: Option<String>,
@@ -57,6 +68,68 @@ pub struct Status {
     pub counters: Vec<CounterStatus>,
     /// Verdicts that were not reported: too many at once.
     pub lost_events: u64,
+}
+
+/// A generation that is in force until a deadline, unless it is confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnTrialStatus {
+    /// Its number.
+    pub generation: u64,
+    /// Seconds that it was given.
+    pub seconds: u64,
+    /// Seconds that are left.
+    pub left: u64,
+}
+
+impl std::fmt::Display for OnTrialStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "generation {} is on trial: unless it is confirmed within {} s, the one before it is \
+             in force again (fw-ctl confirm)",
+            self.generation, self.left
+        )
+    }
+}
+
+/// Answer to `confirm`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmation {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The generation that stays in force.
+    pub generation: u64,
+    /// What the one who asked should know beside.
+    pub warnings: Vec<String>,
+}
+
+/// Answer to `journal`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalStatus {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The newest first.
+    pub entries: Vec<JournalEntry>,
+}
+
+/// A generation of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// Its number.
+    pub generation: u64,
+    /// `in force`, `on trial`, `left`, `not confirmed`.
+    pub state: String,
+    /// When it came in force, in RFC 3339.
+    pub since: Option<String>,
+    /// What made it so.
+    pub cause: String,
+    /// `audit` or `enforce`.
+    pub mode: Option<String>,
+    /// Files of policies that it was made from.
+    pub files: Option<usize>,
+    /// Why it is of no use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
 }
 
 /// The plan as declared, compiled, installed and read back. Hashes are in hex.
@@ -86,6 +159,26 @@ pub struct ListStatus {
     pub entries: usize,
     /// Those of them that have expired.
     pub expired: usize,
+    /// Those of them that the list has lost, and that are in force for a while still.
+    #[serde(default)]
+    pub lost: usize,
+}
+
+/// A failsafe entry in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailsafeStatus {
+    /// `ingress` or `egress`.
+    pub direction: String,
+    /// Its name among the rules: `failsafe[0]`.
+    pub rule: String,
+    /// What it lets pass, `ssh` as the ports that it came to: `tcp 22,2222 from anybody`.
+    pub allows: String,
+    /// `path:line`; empty for the default.
+    pub origin: String,
+    /// Packets that it let pass.
+    pub packets: u64,
+    /// Bytes of their frames.
+    pub bytes: u64,
 }
 
 /// An interface that is filtered.
@@ -181,6 +274,9 @@ pub struct Reloaded {
     pub policies: usize,
     /// Rules of the plan.
     pub rules: usize,
+    /// It is on trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<OnTrialStatus>,
     /// What was said about the files.
     pub warnings: Vec<String>,
 }
@@ -191,7 +287,16 @@ impl std::fmt::Display for Reloaded {
             f,
             "generation {} is in force: {} policies, {} rules, {}",
             self.generation, self.policies, self.rules, self.hash
-        )
+        )?;
+        match &self.trial {
+            Some(trial) => write!(
+                f,
+                "\nunless it is confirmed within {} s, the one before it is in force again: \
+                 fw-ctl confirm",
+                trial.left
+            ),
+            None => Ok(()),
+        }
     }
 }
 
@@ -207,6 +312,9 @@ pub struct ModeStatus {
     /// What the one who asked should know beside.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// What audit mode has let pass lately and enforcement drops; of a change to `enforce`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audited: Option<Audited>,
 }
 
 /// Answer to `bans`.

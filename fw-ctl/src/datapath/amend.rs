@@ -56,14 +56,23 @@ impl Datapath {
         let Some(changes) = amendment(old, plan) else {
             return Ok(None);
         };
+        if self.tables.raw_word()?.asks(ActiveWord::ON_TRIAL) {
+            // What single addresses there are belongs to the plan before.
+            return Ok(None);
+        }
         if !self.settled {
             wait_for_packets();
             self.settled = true;
         }
         let index = self.tables.active()?;
         let hash = plan_hash(plan);
-        let header = self.tables.amend(&changes, hash, number)?;
-        Ok(header.map(|header| Installed::new(index, &header)))
+        let Some(header) = self.tables.amend(&changes, hash, number)? else {
+            return Ok(None);
+        };
+        let subject = self.subject()?;
+        let peers = changes.iter().map(|(address, _)| *address);
+        self.self_test.test_peers(plan, peers, subject)?;
+        Ok(Some(Installed::new(index, &header)))
     }
 }
 
@@ -117,15 +126,25 @@ impl Tables {
         Ok(Some(header))
     }
 
-    /// The classes that single addresses have beside the tables of the generation in
-    /// force, asked of the kernel.
+    /// Whether single addresses have classes beside the tables of the generation `index`.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub(super) fn has_singles(&self, index: u32) -> Result<bool, DatapathError> {
+        let word = self.raw_word()?;
+        let word = if word.asks(ActiveWord::ON_TRIAL) {
+            word.back_to(self.fallback()?.word)
+        } else {
+            word
+        };
+        Ok(word.index() == index && word.asks(ActiveWord::SINGLES))
+    }
+
+    /// The classes that single addresses have, asked of the kernel.
     ///
     /// # Errors
     /// The kernel cannot be asked.
     pub(super) fn singles(&self) -> Result<BTreeMap<IpAddr, u16>, DatapathError> {
-        if !self.active_word()?.asks(ActiveWord::SINGLES) {
-            return Ok(BTreeMap::new());
-        }
         let singles = self.singles.read()?.into_iter();
         Ok(singles
             .map(|(address, class)| (address.into(), u16::try_from(class).unwrap_or(u16::MAX)))

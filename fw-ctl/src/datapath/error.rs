@@ -82,6 +82,26 @@ pub enum DatapathError {
         /// What differs.
         why: String,
     },
+    /// A newer version filters.
+    #[error(
+        "{path} has programs of a newer version of fw-ctl, which filter (schema {found}; this version knows up to {known} and could not keep the connections that they remember): nothing was changed\ntry: start that version again; or fw-ctl detach (this opens the firewall), then this one"
+    )]
+    NewerSchema {
+        /// The directory of its pins.
+        path: PathBuf,
+        /// Its number.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// Programs of another version filter, and this one cannot change their mode.
+    #[error(
+        "programs of another version of fw-ctl filter (schema {schema}), and their mode cannot be changed by this one\ntry: fw-ctl of that version; or the daemon of this one, which takes over from an older one; or fw-ctl detach (this opens the firewall)"
+    )]
+    OtherSchema {
+        /// Its number.
+        schema: u32,
+    },
     /// What is pinned filters another network namespace.
     #[error(
         "the links pinned in {path} are on interfaces of another network namespace (one of them has the index {index} there): taking them over would open that node\ntry: paths.pin_dir with a directory for this network namespace alone; or, if that other one is not to be filtered any more, fw-ctl detach"
@@ -127,6 +147,14 @@ pub enum DatapathError {
         "the mode cannot be changed: no plan is in force, so nothing is filtered\ntry: fw-ctl reload, and fw-ctl status for what is wrong with the policies"
     )]
     NoPlan,
+    /// The plan before is still needed.
+    #[error(
+        "generation {number} is on trial: until it is confirmed or left there is no room for another\ntry: fw-ctl confirm, or fw-ctl rollback"
+    )]
+    OnTrial {
+        /// The generation.
+        number: u64,
+    },
     /// The plan is larger than a table.
     #[error(
         "the plan does not fit: {table} would need {needed} entries and has room for {room}\ntry: fewer or coarser rules; nothing was changed"
@@ -174,6 +202,14 @@ pub enum DatapathError {
         /// The table, and both values.
         what: String,
     },
+    /// The programs do something other than what the plan says.
+    #[error(
+        "the programs do not judge as the plan says: {what}\ntry: report this as a bug; the plan in force was not changed"
+    )]
+    SelfTest {
+        /// The packet, and both verdicts.
+        what: String,
+    },
     /// Any other refusal of the kernel.
     #[error("{what}: {why}{}", help.map(|h| format!("\ntry: {h}")).unwrap_or_default())]
     Refused {
@@ -194,9 +230,13 @@ impl DatapathError {
         match self {
             Self::OtherInstance { .. }
             | Self::OtherNamespace { .. }
+            | Self::NewerSchema { .. }
+            | Self::OtherSchema { .. }
             | Self::Capacity { .. }
             | Self::Full { .. }
             | Self::Plan(_)
+            | Self::SelfTest { .. }
+            | Self::OnTrial { .. }
             | Self::NoPlan => 4,
             _ => 5,
         }

@@ -3,6 +3,7 @@
 //! Their table is mapped, so that a look at all of them costs no system calls, and
 //! what is written from here goes the way of the datapath's own writes.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
@@ -50,11 +51,16 @@ pub struct Pressure {
     pub displaced: u64,
 }
 
-/// The table.
-pub struct Flows {
+/// The connections of a table, wherever in it they are.
+pub struct Buckets {
     memory: NonNull<FlowBucket>,
     bytes: NonZeroUsize,
-    buckets: u32,
+    count: u32,
+}
+
+/// The table.
+pub struct Flows {
+    buckets: Buckets,
     seeds: FlowSeeds,
     tally: PerCpuArray<MapData, FlowTally>,
     own_ports: Array<MapData, u32>,
@@ -62,30 +68,25 @@ pub struct Flows {
 
 // SAFETY: the mapping belongs to the process, not to a thread, and is touched through
 // `Bucket` only, which reckons with other writers.
-unsafe impl Send for Flows {}
+unsafe impl Send for Buckets {}
 // SAFETY: as above.
-unsafe impl Sync for Flows {}
+unsafe impl Sync for Buckets {}
 
-impl Flows {
-    /// Opens the tables pinned in `directory`. A table that is new gets its seeds, which
-    /// it shares with that of rate limits of `rate_buckets`.
+impl Buckets {
+    /// Maps the table pinned in `directory`.
     ///
     /// # Errors
-    /// A pin is missing or has another layout, or the kernel refuses.
-    pub fn open(directory: &Path, rate_buckets: u32) -> Result<Self, DatapathError> {
+    /// The pin is missing or has another layout, or the kernel refuses.
+    pub fn open(directory: &Path) -> Result<Self, DatapathError> {
         let table = open_data(directory, CONNTRACK)?;
         let info = table.info().map_err(reading(CONNTRACK))?;
-        let buckets = info.max_entries();
-        let bytes = NonZeroUsize::new(buckets as usize * size_of::<FlowBucket>())
+        let count = info.max_entries();
+        let bytes = NonZeroUsize::new(count as usize * size_of::<FlowBucket>())
             .filter(|_| info.value_size() as usize == size_of::<FlowBucket>())
             .ok_or_else(|| DatapathError::ForeignPins {
                 path: directory.to_owned(),
                 why: format!("{CONNTRACK} has other entries"),
             })?;
-        let mut seeds: Array<MapData, FlowSeeds> = open_array(directory, CONNTRACK_SEEDS, 1)?;
-        let seeds = seeded(&mut seeds, buckets, rate_buckets)?;
-        let tally = open_array(directory, CONNTRACK_TALLY, 1)?;
-        let own_ports = open_array(directory, "OWN_PORTS", OWN_PORTS)?;
         // SAFETY: a new mapping at a place of the kernel's choice.
         let memory = unsafe {
             mmap(
@@ -103,23 +104,63 @@ impl Flows {
         Ok(Self {
             memory,
             bytes,
-            buckets,
-            seeds,
-            tally,
-            own_ports,
+            count,
         })
     }
 
     /// All connections, forgotten ones among them until another takes their place.
     pub fn iter(&self) -> impl Iterator<Item = (FlowKey, FlowState)> + '_ {
-        (0..self.buckets).flat_map(|number| self.bucket(number).iter())
+        (0..self.count).flat_map(|number| self.bucket(number).iter())
     }
 
     /// Forgets all connections; returns how many were there.
     pub fn clear(&mut self) -> usize {
-        (0..self.buckets)
+        (0..self.count)
             .map(|number| self.bucket(number).clear())
             .sum()
+    }
+
+    fn bucket(&self, number: u32) -> Bucket<'_> {
+        assert!(number < self.count, "a place is inside the table");
+        // SAFETY: inside the mapping, which lives as long as `self`; the datapath
+        // touches it through `Bucket`, too.
+        unsafe { Bucket::new(self.memory.as_ptr().add(number as usize)) }
+    }
+}
+
+impl Drop for Buckets {
+    fn drop(&mut self) {
+        // SAFETY: what `open` mapped, and nothing refers to it any more.
+        let unmapped = unsafe { munmap(self.memory.cast(), self.bytes.get()) };
+        debug_assert!(unmapped.is_ok(), "the mapping is ours");
+    }
+}
+
+impl Flows {
+    /// Opens the tables pinned in `directory`. A table that is new gets its seeds, which
+    /// it shares with that of rate limits of `rate_buckets`.
+    ///
+    /// # Errors
+    /// A pin is missing or has another layout, or the kernel refuses.
+    pub fn open(directory: &Path, rate_buckets: u32) -> Result<Self, DatapathError> {
+        let buckets = Buckets::open(directory)?;
+        let mut seeds: Array<MapData, FlowSeeds> = open_array(directory, CONNTRACK_SEEDS, 1)?;
+        Ok(Self {
+            seeds: seeded(&mut seeds, buckets.count, rate_buckets)?,
+            buckets,
+            tally: open_array(directory, CONNTRACK_TALLY, 1)?,
+            own_ports: open_array(directory, "OWN_PORTS", OWN_PORTS)?,
+        })
+    }
+
+    /// All connections, forgotten ones among them until another takes their place.
+    pub fn iter(&self) -> impl Iterator<Item = (FlowKey, FlowState)> + '_ {
+        self.buckets.iter()
+    }
+
+    /// Forgets all connections; returns how many were there.
+    pub fn clear(&mut self) -> usize {
+        self.buckets.clear()
     }
 
     /// Remembers connections as if packets of them had been seen at `now`, by the
@@ -133,22 +174,70 @@ impl Flows {
         flows: impl IntoIterator<Item = (FlowKey, FlowState)>,
     ) -> Result<(), DatapathError> {
         for (key, state) in flows {
-            if state.origin() == Origin::Local {
-                self.own_ports
-                    .set(u32::from(key.local_port), now.max(1), 0)
-                    .map_err(writing("OWN_PORTS"))?;
-            }
+            self.put(now, &key, |_| Some(state))?;
+        }
+        Ok(())
+    }
+
+    /// Remembers the live connections of another table, as that one has them, unless this
+    /// one has seen them later.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn copy(&mut self, now: u32, other: &Buckets) -> Result<(), DatapathError> {
+        let mut ports = BTreeSet::new();
+        for (key, state) in other.iter().filter(|(_, state)| state.is_live(now)) {
             let words = key.words();
             let place = self.seeds.place(words);
-            let bucket = self.bucket(place.bucket);
+            let bucket = self.buckets.bucket(place.bucket);
             match bucket.find(place.tag, words) {
+                Some(found) if found.state.time_left(now) >= state.time_left(now) => continue,
                 Some(found) => bucket.update(found, state),
                 None => {
                     bucket.insert(place.tag, words, state, now);
                 }
             }
+            if state.origin() == Origin::Local {
+                ports.insert(key.local_port);
+            }
         }
-        Ok(())
+        ports
+            .into_iter()
+            .try_for_each(|port| self.see_port(port, now))
+    }
+
+    /// A connection of the node's own begins at this port.
+    fn see_port(&mut self, port: u16, now: u32) -> Result<(), DatapathError> {
+        self.own_ports
+            .set(u32::from(port), now.max(1), 0)
+            .map_err(writing("OWN_PORTS"))
+    }
+
+    /// Gives a connection the state that `choose` makes of what is known of it; `None`
+    /// leaves it as it is. Returns whether that changed anything.
+    pub(super) fn put(
+        &mut self,
+        now: u32,
+        key: &FlowKey,
+        choose: impl FnOnce(Option<FlowState>) -> Option<FlowState>,
+    ) -> Result<bool, DatapathError> {
+        let words = key.words();
+        let place = self.seeds.place(words);
+        let found = self.buckets.bucket(place.bucket).find(place.tag, words);
+        let Some(state) = choose(found.map(|found| found.state)) else {
+            return Ok(false);
+        };
+        if state.origin() == Origin::Local {
+            self.see_port(key.local_port, now)?;
+        }
+        let bucket = self.buckets.bucket(place.bucket);
+        match found {
+            Some(found) => bucket.update(found, state),
+            None => {
+                bucket.insert(place.tag, words, state, now);
+            }
+        }
+        Ok(true)
     }
 
     /// How full the table is at `now`.
@@ -160,25 +249,10 @@ impl Flows {
         let sum = |part: fn(&FlowTally) -> u64| tally.iter().map(part).fold(0, u64::wrapping_add);
         Ok(Pressure {
             live: self.iter().filter(|(_, state)| state.is_live(now)).count() as u64,
-            capacity: u64::from(self.buckets) * FLOW_SLOTS as u64,
+            capacity: u64::from(self.buckets.count) * FLOW_SLOTS as u64,
             begun: sum(|tally| tally.begun),
             displaced: sum(|tally| tally.displaced),
         })
-    }
-
-    fn bucket(&self, number: u32) -> Bucket<'_> {
-        assert!(number < self.buckets, "a place is inside the table");
-        // SAFETY: inside the mapping, which lives as long as `self`; the datapath
-        // touches it through `Bucket`, too.
-        unsafe { Bucket::new(self.memory.as_ptr().add(number as usize)) }
-    }
-}
-
-impl Drop for Flows {
-    fn drop(&mut self) {
-        // SAFETY: what `open` mapped, and nothing refers to it any more.
-        let unmapped = unsafe { munmap(self.memory.cast(), self.bytes.get()) };
-        debug_assert!(unmapped.is_ok(), "the mapping is ours");
     }
 }
 

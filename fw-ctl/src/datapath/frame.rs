@@ -18,7 +18,14 @@ const MAC_FROM: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
 /// Data of protocols that we do not know, and of UDP.
 const PAYLOAD: [u8; 8] = *b"fw-ctl\0\0";
 
+/// The Router Alert of IPv4 (RFC 2113), and a hop-by-hop header with that of IPv6 and
+/// padding (RFC 2711 §2.1); its first byte is the next header.
+const ROUTER_ALERT_V4: [u8; 4] = [0x94, 4, 0, 0];
+const ROUTER_ALERT_V6: [u8; 7] = [0, 5, 2, 0, 0, 1, 0];
+const HOP_BY_HOP: u8 = 0;
+
 const ICMP: u8 = 1;
+const IGMP: u8 = 2;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
@@ -122,16 +129,32 @@ impl Payload {
         }
     }
 
-    /// Neighbour discovery is only valid with 255 (RFC 4861 §6.1, §7.1).
+    /// Neighbour discovery is only valid with 255 (RFC 4861 §6.1, §7.1, §8.1), what is
+    /// about groups with 1.
     fn hop_limit(self) -> u8 {
         match self {
             Self::Icmp {
                 protocol: ICMPV6,
-                kind: 133..=137,
+                kind: 133..=137 | 141 | 142 | 148 | 149,
                 ..
             } => 255,
+            _ if self.is_about_groups() => 1,
             _ => 64,
         }
+    }
+
+    /// Memberships of multicast groups, and their routers: only valid with a Router Alert
+    /// (RFC 3376 §4, RFC 3810 §5, RFC 4286 §3).
+    fn is_about_groups(self) -> bool {
+        matches!(
+            self,
+            Self::Other { protocol: IGMP }
+                | Self::Icmp {
+                    protocol: ICMPV6,
+                    kind: 130..=132 | 143 | 151..=153,
+                    ..
+                }
+        )
     }
 }
 
@@ -166,24 +189,38 @@ impl Packet {
         let hops = self.payload.hop_limit();
         match (self.source, self.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let mut header = vec![0x45, 0];
-                header.extend((20 + length).to_be_bytes());
+                let options: &[u8] = if self.payload.is_about_groups() {
+                    &ROUTER_ALERT_V4
+                } else {
+                    &[]
+                };
+                let own = 20 + options.len() as u16;
+                let mut header = vec![0x40 | (own / 4) as u8, 0];
+                header.extend((own + length).to_be_bytes());
                 // Identification 1, don't fragment.
                 header.extend([0, 1, 0x40, 0, hops, protocol, 0, 0]);
                 header.extend(source.octets());
                 header.extend(destination.octets());
+                header.extend(options);
                 let sum = checksum(&[&header]);
                 header[10..12].copy_from_slice(&sum.to_be_bytes());
                 header.extend(payload);
                 Some(header)
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let mut carried = payload;
+                let mut next = protocol;
+                if self.payload.is_about_groups() {
+                    let alert = [&[protocol][..], &ROUTER_ALERT_V6].concat();
+                    carried.splice(0..0, alert);
+                    next = HOP_BY_HOP;
+                }
                 let mut header = vec![0x60, 0, 0, 0];
-                header.extend(length.to_be_bytes());
-                header.extend([protocol, hops]);
+                header.extend(u16::try_from(carried.len()).ok()?.to_be_bytes());
+                header.extend([next, hops]);
                 header.extend(source.octets());
                 header.extend(destination.octets());
-                header.extend(payload);
+                header.extend(carried);
                 Some(header)
             }
             _ => None,
@@ -381,6 +418,24 @@ mod tests {
         assert_eq!(frame[18..22], [0, 16, 58, 255]);
         let echo = packet("fe80::1", "fe80::2", Payload::new(58, (0, 0), (128, 0)));
         assert_eq!(echo.frame().unwrap()[21], 64);
+    }
+
+    #[test]
+    fn what_is_about_groups_stays_on_its_link_and_alerts_routers() {
+        let igmp = packet("10.0.0.1", "224.0.0.22", Payload::new(2, (0, 0), (0, 0)));
+        let frame = igmp.frame().unwrap();
+        assert_eq!(frame[14], 0x46, "six words of header");
+        assert_eq!((frame[17], frame[22], frame[23]), (32, 1, 2));
+        assert_eq!(frame[34..38], [0x94, 4, 0, 0]);
+        assert_eq!(checksum(&[&frame[14..38]]), 0);
+        let mld = packet("fe80::1", "ff02::16", Payload::new(58, (0, 0), (143, 0)));
+        let frame = mld.frame().unwrap();
+        assert_eq!(
+            frame[18..22],
+            [0, 24, 0, 1],
+            "length, hop-by-hop, hop limit"
+        );
+        assert_eq!(frame[54..63], [58, 0, 5, 2, 0, 0, 1, 0, 143]);
     }
 
     #[test]

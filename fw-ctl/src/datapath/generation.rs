@@ -117,7 +117,7 @@ impl Tables {
         let peers = lookup::read(&tables).map_err(|why| DatapathError::Differs {
             what: format!("the peer tables are broken: {why}"),
         })?;
-        let peers = if index == self.active()? {
+        let peers = if self.has_singles(index)? {
             peers.with(&self.singles()?)
         } else {
             peers

@@ -281,7 +281,7 @@ impl Words {
     const AT_ONCE: usize = 1 << 14;
 
     fn push(&mut self, word: u32) {
-        self.waiting.extend(word.to_le_bytes());
+        self.waiting.extend_from_slice(&word.to_le_bytes());
         if self.waiting.len() >= Self::AT_ONCE {
             self.sha.update(&self.waiting);
             self.waiting.clear();

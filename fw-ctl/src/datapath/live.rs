@@ -3,23 +3,26 @@
 //! Opening it changes nothing that packets notice: what is pinned is adopted as
 //! it is. Dropping it changes nothing either: the filter goes on without us.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use fw_common::wire::{Counter, Direction, GENERATIONS, Generation, RuleTally, Tally};
+use fw_common::wire::{ActiveWord, Counter, Direction, GENERATIONS, Generation, RuleTally, Tally};
 
-use super::attach::{self, Attached, Attacher, LinkRef, XdpWish};
+use super::attach::{self, Attached, AttachedProgram, Attacher, LinkRef, XdpWish};
 use super::error::DatapathError;
 use super::events::EventReader;
 use super::flows::{self, CONNTRACK, Pressure};
+use super::former::{self, Former};
 use super::generation::mode_of;
+use super::holds::Holds;
 use super::host::{self, TcKind};
 use super::image::Image;
 use super::limits::{self, RATES};
 use super::pins::{self, Pins, failed};
 use super::programs::Programs;
+use super::selftest::{SelfTest, Subject, Tested};
 use super::tables::Tables;
 use crate::compile::plan::{Mode, Plan};
 use crate::lookup;
@@ -74,19 +77,27 @@ pub struct Datapath {
     programs: Programs,
     pub(super) tables: Tables,
     attached: Vec<Attached>,
+    holds: Holds,
+    /// Of other schemas, until their last link is ours.
+    formers: Vec<Former>,
     tc: TcKind,
     event_limit: u32,
+    /// Interfaces that have programs of this process, by index.
+    switched: BTreeSet<u32>,
+    pub(super) self_test: SelfTest,
     /// Whether no packet can still see the generation that is not in force.
     pub(super) settled: bool,
     patience: Duration,
 }
 
 impl Datapath {
-    /// Adopts what is pinned in `pin_dir`, or makes it.
+    /// Adopts what is pinned in `pin_dir`, or makes it, beside that of an older schema:
+    /// its programs judge until [`Self::attach`] replaces them.
     ///
     /// # Errors
     /// Kernel, capabilities or the BPF file system do not suffice, another
-    /// process uses the directory, or what is pinned has another layout.
+    /// process uses the directory, or what is pinned has another layout, or is of a newer
+    /// schema that filters: then nothing has changed.
     pub fn open(pin_dir: &Path) -> Result<Self, DatapathError> {
         Self::open_with(pin_dir, TcKind::of_kernel())
     }
@@ -98,6 +109,7 @@ impl Datapath {
     pub fn open_with(pin_dir: &Path, tc: TcKind) -> Result<Self, DatapathError> {
         host::check()?;
         let pins = Pins::open(pin_dir)?;
+        former::prepare(&pins)?;
         let (programs, tables) = if pins.published() {
             // The tables first: the loader would silently make what is missing.
             let tables = Tables::open(&pins.maps())?;
@@ -108,17 +120,28 @@ impl Datapath {
                 (CONNTRACK, flows::buckets_for(memory)),
                 (RATES, limits::buckets_for(memory)),
             ];
-            pins.publish(|maps| Ok((Programs::load(maps, &sizes)?, Tables::open(maps)?)))?
+            pins.publish(|maps| {
+                former::share(&pins, maps)?;
+                let programs = Programs::load(maps, &sizes)?;
+                let mut tables = Tables::open(maps)?;
+                former::take_bans(&pins, &mut tables)?;
+                Ok((programs, tables))
+            })?
         };
         pins.ensure_links()?;
         let attached = attach::adopt(&pins)?;
+        let formers = former::formers(&pins)?;
         Ok(Self {
             pins,
             programs,
             tables,
             attached,
+            holds: Holds::default(),
+            formers,
             tc,
             event_limit: EVENT_LIMIT,
+            switched: BTreeSet::new(),
+            self_test: SelfTest::new(),
             settled: false,
             patience: attach::PATIENCE,
         })
@@ -128,6 +151,10 @@ impl Datapath {
     /// next [`Self::install`] on.
     pub fn set_event_limit(&mut self, limit: u32) {
         self.event_limit = limit;
+    }
+
+    pub(super) const fn event_limit(&self) -> u32 {
+        self.event_limit
     }
 
     /// The generation in force, as the kernel says; `None` before the first.
@@ -144,21 +171,36 @@ impl Datapath {
     /// the new one, and when this returns, only the new one.
     ///
     /// # Errors
-    /// The plan contradicts itself or does not fit, the kernel refuses, or it
-    /// returns something other than what was written. The old plan stays.
+    /// The plan contradicts itself or does not fit, the kernel refuses, it returns something
+    /// other than what was written, or the programs do not judge by it. The old plan stays.
     pub fn install(&mut self, plan: &Plan, number: u64) -> Result<Installed, DatapathError> {
-        if !self.settled {
+        self.write(plan, number, None)
+    }
+
+    /// `trial`: for so long only, unless it is confirmed.
+    pub(super) fn write(
+        &mut self,
+        plan: &Plan,
+        number: u64,
+        trial: Option<Duration>,
+    ) -> Result<Installed, DatapathError> {
+        let left = self.tables.end_trial()?;
+        if left || !self.settled {
             wait_for_packets();
             self.settled = true;
         }
-        let installed = write_and_flip(&mut self.tables, plan, number, self.event_limit)?;
+        let tables = &mut self.tables;
+        let (index, header) = write_aside(tables, plan, number, self.event_limit)?;
+        let word = ActiveWord::new(index);
+        self.self_test.test_whole(plan, Subject { word, header })?;
+        self.tables.flip_for(index, trial)?;
         wait_for_packets();
-        Ok(installed)
+        Ok(Installed::new(index, &header))
     }
 
     /// Changes the mode of the plan in force, whoever installed it: the plan itself
-    /// is not needed. When this returns, every packet meets the new mode. The
-    /// number stays, the hash becomes that of the same plan in the new mode.
+    /// is not needed. When this returns, every packet meets the new mode; while a
+    /// generation is on trial also after that. The number stays, the hash becomes that of the same plan in the new mode.
     ///
     /// # Errors
     /// There is no plan in force, or the kernel refuses. If only the new hash could
@@ -167,9 +209,38 @@ impl Datapath {
         let Some(active) = self.active()? else {
             return Err(DatapathError::NoPlan);
         };
-        let header = self.tables.set_mode(active.index, mode)?;
-        wait_for_packets();
-        Ok(Installed::new(active.index, &header))
+        set_mode(&mut self.tables, mode)?;
+        let subject = self.subject()?;
+        self.self_test.test_mode(subject);
+        Ok(Installed::new(active.index, &subject.header))
+    }
+
+    /// Begins to test beside, by packets that nobody sends, whether the programs judge by
+    /// `plan`, which is in force. Once that was done, every later plan is tested before it
+    /// comes in force, and this does nothing for plans that were tested.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn self_test(&mut self, plan: &Plan) -> Result<(), DatapathError> {
+        let subject = self.subject()?;
+        self.self_test.test_in_force(&self.pins, plan, subject);
+        Ok(())
+    }
+
+    /// What the last test found; `None` before the first.
+    #[must_use]
+    pub const fn tested(&self) -> Option<&Tested> {
+        self.self_test.last()
+    }
+
+    /// What is in force, to be tested.
+    pub(super) fn subject(&self) -> Result<Subject, DatapathError> {
+        let index = self.tables.active()?;
+        let singles = self.tables.has_singles(index)?;
+        Ok(Subject {
+            word: ActiveWord::new(index).with(ActiveWord::SINGLES, singles),
+            header: self.tables.generation(index)?,
+        })
     }
 
     /// The hash of what the tables in force really hold; equals
@@ -203,17 +274,64 @@ impl Datapath {
     /// See [`attach::attach`].
     pub fn attach(&mut self, link: &LinkRef, wish: XdpWish) -> Result<Attached, DatapathError> {
         self.pins.ensure_links()?;
+        self.copy_connections()?;
+        // A link that is to be replaced must go with its pin.
+        self.holds.leave_to_pins(&self.pins, link.index)?;
         let mut attacher = Attacher {
             programs: &mut self.programs,
             pins: &self.pins,
             tc: self.tc,
             patience: &mut self.patience,
         };
-        let attached = attach::attach(&mut attacher, link, wish)?;
+        let attached = attach::attach(&mut attacher, link, wish);
+        self.holds.hold(&self.pins, link.index)?;
+        let attached = attached?;
         self.attached.retain(|known| known.link.index != link.index);
         self.attached.push(attached.clone());
+        self.switched.insert(link.index);
         self.attached.sort_by(|a, b| a.link.cmp(&b.link));
+        self.copy_connections()?;
+        self.retire_formers()?;
         Ok(attached)
+    }
+
+    /// What programs of other schemas remember, and what they went on remembering until
+    /// they were replaced.
+    fn copy_connections(&mut self) -> Result<(), DatapathError> {
+        let connections = self.formers.iter().filter_map(Former::connections);
+        for connections in connections {
+            let now = self.programs.now()?;
+            self.tables.flows_mut().copy(now, connections)?;
+        }
+        Ok(())
+    }
+
+    fn retire_formers(&mut self) -> Result<(), DatapathError> {
+        if self.formers.is_empty() {
+            return Ok(());
+        }
+        former::retire(&self.pins)?;
+        self.formers = former::formers(&self.pins)?;
+        Ok(())
+    }
+
+    /// Interfaces that programs of another schema filter still, by their tables, each with
+    /// the number of that schema, sorted.
+    ///
+    /// # Errors
+    /// The pins cannot be read.
+    pub fn unswitched(&self) -> Result<Vec<(LinkRef, u32)>, DatapathError> {
+        let mut all = Vec::new();
+        for former in &self.formers {
+            for index in former.interfaces()? {
+                let mut of = self.attached.iter().map(|attached| &attached.link);
+                if let Some(link) = of.find(|link| link.index == index) {
+                    all.push((link.clone(), former.schema));
+                }
+            }
+        }
+        all.sort();
+        Ok(all)
     }
 
     /// What is attached, by interface index; after [`Self::open`], what a former
@@ -227,8 +345,24 @@ impl Datapath {
     /// attached now or has no pin for, each with what is missing.
     #[must_use]
     pub fn lost(&self) -> Vec<(&Attached, String)> {
-        let missing = |attached| Some((attached, attach::missing(&self.pins, attached)?));
-        self.attached.iter().filter_map(missing).collect()
+        let ids = self.programs.ids();
+        let missing = |attached: &Attached| {
+            let ours = self.switched.contains(&attached.link.index);
+            let ids = ours.then_some(&ids);
+            attach::missing(&self.pins, attached, ids)
+        };
+        let attached = self.attached.iter();
+        attached
+            .filter_map(|attached| Some((attached, missing(attached)?)))
+            .collect()
+    }
+
+    /// The programs on interfaces that pins say are ours, asked of the kernel.
+    ///
+    /// # Errors
+    /// The pins or the kernel cannot be read.
+    pub fn attached_programs(&self) -> Result<Vec<AttachedProgram>, DatapathError> {
+        attach::programs(&self.pins)
     }
 
     /// Pins the tables again where somebody has removed their pins or directories.
@@ -260,9 +394,11 @@ impl Datapath {
     /// # Errors
     /// A pin cannot be removed.
     pub fn detach_link(&mut self, index: u32) -> Result<(), DatapathError> {
+        self.holds.release(index);
         attach::detach(&self.pins, index)?;
         self.attached.retain(|known| known.link.index != index);
-        Ok(())
+        self.switched.remove(&index);
+        self.retire_formers()
     }
 
     /// Opens the firewall: [`Self::detach_all`] for the process that has it open.
@@ -300,8 +436,9 @@ impl Datapath {
         report.interfaces.sort();
         for version in pins::versions(pin_dir)? {
             report.maps += pins::names(&version.join("maps"))?.len();
-            fs::remove_dir_all(&version).map_err(failed("removing", &version))?;
+            pins::remove_tree(&version)?;
         }
+        pins::remove_unpublished(pin_dir)?;
         drop(lock);
         // A mount point, or a directory that others use as well, stays.
         let _ = fs::remove_dir(pin_dir);
@@ -345,8 +482,12 @@ impl Datapath {
     /// # Errors
     /// The kernel cannot be asked.
     pub fn pressure(&self) -> Result<Pressure, DatapathError> {
-        let now = self.programs.now()?;
-        self.tables.flows().pressure(now)
+        self.tables.flows().pressure(self.now()?)
+    }
+
+    /// Seconds of the datapath's clock.
+    pub(super) fn now(&self) -> Result<u32, DatapathError> {
+        self.programs.now()
     }
 }
 
@@ -365,7 +506,24 @@ pub(super) fn write_and_flip(
     plan: &Plan,
     number: u64,
     event_limit: u32,
+    trial: Option<Duration>,
 ) -> Result<Installed, DatapathError> {
+    let (index, header) = write_aside(tables, plan, number, event_limit)?;
+    tables.flip_for(index, trial)?;
+    Ok(Installed::new(index, &header))
+}
+
+/// Writes `plan` into the generation that is not in force, reads it back, and compares.
+/// Returns which generation that is, and its header.
+///
+/// # Errors
+/// See [`Datapath::install`].
+fn write_aside(
+    tables: &mut Tables,
+    plan: &Plan,
+    number: u64,
+    event_limit: u32,
+) -> Result<(u32, Generation), DatapathError> {
     if number == 0 {
         return Err(DatapathError::Plan("its number is 0".into()));
     }
@@ -381,8 +539,22 @@ pub(super) fn write_and_flip(
     tables.write(index, &image, &peers, header)?;
     tables.clear_rule_counters(index, plan.rules.len())?;
     tables.verify(index, &image, &peers, &header)?;
-    tables.flip(index)?;
-    Ok(Installed::new(index, &header))
+    Ok((index, header))
+}
+
+/// Changes the mode of every generation that packets may see without another word of
+/// ours. When this returns, they meet the new one.
+///
+/// # Errors
+/// The kernel refuses.
+pub(super) fn set_mode(tables: &mut Tables, mode: Mode) -> Result<(), DatapathError> {
+    for index in tables.possible()? {
+        if tables.generation(index)?.number != 0 {
+            tables.set_mode(index, mode)?;
+        }
+    }
+    wait_for_packets();
+    Ok(())
 }
 
 /// Waits until every packet that was being judged when this was called has been.

@@ -17,8 +17,13 @@ use super::error::DatapathError;
 use super::tables::{open_array, open_map, present, reading, writing};
 use crate::netlink::LocalAddresses;
 
-/// An unused place of a bucket.
-const FREE: Address = Address([0; 4]);
+/// What is in the unused places of a bucket: an address of another bucket, for which
+/// nobody looks here. `::` is on the wire, too: a host that has no address yet sends from it.
+const fn free(bucket: u32) -> Address {
+    const ELSEWHERE: [Address; 2] = [Address([0; 4]), Address([1, 0, 0, 0])];
+    const { assert!(ELSEWHERE[0].bucket() != ELSEWHERE[1].bucket()) }
+    ELSEWHERE[(bucket == ELSEWHERE[0].bucket()) as usize]
+}
 /// Bits of an address in mapped form.
 const ADDRESS_BITS: u8 = 128;
 
@@ -52,8 +57,11 @@ impl Local {
     /// The kernel cannot be asked.
     pub fn single(&self) -> Result<BTreeSet<IpAddr>, DatapathError> {
         let buckets = self.read()?;
-        let places = buckets.values().flat_map(|bucket| bucket.0);
-        let addresses = places.filter(|address| *address != FREE);
+        let addresses = buckets.iter().flat_map(|(index, bucket)| {
+            let mut places = bucket.0.to_vec();
+            places.retain(|address| address.bucket() == *index);
+            places
+        });
         Ok(addresses.map(IpAddr::from).collect())
     }
 
@@ -128,6 +136,41 @@ impl Local {
         Ok(())
     }
 
+    /// Whether there is anything in the trie, as far as it is known.
+    pub(super) fn has_prefixes(&self) -> Option<bool> {
+        let (_, trie) = self.known.as_ref()?;
+        Some(!trie.is_empty())
+    }
+
+    /// Makes the kernel hold what [`Self::set`] has written, where somebody has meddled.
+    /// Returns whether anybody has.
+    pub(super) fn mend(&mut self) -> Result<bool, DatapathError> {
+        let Some((buckets, trie)) = &self.known else {
+            return Ok(false);
+        };
+        let (found, found_trie) = (self.read()?, self.trie()?);
+        if (&found, &found_trie) == (buckets, trie) {
+            return Ok(false);
+        }
+        // What is missing first: packets to those addresses pass unjudged.
+        for ((length, network), own) in trie {
+            let key = Key::new(u32::from(*length), *network);
+            self.trie
+                .insert(&key, u32::from(*own), 0)
+                .map_err(writing("LOCAL_PREFIXES"))?;
+        }
+        for (index, bucket) in buckets {
+            self.buckets
+                .set(*index, *bucket, 0)
+                .map_err(writing("LOCAL"))?;
+        }
+        for (length, network) in found_trie.keys().filter(|key| !trie.contains_key(*key)) {
+            let key = Key::new(u32::from(*length), *network);
+            present(self.trie.remove(&key)).map_err(writing("LOCAL_PREFIXES"))?;
+        }
+        Ok(true)
+    }
+
     /// Has the next [`Self::set`] read what the kernel holds: somebody may have meddled.
     pub(super) fn distrust(&mut self) {
         self.known = None;
@@ -154,15 +197,16 @@ impl Layout {
         for (index, old) in old {
             let mut new = wanted.remove(index).unwrap_or_default();
             let mut bucket = *old;
+            let free = free(*index);
             for place in &mut bucket.0 {
                 // What stays, stays where it is.
                 if !new.remove(place) {
-                    *place = FREE;
+                    *place = free;
                 }
             }
             let mut new = new.into_iter();
-            for place in bucket.0.iter_mut().filter(|place| **place == FREE) {
-                *place = new.next().unwrap_or(FREE);
+            for place in bucket.0.iter_mut().filter(|place| **place == free) {
+                *place = new.next().unwrap_or(free);
             }
             layout
                 .trie
@@ -195,12 +239,25 @@ mod tests {
     fn what_has_no_room_in_its_bucket_is_in_the_trie() {
         let addresses = of_one_bucket(6);
         let layout = Layout::new(&addresses.iter().copied().collect(), &empty());
-        assert!(!layout.buckets[&7].0.contains(&FREE));
+        assert!(!layout.buckets[&7].0.contains(&free(7)));
         assert_eq!(layout.trie.len(), 2);
         for address in addresses.into_iter().map(Address::from) {
             let in_trie = layout.trie.contains_key(&(ADDRESS_BITS, address));
             assert!(layout.buckets[&7].contains(&address) != in_trie);
         }
+    }
+
+    /// What was never written is zeros.
+    #[test]
+    fn nobody_is_found_in_an_unused_place() {
+        let layout = Layout::new(&LocalAddresses::default(), &empty());
+        for (index, bucket) in &layout.buckets {
+            for place in bucket.0 {
+                assert_ne!(place.bucket(), *index);
+            }
+        }
+        let unspecified = Address::default();
+        assert!(!layout.buckets[&unspecified.bucket()].contains(&unspecified));
     }
 
     #[test]

@@ -4,13 +4,17 @@
 //! - [`image`]: a plan as the kernel's tables hold it, and its hash.
 //! - [`tables`]: the maps, typed; `generation`: writing and reading a plan.
 //! - [`peer_store`]: the largest of them, sized by the plan.
-//! - [`flows`]: the connections, mapped.
+//! - [`flows`]: the connections, mapped; [`seed`]: those that began before us.
 //! - `single`: single addresses beside a plan: bans, and what it was amended by
 //!   (`amend`).
+//! - `trial`: a generation that is left again unless somebody confirms it.
 //! - [`pins`]: the directory on the BPF file system through which state
 //!   outlives the daemon.
 //! - [`attach`]: programs on interfaces, through links that stay.
+//! - `former`: what a daemon of another schema left.
 //! - [`live`]: all of it together: the [`Datapath`] of a running node.
+//! - `selftest`: whether the programs judge by a plan, before it is in force.
+//! - `mend`: what packets read beside a plan, looked at and stated again.
 //! - [`testrun`]: a private copy that judges frames without an interface.
 //! - [`modelrun`]: the same without a kernel.
 //! - [`frame`]: real frames from flows, for tests and `policy test`.
@@ -23,28 +27,36 @@ mod command;
 pub mod error;
 pub mod events;
 pub mod flows;
+mod former;
 pub mod frame;
 mod generation;
+mod holds;
 pub mod host;
 pub mod image;
 pub mod limits;
 pub mod live;
 pub mod local;
+mod mend;
 pub mod modelrun;
 pub mod objects;
 pub mod peer_store;
 pub mod pins;
 pub mod programs;
+pub mod seed;
+mod selftest;
 mod single;
 pub mod tables;
 pub mod testrun;
+mod trial;
 
 pub use amend::{AMENDED, amendment};
-pub use attach::{Attached, Ingress, LinkRef, XdpWish};
-pub use brake::brake;
+pub use attach::{Attached, AttachedProgram, Ingress, LinkRef, XdpWish};
+pub use brake::{brake, brake_beside, in_force};
 pub use error::DatapathError;
 pub use events::EventReader;
 pub use image::plan_hash;
 pub use live::{Datapath, Installed, Report};
 pub use modelrun::ModelRun;
+pub use selftest::Tested;
 pub use testrun::{Hook, Outcome, TestRun, Verdict};
+pub use trial::Trial;

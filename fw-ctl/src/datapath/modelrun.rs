@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use fw_common::datapath;
 use fw_common::model::{HeaderlessSlice, Model, ModelTables, PeerTables, SliceFrame};
-use fw_common::wire::{NumberClasses, RuleTally};
+use fw_common::wire::{ActiveWord, Fallback, NumberClasses, RuleTally};
 
 use super::amend::amendment;
 use super::image::Image;
@@ -39,7 +39,23 @@ impl ModelRun {
         };
         self.model.generations[next as usize] = tables;
         self.model.active = next;
+        self.model.trial = None;
         self.model.singles.clear();
+    }
+
+    /// Judges by `plan` for `seconds`, then by the plan before again.
+    pub fn install_on_trial(&mut self, plan: &Plan, seconds: u64) {
+        let former = ActiveWord::new(self.model.active)
+            .with(ActiveWord::SINGLES, !self.model.singles.is_empty());
+        let singles = std::mem::take(&mut self.model.singles);
+        self.install(plan);
+        self.model.singles = singles;
+        let now = u64::from(self.model.clock.get());
+        self.model.trial = Some(Fallback {
+            deadline: (now + seconds) * 1_000_000_000,
+            word: former,
+            pad: 0,
+        });
     }
 
     /// Judges by `plan` from now on, which differs from `old`, by which it judged, by few

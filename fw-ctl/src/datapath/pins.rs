@@ -39,12 +39,7 @@ impl Pins {
             root: root.to_owned(),
             lock: lock(root)?,
         };
-        for name in names(root)? {
-            if name.starts_with(UNPUBLISHED) {
-                let path = root.join(name);
-                fs::remove_dir_all(&path).map_err(failed("removing", &path))?;
-            }
-        }
+        remove_unpublished(root)?;
         Ok(pins)
     }
 
@@ -54,7 +49,9 @@ impl Pins {
         &self.root
     }
 
-    fn version(&self) -> PathBuf {
+    /// The directory of this schema.
+    #[must_use]
+    pub fn version(&self) -> PathBuf {
         self.root.join(format!("v{SCHEMA_VERSION}"))
     }
 
@@ -105,6 +102,12 @@ impl Pins {
         Ok(true)
     }
 
+    /// A directory that the next [`Self::open`] removes, should it be left behind.
+    #[must_use]
+    pub fn unpublished(&self, name: &str) -> PathBuf {
+        self.root.join(format!("{UNPUBLISHED}{name}"))
+    }
+
     /// Publishes what `make` pins into the directory that it is given. On failure
     /// nothing stays.
     ///
@@ -114,9 +117,7 @@ impl Pins {
         &self,
         make: impl FnOnce(&Path) -> Result<T, DatapathError>,
     ) -> Result<T, DatapathError> {
-        let fresh = self
-            .root
-            .join(format!("{UNPUBLISHED}{}", std::process::id()));
+        let fresh = self.unpublished(&std::process::id().to_string());
         let result = (|| {
             for directory in ["maps", "links"] {
                 let path = fresh.join(directory);
@@ -157,8 +158,7 @@ impl Pins {
         all_links(&self.root)
     }
 
-    /// Moves a pin that was found under another schema to this one's, and removes
-    /// the other's directory when no link is left in it.
+    /// Moves a pin that was found under another schema to this one's.
     ///
     /// # Errors
     /// The kernel refuses the rename.
@@ -167,16 +167,7 @@ impl Pins {
         if path == own {
             return Ok(());
         }
-        fs::rename(path, &own).map_err(failed("moving", path))?;
-        let Some(old_links) = path.parent() else {
-            return Ok(());
-        };
-        if names(old_links)?.is_empty()
-            && let Some(old_version) = old_links.parent()
-        {
-            fs::remove_dir_all(old_version).map_err(failed("removing", old_version))?;
-        }
-        Ok(())
+        fs::rename(path, &own).map_err(failed("moving", path))
     }
 }
 
@@ -234,15 +225,36 @@ pub fn lock(root: &Path) -> Result<Flock<File>, DatapathError> {
 /// # Errors
 /// The pin directory cannot be read.
 pub fn versions(root: &Path) -> Result<Vec<PathBuf>, DatapathError> {
-    let is_version = |name: &String| {
-        name.strip_prefix('v')
-            .is_some_and(|number| number.parse::<u32>().is_ok())
-    };
-    Ok(names(root)?
+    let paths = names(root)?.into_iter().map(|name| root.join(name));
+    Ok(paths.filter(|path| schema_of(path).is_some()).collect())
+}
+
+/// The number of the schema whose directory this is.
+#[must_use]
+pub fn schema_of(version: &Path) -> Option<u32> {
+    let name = version.file_name()?.to_str()?;
+    name.strip_prefix('v')?.parse().ok()
+}
+
+/// Removes what a process that died left half made.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn remove_unpublished(root: &Path) -> Result<(), DatapathError> {
+    let mut names = names(root)?;
+    names.retain(|name| name.starts_with(UNPUBLISHED));
+    names
         .into_iter()
-        .filter(is_version)
-        .map(|name| root.join(name))
-        .collect())
+        .try_for_each(|name| remove_tree(&root.join(name)))
+}
+
+/// Removes pins and their directories. Links among them are closed by the kernel, some
+/// time later.
+///
+/// # Errors
+/// One cannot be removed.
+pub fn remove_tree(directory: &Path) -> Result<(), DatapathError> {
+    fs::remove_dir_all(directory).map_err(failed("removing", directory))
 }
 
 /// Every pinned link under `root`, sorted by interface.
@@ -252,17 +264,27 @@ pub fn versions(root: &Path) -> Result<Vec<PathBuf>, DatapathError> {
 pub fn all_links(root: &Path) -> Result<Vec<PinnedName>, DatapathError> {
     let mut links = Vec::new();
     for version in versions(root)? {
-        let directory = version.join("links");
-        for name in names(&directory)? {
-            if let Some((index, hook)) = parse_link_name(&name) {
-                links.push(PinnedName {
-                    index,
-                    hook: hook.to_owned(),
-                    path: directory.join(&name),
-                });
-            }
-        }
+        links.append(&mut links_in(&version)?);
     }
+    links.sort();
+    Ok(links)
+}
+
+/// Every pinned link of one schema, sorted by interface.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn links_in(version: &Path) -> Result<Vec<PinnedName>, DatapathError> {
+    let directory = version.join("links");
+    let named = |name: String| {
+        let (index, hook) = parse_link_name(&name)?;
+        Some(PinnedName {
+            index,
+            hook: hook.to_owned(),
+            path: directory.join(&name),
+        })
+    };
+    let mut links: Vec<_> = names(&directory)?.into_iter().filter_map(named).collect();
     links.sort();
     Ok(links)
 }

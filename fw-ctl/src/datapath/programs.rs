@@ -1,6 +1,7 @@
 //! Loading the programs and finding them in the objects.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::thread;
 
@@ -139,6 +140,15 @@ impl Programs {
             .test_run(options)
             .map_err(|error| DatapathError::aya("asking the datapath for its clock", &error))?;
         Ok(run.return_value)
+    }
+
+    /// Ids of the programs that the kernel has.
+    #[must_use]
+    pub fn ids(&self) -> BTreeSet<u32> {
+        let programs = self.xdp.programs().chain(self.tc.programs());
+        programs
+            .filter_map(|(_, program)| Some(program.info().ok()?.id()))
+            .collect()
     }
 
     /// The XDP program.

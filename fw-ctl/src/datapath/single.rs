@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Bound;
 use std::path::Path;
 
 use aya::Pod;
@@ -17,6 +18,9 @@ use super::error::DatapathError;
 use super::live::Datapath;
 use super::tables::{Tables, entries, is_missing, open_array, open_map, present, reading, writing};
 
+/// Addresses that a look for meddling asks the kernel about: some milliseconds.
+const LOOKED_AT: usize = 4_096;
+
 /// A map of single addresses and its filter.
 pub struct SingleTable<V: Pod> {
     map: HashMap<MapData, Address, V>,
@@ -25,6 +29,8 @@ pub struct SingleTable<V: Pod> {
     known: BTreeMap<Address, V>,
     /// How many addresses have their bit at a spot.
     spots: BTreeMap<Spot, u32>,
+    /// Where [`Self::mend`] goes on.
+    mended: Option<Address>,
     /// What it is a table of.
     what: &'static str,
     name: &'static str,
@@ -54,6 +60,7 @@ impl<V: Pod + PartialEq> SingleTable<V> {
             map,
             filter: open_array(directory, filter_name, FILTER_WORDS)?,
             spots: BTreeMap::new(),
+            mended: None,
             what,
             name,
             filter_name,
@@ -151,6 +158,44 @@ impl<V: Pod + PartialEq> SingleTable<V> {
             self.set_word(spot, word)?;
         }
         Ok(true)
+    }
+
+    /// Makes the kernel hold what was written, where somebody has meddled. Returns whether
+    /// anybody has. Of a large table a part at a time; what others have added is found in
+    /// a small one.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked, or refuses.
+    pub(super) fn mend(&mut self) -> Result<bool, DatapathError> {
+        let mut meddled = false;
+        if self.known.len() <= LOOKED_AT {
+            for (address, _) in entries(&self.map, SINGLES, self.name)? {
+                if !self.known.contains_key(&address) {
+                    present(self.map.remove(&address)).map_err(writing(self.name))?;
+                    meddled = true;
+                }
+            }
+        }
+        let from = self.mended.map_or(Bound::Unbounded, Bound::Excluded);
+        let part = self.known.range((from, Bound::Unbounded));
+        let part: Vec<_> = part.take(LOOKED_AT).map(|(a, v)| (*a, *v)).collect();
+        self.mended = match part.last() {
+            Some((last, _)) if part.len() == LOOKED_AT => Some(*last),
+            _ => None,
+        };
+        for (address, value) in part {
+            if self.get(&address)? == Some(value) {
+                continue;
+            }
+            let spot = address.spot();
+            let word = self.word(spot)? | spot.mask;
+            self.set_word(spot, word)?;
+            self.map
+                .insert(address, value, 0)
+                .map_err(writing(self.name))?;
+            meddled = true;
+        }
+        Ok(meddled)
     }
 
     /// Takes every address out.

@@ -7,9 +7,10 @@ use std::path::Path;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use fw_common::wire::{
-    ActiveWord, COUNTERS, Counter, Direction, EventBudget, FragmentKey, FragmentState, GENERATIONS,
-    Generation, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses, RULES,
-    RateBucket, RateLimit, RuleTally, Tally, VlanClasses, counter_index, rule_index,
+    ActiveWord, COUNTERS, Counter, Direction, EventBudget, Fallback, FragmentKey, FragmentState,
+    GENERATIONS, Generation, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS,
+    PortClasses, RULES, RateBucket, RateLimit, RuleTally, Tally, VlanClasses, counter_index,
+    rule_index,
 };
 
 use super::error::DatapathError;
@@ -19,11 +20,13 @@ use super::limits::{RATE_LIMITS, RATES};
 use super::local::Local;
 use super::peer_store::{PEER_ROOTS, PEERS, PeerStore};
 use super::single::SingleTable;
+use super::trial;
 use crate::netlink::LocalAddresses;
 
 /// The names of all maps: those of the pins. The blocks of [`PEERS`] are beside them.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 25] = [
     "ACTIVE",
+    FALLBACK,
     "GENERATION",
     "LOCAL",
     "LOCAL_PREFIXES",
@@ -49,6 +52,8 @@ pub const NAMES: [&str; 24] = [
     "EVENT_BUDGET",
 ];
 
+/// Name of the table of what packets go back to.
+const FALLBACK: &str = "FALLBACK";
 /// Name of the table of VLAN classes.
 pub(super) const VLANS: &str = "VLANS";
 
@@ -58,6 +63,7 @@ pub const EVENTS: &str = "EVENTS";
 /// The maps of one datapath.
 pub struct Tables {
     active: Array<MapData, ActiveWord>,
+    fallback: Array<MapData, Fallback>,
     pub(super) generations: Array<MapData, Generation>,
     local: Local,
     pub(super) peers: PeerStore,
@@ -88,6 +94,7 @@ impl Tables {
         let sides = GENERATIONS * 2;
         Ok(Self {
             active: open_array(directory, "ACTIVE", 1)?,
+            fallback: open_array(directory, FALLBACK, 1)?,
             generations: open_array(directory, "GENERATION", GENERATIONS)?,
             local: Local::open(directory)?,
             peers: PeerStore::open(directory)?,
@@ -116,11 +123,33 @@ impl Tables {
         Ok(self.active_word()?.index())
     }
 
+    /// The word that packets go by.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
     pub(super) fn active_word(&self) -> Result<ActiveWord, DatapathError> {
+        let word = self.raw_word()?;
+        if !word.asks(ActiveWord::ON_TRIAL) {
+            return Ok(word);
+        }
+        Ok(self.fallback()?.resolve(word, trial::now()))
+    }
+
+    /// The word as it was written, by which they find that.
+    pub(super) fn raw_word(&self) -> Result<ActiveWord, DatapathError> {
         self.active.get(&0, 0).map_err(reading("ACTIVE"))
     }
 
-    fn set_active(&mut self, word: ActiveWord) -> Result<(), DatapathError> {
+    pub(super) fn fallback(&self) -> Result<Fallback, DatapathError> {
+        self.fallback.get(&0, 0).map_err(reading(FALLBACK))
+    }
+
+    /// Packets that read the one before must have ended.
+    pub(super) fn set_fallback(&mut self, fallback: Fallback) -> Result<(), DatapathError> {
+        self.fallback.set(0, fallback, 0).map_err(writing(FALLBACK))
+    }
+
+    pub(super) fn set_active(&mut self, word: ActiveWord) -> Result<(), DatapathError> {
         self.active.set(0, word, 0).map_err(writing("ACTIVE"))
     }
 
@@ -130,7 +159,7 @@ impl Tables {
     /// # Errors
     /// The kernel cannot be asked, or refuses.
     pub(super) fn ask(&mut self, table: u32, asks: bool) -> Result<(), DatapathError> {
-        let old = self.active_word()?;
+        let old = self.raw_word()?;
         let new = old.with(table, asks);
         if new == old {
             return Ok(());
@@ -143,7 +172,7 @@ impl Tables {
     /// # Errors
     /// The kernel refuses; the old one stays in force.
     pub fn flip(&mut self, index: u32) -> Result<(), DatapathError> {
-        let word = self.active_word()?.at(index);
+        let word = self.raw_word()?.at(index);
         self.set_active(word)
     }
 
@@ -163,12 +192,16 @@ impl Tables {
         &self.local
     }
 
+    pub(super) const fn local_mut(&mut self) -> &mut Local {
+        &mut self.local
+    }
+
     /// Makes `addresses` the node's.
     ///
     /// # Errors
     /// The kernel refuses, or there are more addresses than the tables hold.
     pub fn set_local_addresses(&mut self, addresses: &LocalAddresses) -> Result<(), DatapathError> {
-        let word = self.active_word()?;
+        let word = self.raw_word()?;
         let active = &mut self.active;
         self.local.set(addresses, |prefixes| {
             let word = word.with(ActiveWord::LOCAL_PREFIXES, prefixes);

@@ -31,10 +31,10 @@ use crate::netlink::LocalAddresses;
 /// Small, because it is emptied after every flow.
 const SIZES: [(&str, u32); 3] = [(CONNTRACK, 128), ("FRAGMENTS", 1_024), (RATES, 8)];
 
-/// `TC_ACT_SHOT` of `linux/pkt_cls.h`.
-const TC_ACT_SHOT: u32 = 2;
-/// `XDP_DROP` of linux/bpf.h.
-const XDP_DROP: u32 = 1;
+/// `TC_ACT_UNSPEC` and `TC_ACT_SHOT` of `linux/pkt_cls.h`.
+const TC_PASS_DROP: [u32; 2] = [u32::MAX, 2];
+/// `XDP_PASS` and `XDP_DROP` of linux/bpf.h.
+const XDP_PASS_DROP: [u32; 2] = [2, 1];
 /// Offset of `ingress_ifindex` in `struct __sk_buff` of linux/bpf.h.
 const SKB_INGRESS_IFINDEX: usize = 36;
 
@@ -106,11 +106,11 @@ impl Outcome {
 const MEASURED_AT_ONCE: u64 = 1_000_000;
 
 /// One call of the kernel.
-struct Ran {
+pub(super) struct Ran {
     /// Of the last run.
-    verdict: Verdict,
+    pub verdict: Verdict,
     /// Mean of a run.
-    duration: Duration,
+    pub duration: Duration,
 }
 
 /// Programs and tables of its own.
@@ -163,7 +163,23 @@ impl TestRun {
     pub fn install(&mut self, plan: &Plan) -> Result<(), DatapathError> {
         self.installed += 1;
         // Every event is wanted.
-        write_and_flip(&mut self.tables, plan, self.installed, u32::MAX)?;
+        write_and_flip(&mut self.tables, plan, self.installed, u32::MAX, None)?;
+        Ok(())
+    }
+
+    /// Judges by `plan` for `patience`, then by the plan before again, as
+    /// [`super::Datapath::install_on_trial`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn install_on_trial(
+        &mut self,
+        plan: &Plan,
+        patience: Duration,
+    ) -> Result<(), DatapathError> {
+        self.installed += 1;
+        let number = self.installed;
+        write_and_flip(&mut self.tables, plan, number, u32::MAX, Some(patience))?;
         Ok(())
     }
 
@@ -188,7 +204,7 @@ impl TestRun {
     /// As [`super::Datapath::install`].
     pub fn install_silent(&mut self, plan: &Plan) -> Result<(), DatapathError> {
         self.installed += 1;
-        write_and_flip(&mut self.tables, plan, self.installed, 0)?;
+        write_and_flip(&mut self.tables, plan, self.installed, 0, None)?;
         Ok(())
     }
 
@@ -295,6 +311,29 @@ impl TestRun {
         })
     }
 
+    /// Runs the program of `hook` on a frame, as [`Self::run`] does, and asks for no
+    /// counters: for many frames, of which [`Self::counters`] tells the sum. The event
+    /// is the run's, if those of former runs were taken.
+    ///
+    /// # Errors
+    /// The kernel refuses to run.
+    pub fn glance(
+        &mut self,
+        hook: Hook,
+        frame: &[u8],
+    ) -> Result<(Verdict, Option<Event>), DatapathError> {
+        let verdict = self.execute(hook, frame, 1)?.verdict;
+        Ok((verdict, self.next_event()?))
+    }
+
+    /// What all runs together have counted.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn counters(&self) -> Result<Vec<(Direction, Counter, Tally)>, DatapathError> {
+        self.tables.counters()
+    }
+
     /// Forgets connections, fragments, and who has passed how much.
     ///
     /// # Errors
@@ -333,40 +372,7 @@ impl TestRun {
     }
 
     fn execute(&mut self, hook: Hook, frame: &[u8], repeat: u32) -> Result<Ran, DatapathError> {
-        let mut options = TestRunOptions::new();
-        options.data_in = Some(frame);
-        options.repeat = repeat;
-        let mut context = [0_u8; SKB_INGRESS_IFINDEX + 4];
-        if hook == Hook::TcEgressForwarded {
-            // The loopback interface, which every network namespace has as 1.
-            context[SKB_INGRESS_IFINDEX..].copy_from_slice(&1_u32.to_ne_bytes());
-            options.ctx_in = Some(&context);
-        }
-        let (result, drop): (Result<TestRunResult, ProgramError>, u32) = match hook {
-            Hook::Xdp => (self.programs.xdp_mut()?.test_run(options), XDP_DROP),
-            Hook::TcIngress | Hook::TcEgress | Hook::TcEgressForwarded => {
-                let direction = hook.direction();
-                let program = match self.headerless {
-                    true => self.programs.headerless_mut(direction)?,
-                    false => self.programs.tc_mut(direction)?,
-                };
-                (program.test_run(options), TC_ACT_SHOT)
-            }
-        };
-        let result = result.map_err(|error| {
-            DatapathError::aya(
-                format!("running the program on a frame of {} bytes", frame.len()),
-                &error,
-            )
-        })?;
-        Ok(Ran {
-            verdict: if result.return_value == drop {
-                Verdict::Drop
-            } else {
-                Verdict::Pass
-            },
-            duration: result.duration,
-        })
+        execute(&mut self.programs, hook, frame, repeat, self.headerless)
     }
 
     fn next_event(&mut self) -> Result<Option<Event>, DatapathError> {
@@ -374,6 +380,61 @@ impl TestRun {
             .next_event()
             .map_err(|error| DatapathError::io("reading an event", &error))
     }
+}
+
+/// Runs the program of `hook` on a frame, `repeat` times; on an interface without an
+/// Ethernet header, if `headerless`.
+///
+/// # Errors
+/// The kernel refuses to run.
+pub(super) fn execute(
+    programs: &mut Programs,
+    hook: Hook,
+    frame: &[u8],
+    repeat: u32,
+    headerless: bool,
+) -> Result<Ran, DatapathError> {
+    let mut options = TestRunOptions::new();
+    options.data_in = Some(frame);
+    options.repeat = repeat;
+    let mut context = [0_u8; SKB_INGRESS_IFINDEX + 4];
+    if hook == Hook::TcEgressForwarded {
+        // The loopback interface, which every network namespace has as 1.
+        context[SKB_INGRESS_IFINDEX..].copy_from_slice(&1_u32.to_ne_bytes());
+        options.ctx_in = Some(&context);
+    }
+    let (result, [pass, drop]): (Result<TestRunResult, ProgramError>, _) = match hook {
+        Hook::Xdp => (programs.xdp_mut()?.test_run(options), XDP_PASS_DROP),
+        Hook::TcIngress | Hook::TcEgress | Hook::TcEgressForwarded => {
+            let direction = hook.direction();
+            let program = match headerless {
+                true => programs.headerless_mut(direction)?,
+                false => programs.tc_mut(direction)?,
+            };
+            (program.test_run(options), TC_PASS_DROP)
+        }
+    };
+    let result = result.map_err(|error| {
+        DatapathError::aya(
+            format!("running the program on a frame of {} bytes", frame.len()),
+            &error,
+        )
+    })?;
+    let verdict = match result.return_value {
+        value if value == pass => Verdict::Pass,
+        value if value == drop => Verdict::Drop,
+        value => {
+            return Err(DatapathError::Refused {
+                what: format!("the verdict on a frame of {} bytes", frame.len()),
+                why: format!("the program returned {value}, neither to pass nor to drop"),
+                help: None,
+            });
+        }
+    };
+    Ok(Ran {
+        verdict,
+        duration: result.duration,
+    })
 }
 
 /// Mounts a BPF file system that only this thread sees.

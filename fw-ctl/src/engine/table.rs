@@ -1,8 +1,9 @@
-//! The plan's matrix, looked up on the host. Built-ins are not in the matrix: this
-//! engine judges as if all of them were off.
+//! The plan's matrix, looked up on the host. Built-ins are not in the matrix: whether one
+//! fits is asked beside it, as in the datapath.
 
 use super::{Engine, EngineError, Flow, Judgement};
 use crate::compile::plan::Plan;
+use crate::reference::builtin_name;
 
 /// Looks flows up in a plan.
 pub struct Table {
@@ -20,6 +21,9 @@ impl Table {
 impl Engine for Table {
     fn judge(&mut self, flows: &[Flow]) -> Result<Vec<Judgement>, EngineError> {
         let judge = |flow: &Flow| {
+            if let Some(name) = builtin_name(self.plan.builtins, flow) {
+                return Judgement::builtin(flow.direction, name);
+            }
             let vlan = flow.vlan_id();
             let word = self
                 .plan

@@ -14,6 +14,8 @@ use crate::texts::{self, Text};
 
 /// Bytes that a file of the inventory may have.
 const LIMIT: usize = Limits::DUMPED.bytes;
+/// Files that are read together: an object may have one of its own.
+const FILES: usize = 100_000;
 
 /// An inventory and what is to be said about its files.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +53,7 @@ pub fn load(paths: &[PathBuf]) -> Loaded {
 /// The texts of all files but lists.
 #[must_use]
 pub fn read(paths: &[PathBuf]) -> Vec<Text> {
-    texts::read(&without_lists(paths), LIMIT)
+    texts::read(&without_lists(paths), LIMIT, FILES)
 }
 
 impl Loaded {

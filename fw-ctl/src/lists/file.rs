@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::parse::parse;
 use super::prefixes::Prefixes;
+use super::shrink::Lost;
 use crate::diagnostic::{Diagnostic, Severity, Source};
 use crate::policy::decode::is_dns_subdomain;
 use crate::texts;
@@ -38,7 +39,8 @@ pub fn without_lists(paths: &[PathBuf]) -> Vec<PathBuf> {
     others.cloned().collect()
 }
 
-/// A list that was read. Two are equal if they come from one file and have one text.
+/// A list that was read. Two are equal if they come from one file and have one text, and
+/// have lost the same.
 #[derive(Clone, Debug)]
 pub struct List {
     /// The file, as messages call it.
@@ -47,18 +49,21 @@ pub struct List {
     pub name: String,
     /// SHA-256 of the text.
     pub digest: [u8; 32],
-    /// What it says.
+    /// What it says, and what it has lost.
     pub prefixes: Arc<Prefixes>,
     /// What was said about it.
     pub warnings: Vec<Diagnostic>,
     /// Whether its last line ends: in a file of which only a part was written it
     /// seldom does, and half a line may be a far larger prefix.
     pub whole: bool,
+    /// What it has lost and is in force still; never of a list that was just read.
+    pub lost: Option<Box<Lost>>,
 }
 
 impl PartialEq for List {
     fn eq(&self, other: &Self) -> bool {
-        (&self.file, &self.digest) == (&other.file, &other.digest)
+        let lost = |list: &Self| list.lost.as_ref().map(|lost| lost.digest);
+        (&self.file, &self.digest, lost(self)) == (&other.file, &other.digest, lost(other))
     }
 }
 
@@ -84,6 +89,7 @@ impl List {
             prefixes: Arc::new(parsed.prefixes),
             warnings,
             whole: text.last().is_none_or(|last| *last == b'\n'),
+            lost: None,
         })
     }
 }

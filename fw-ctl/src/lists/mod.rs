@@ -11,6 +11,8 @@ mod file;
 pub mod moment;
 mod parse;
 mod prefixes;
+mod shrink;
 
 pub use file::{Found, LIMIT, List, ListFiles, SUFFIXES, is_list, without_lists};
 pub use prefixes::{Entry, Family, Prefixes};
+pub use shrink::Lost;

@@ -14,7 +14,7 @@ pub struct Entry<N> {
     pub first: N,
     /// It means nobody from then on.
     pub until: Moment,
-    /// Where it was written, from 1.
+    /// Where it was written, from 1; 0: nowhere.
     pub line: u32,
     /// Leading bits that count.
     pub length: u8,
@@ -112,6 +112,36 @@ impl Prefixes {
             }
         }
         Self::new(v4, v6)
+    }
+
+    /// These and others.
+    #[must_use]
+    pub(super) fn and(&self, others: &Self) -> Self {
+        Self::new(
+            [&self.v4[..], &others.v4].concat(),
+            [&self.v6[..], &others.v6].concat(),
+        )
+    }
+
+    /// The same, written nowhere: of line 0.
+    #[must_use]
+    pub fn nowhere(&self) -> Self {
+        let mut same = self.clone();
+        same.v4.iter_mut().for_each(|entry| entry.line = 0);
+        same.v6.iter_mut().for_each(|entry| entry.line = 0);
+        same
+    }
+
+    /// Every prefix with the moment at which it expires.
+    pub(super) fn dated(&self) -> impl Iterator<Item = (IpNet, Moment)> {
+        let v4 = self.v4.iter().map(|entry| (entry.prefix(), entry.until));
+        let v6 = self.v6.iter().map(|entry| (entry.prefix(), entry.until));
+        v4.chain(v6)
+    }
+
+    /// When the last of those with a date expires.
+    pub(super) fn last_expiry(&self) -> Option<Moment> {
+        self.expiries.last().copied()
     }
 
     /// How many there are, expired or not.

@@ -51,6 +51,12 @@ impl LocalAddresses {
                     .any(|network| network.contains(address))
     }
 
+    /// All of it as networks, of which some have one address.
+    pub fn all(&self) -> impl Iterator<Item = IpNet> {
+        let single = self.single.iter().map(|address| IpNet::from(*address));
+        single.chain(self.networks.iter().copied())
+    }
+
     /// The single addresses.
     #[must_use]
     pub fn single(&self) -> &BTreeSet<IpAddr> {
@@ -70,6 +76,26 @@ impl LocalAddresses {
         single
             .chain(self.networks.iter().map(ToString::to_string))
             .collect()
+    }
+
+    /// Of what [`Self::texts`] has written; what is neither an address nor a network is left out.
+    #[must_use]
+    pub fn of_texts<T: AsRef<str>>(texts: &[T]) -> Self {
+        let read = |text: &T| {
+            let text = text.as_ref();
+            let network = text.parse::<IpNet>().ok();
+            network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+        };
+        texts.iter().filter_map(read).collect()
+    }
+
+    /// All of both.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            single: self.single.union(&other.single).copied().collect(),
+            networks: self.networks.union(&other.networks).copied().collect(),
+        }
     }
 
     /// The networks as the datapath's trie holds them: by prefix length and network
@@ -128,6 +154,18 @@ mod tests {
     fn local(networks: &[&str]) -> LocalAddresses {
         let networks = networks.iter().map(|text| text.parse::<IpNet>().unwrap());
         networks.collect()
+    }
+
+    #[test]
+    fn texts_are_read_as_they_are_written() {
+        let all = local(&["10.0.0.1/32", "fd00::1/128", "198.51.100.0/24", "fd01::/64"]);
+        assert_eq!(LocalAddresses::of_texts(&all.texts()), all);
+        assert_eq!(
+            LocalAddresses::of_texts(&["what", ""]),
+            LocalAddresses::default()
+        );
+        let other = local(&["10.0.0.1/32", "10.0.0.2/32"]);
+        assert_eq!(all.and(&other).single().len(), 3);
     }
 
     #[test]

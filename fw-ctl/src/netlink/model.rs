@@ -26,6 +26,8 @@ pub struct Link {
     pub master: Option<u32>,
     /// Index of the link that it sits on, if that is in this namespace.
     pub parent: Option<u32>,
+    /// Of a VLAN device, the id that its frames have on that link.
+    pub vlan: Option<u16>,
     /// Largest packet that it sends, in bytes.
     pub mtu: u32,
     /// What it does to packets before any program sees them.

@@ -9,7 +9,9 @@ use std::os::fd::AsRawFd;
 use futures_util::stream::{Stream, TryStreamExt};
 use futures_util::{FutureExt, StreamExt};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp};
+use netlink_packet_route::link::{
+    InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp,
+};
 use netlink_sys::AsyncSocket;
 use rtnetlink::{Handle, MulticastGroup};
 
@@ -147,8 +149,10 @@ fn link(message: &LinkMessage) -> Link {
             LinkAttribute::Xdp(xdp) => link.xdp = xdp.iter().find_map(program),
             LinkAttribute::LinkInfo(infos) => {
                 for info in infos {
-                    if let LinkInfo::Kind(kind) = info {
-                        link.kind = kind.to_string();
+                    match info {
+                        LinkInfo::Kind(kind) => link.kind = kind.to_string(),
+                        LinkInfo::Data(InfoData::Vlan(of)) => link.vlan = of.iter().find_map(id),
+                        _ => {}
                     }
                 }
             }
@@ -160,6 +164,13 @@ fn link(message: &LinkMessage) -> Link {
     }
     ask_driver(&mut link);
     link
+}
+
+fn id(of: &InfoVlan) -> Option<u16> {
+    match of {
+        InfoVlan::Id(id) => Some(*id),
+        _ => None,
+    }
 }
 
 fn program(xdp: &LinkXdp) -> Option<u32> {

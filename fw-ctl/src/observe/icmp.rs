@@ -102,6 +102,14 @@ pub fn name(v6: bool, icmp_type: u8, code: u8) -> String {
     }
 }
 
+/// The same of a type, whatever the code: `EchoRequest`, `42`.
+#[must_use]
+pub fn type_name(v6: bool, icmp_type: u8) -> String {
+    let mut names = if v6 { V6 } else { V4 }.iter();
+    let known = names.find(|row| row.0 == icmp_type);
+    known.map_or_else(|| icmp_type.to_string(), |row| row.1.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +122,7 @@ mod tests {
         assert_eq!(name(true, 128, 0), "EchoRequest");
         assert_eq!(name(true, 1, 4), "DestinationUnreachable(PortUnreachable)");
         assert_eq!(name(true, 200, 1), "200(1)");
+        assert_eq!(type_name(false, 3), "DestinationUnreachable");
+        assert_eq!(type_name(true, 200), "200");
     }
 }

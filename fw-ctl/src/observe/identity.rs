@@ -107,6 +107,12 @@ impl Numbered {
 }
 
 impl Numbered {
+    /// Without the numbers.
+    #[must_use]
+    pub fn identities(&self) -> &Identities {
+        &self.identities
+    }
+
     /// The labels of who has an address.
     #[must_use]
     pub fn labels(&self, address: IpAddr) -> &LabelSet {

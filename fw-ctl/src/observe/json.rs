@@ -178,7 +178,7 @@ fn drop_reason_desc(reason: DropReason) -> &'static str {
         }
         DropReason::ExtensionHeaders => "INVALID_IPV6_EXTENSION_HEADER",
         DropReason::FragmentWithoutFirst => "FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND",
-        DropReason::VlanTags => "UNSUPPORTED_L2_PROTOCOL",
+        DropReason::VlanTags | DropReason::ArpOff => "UNSUPPORTED_L2_PROTOCOL",
         DropReason::FragmentLimit => "IP_FRAGMENTATION_NOT_SUPPORTED",
         DropReason::RateLimited => "DROP_RATE_LIMITED",
         DropReason::VlanNotAdmitted => "VLAN_FILTERED",
@@ -321,6 +321,7 @@ mod tests {
                 (157, "IP_FRAGMENTATION_NOT_SUPPORTED"),
                 (198, "DROP_RATE_LIMITED"),
                 (182, "VLAN_FILTERED"),
+                (166, "UNSUPPORTED_L2_PROTOCOL"),
             ]
         );
     }

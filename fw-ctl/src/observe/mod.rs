@@ -12,5 +12,6 @@ mod record;
 pub mod text;
 
 pub use clock::Clock;
+pub use icmp::type_name as icmp_type_name;
 pub use identity::{HOST, Identify, Identity, Numbered, WORLD};
 pub use record::{Endpoint, Record, RuleName, Told, resolve};

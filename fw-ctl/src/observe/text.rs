@@ -2,6 +2,8 @@
 //! `datapath_drop.go`, `dissect.go`), to the letter: scripts and eyes are trained
 //! on them.
 
+use fw_common::wire::DropReason;
+
 use super::identity::fnv;
 use super::{Endpoint, Record, Told, icmp};
 
@@ -100,6 +102,9 @@ pub fn summary(record: &Record) -> String {
     let with_ports =
         |protocol: &str| format!("{} -> {} {protocol}", socket(source), socket(destination));
     let plain = format!("{} -> {}", source.address, destination.address);
+    if record.drop_reason() == Some(DropReason::ArpOff) {
+        return format!("{plain} arp");
+    }
     match record.protocol {
         TCP => {
             let flags = tcp_flags(record.tcp_flags);

@@ -158,6 +158,18 @@ fn packets_of_one_flow_share_a_hash() {
 }
 
 #[test]
+fn arp_is_told_by_who_asks_for_whom() {
+    let mut arp = record();
+    (arp.protocol, arp.reason) = (0, Some(DropReason::ArpOff as u8));
+    (arp.source.port, arp.destination.port) = (0, 0);
+    let (asks, asked) = (arp.source.address, arp.destination.address);
+    assert_eq!(summary(&arp), format!("{asks} -> {asked} arp"));
+    assert!(drop_line(&arp, false).starts_with("xx drop (Unsupported L2 protocol: ARP is"));
+    arp.family = 0;
+    assert_eq!(summary(&arp), "[unknown]");
+}
+
+#[test]
 fn the_explanation_names_the_rule() {
     assert_eq!(
         explanation(&record()),

@@ -34,6 +34,7 @@ use std::sync::Arc;
 pub(crate) use self::cidr::parse as prefix_of;
 use self::cursor::{Decoder, Field, Object};
 pub(crate) use self::names::{is_dns_subdomain, is_label_value, is_qualified_name};
+pub(crate) use self::peer::ENTITIES;
 use super::schema::{CidrGroup, PolicyDocument, PolicyKind};
 use super::yaml::Node;
 use crate::diagnostic::{Diagnostic, Severity, Source, Span};

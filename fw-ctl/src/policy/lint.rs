@@ -4,6 +4,7 @@
 //! compiled whole shows: rules that never decide anything.
 
 mod document;
+mod overruled;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use super::label::LabelSet;
 use super::rules::CidrMatchMode;
 use super::schema::{CidrGroup, LabelSelector, PolicyDocument, Subject};
+use crate::compile::Failsafe;
 use crate::diagnostic::{Diagnostic, Severity, Source, Span};
 use crate::inventory::{Identities, Inventory, Labels, NodeView};
 
@@ -33,6 +35,8 @@ pub struct Input<'a> {
     pub cluster: &'a str,
     /// Which identities CIDR rules may match.
     pub cidr_match_mode: CidrMatchMode,
+    /// What always passes, before any policy.
+    pub failsafe: &'a [Failsafe],
 }
 
 /// Warnings, in the order of the files; none twice.

@@ -11,7 +11,9 @@ use crate::diagnostic::{Diagnostic, Severity, Source, Span};
 use crate::texts::{self, Text};
 
 /// Bytes that a file of policies may have.
-pub const LIMIT: usize = yaml::Limits::WRITTEN.bytes;
+const LIMIT: usize = yaml::Limits::WRITTEN.bytes;
+/// Files of policies that are read together.
+const FILES: usize = 10_000;
 
 /// What the files hold.
 #[derive(Debug, Default)]
@@ -111,7 +113,13 @@ impl Loaded {
 /// Reads `paths` file by file, as [`load`] does.
 #[must_use]
 pub fn files(paths: &[PathBuf]) -> Vec<File> {
-    texts::read(paths, LIMIT).into_iter().map(parse).collect()
+    texts(paths).into_iter().map(parse).collect()
+}
+
+/// The texts of all files.
+#[must_use]
+pub fn texts(paths: &[PathBuf]) -> Vec<Text> {
+    texts::read(paths, LIMIT, FILES)
 }
 
 /// Policies that share kind, namespace and name, as (file number, error at the later one).

@@ -9,6 +9,7 @@ use crate::engine::{Flow, Judgement, Reason};
 
 const UDP: u8 = 17;
 const ICMP: u8 = 1;
+const IGMP: u8 = 2;
 const ICMPV6: u8 = 58;
 
 /// The built-in or failsafe entry that lets a flow pass, if one does.
@@ -30,7 +31,7 @@ pub(super) fn judge(options: &Options, flow: &Flow) -> Option<Judgement> {
                 reason: Reason::Failsafe,
                 policy: String::new(),
                 rule: format!("failsafe[{i}]"),
-                origin: String::new(),
+                origin: entry.origin.clone(),
             });
         }
     }
@@ -46,8 +47,9 @@ pub fn builtin_name(builtins: u32, flow: &Flow) -> Option<&'static str> {
         .map(|(_, name, _)| name)
 }
 
-/// A flow has no hop limit: neighbour discovery is taken to come from the link
-/// (hop limit 255).
+/// A flow has no hop limit: neighbour discovery is taken to come from the link (hop limit
+/// 255), messages about groups to stay on it (hop limit 1, with a Router Alert). It is no
+/// frame of ARP either.
 fn allows(builtin: Builtin, flow: &Flow) -> bool {
     let v4 = flow.source.is_ipv4();
     let udp = |inwards: (u16, u16)| {
@@ -60,10 +62,15 @@ fn allows(builtin: Builtin, flow: &Flow) -> bool {
     match builtin {
         Builtin::Multicast => flow.direction == Direction::Egress && is_group(flow.destination),
         Builtin::NeighborDiscovery => {
-            flow.protocol == ICMPV6
-                && !v4
-                && (133..=136).contains(&flow.icmp_type)
-                && flow.icmp_code == 0
+            let source_is_fit = match flow.icmp_type {
+                // Solicitations of those who may not have an address yet.
+                133 | 148 => true,
+                // Advertisements of routers.
+                134 | 149 => is_link_local(flow.source),
+                135 | 136 | 141 | 142 => !flow.source.is_unspecified(),
+                _ => false,
+            };
+            flow.protocol == ICMPV6 && !v4 && source_is_fit && flow.icmp_code == 0
         }
         Builtin::DhcpV4 => v4 && udp((67, 68)),
         Builtin::DhcpV6 => !v4 && udp((547, 546)),
@@ -71,7 +78,20 @@ fn allows(builtin: Builtin, flow: &Flow) -> bool {
             flow.protocol == ICMP && v4 && (flow.icmp_type, flow.icmp_code) == (3, 4)
         }
         Builtin::PacketTooBig => flow.protocol == ICMPV6 && !v4 && flow.icmp_type == 2,
+        Builtin::Arp => false,
+        Builtin::Igmp => flow.protocol == IGMP && v4,
+        Builtin::Mld => {
+            let is_report = [131, 132, 143].contains(&flow.icmp_type);
+            let asks = [130, 151, 152, 153].contains(&flow.icmp_type);
+            let source_is_fit = is_link_local(flow.source) && (is_report || asks)
+                || flow.source.is_unspecified() && is_report;
+            flow.protocol == ICMPV6 && !v4 && source_is_fit
+        }
     }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 /// Multicast, or the limited broadcast of IPv4 (RFC 919).
@@ -119,6 +139,32 @@ mod tests {
         assert_eq!(both.map(|way| dhcp(way, (68, 67))), [false, true]);
     }
 
+    /// RFC 4890 §4.4.1 lists the messages, the RFCs of each say who may send them.
+    #[test]
+    fn who_may_send_what_of_icmpv6() {
+        for kind in 0..=255 {
+            let allowed = ["fe80::2", "2001:db8::2", "::"].map(|source| {
+                let flow = Flow {
+                    source: source.parse().unwrap(),
+                    destination: "fe80::1".parse().unwrap(),
+                    protocol: ICMPV6,
+                    icmp_type: kind,
+                    ..flow(Direction::Ingress, (0, 0), "10.0.0.9")
+                };
+                let names = [Builtin::NeighborDiscovery, Builtin::Mld];
+                names.iter().any(|builtin| allows(*builtin, &flow))
+            });
+            let expected = match kind {
+                133 | 148 => [true, true, true],
+                135 | 136 | 141 | 142 => [true, true, false],
+                131 | 132 | 143 => [true, false, true],
+                130 | 134 | 149 | 151..=153 => [true, false, false],
+                _ => [false; 3],
+            };
+            assert_eq!(allowed, expected, "{kind}");
+        }
+    }
+
     #[test]
     fn failsafe_holds_for_its_direction_service_and_peer() {
         let options = Options {
@@ -134,6 +180,7 @@ mod tests {
                     last: 6,
                 }],
                 cidr: Some("192.0.2.0/24".parse().unwrap()),
+                origin: String::new(),
             }],
             vlans: None,
         };

@@ -1,6 +1,7 @@
 //! Why a new connection passes or not: the path of a packet, step by step.
 //!
-//! The order is that of the datapath: is it for this node, built-ins, VLAN, failsafe,
+//! The order is that of the datapath: is it for this node, built-ins, VLAN, failsafe (told
+//! also where a built-in has decided already),
 //! bans, peer, service, verdict. The verdict is looked up in the plan, as the kernel
 //! does; the rules that were candidates come from the rules behind it.
 
@@ -136,29 +137,30 @@ impl Tracer<'_> {
     /// Whether it may pass.
     fn run(&mut self) -> bool {
         let Some(direction) = self.local() else {
+            self.step("failsafe", "not asked");
             self.step("verdict", "passes: not judged");
             return true;
         };
         self.direction = Some(direction);
         let plan = self.context.plan;
         let judged = judged(&self.flow, direction);
+        let (peer, service) = (judged.peer(), judged.service());
+        let word = plan.lookup(direction, self.flow.vlan, peer, service);
         if let Some(name) = builtin_name(plan.builtins, &judged) {
             self.step("built-in", described(name));
+            self.failsafe(direction, word);
             self.step("verdict", "allowed by a built-in, before any policy");
             return true;
         }
         self.step("built-in", "none fits");
-        let (peer, service) = (judged.peer(), judged.service());
-        let word = plan.lookup(direction, self.flow.vlan, peer, service);
         let rule = plan.rule(word);
         self.decide(word);
         self.vlan(word);
+        self.failsafe(direction, word);
         if word.is_failsafe() {
-            self.step("failsafe", describe(rule));
             self.step("verdict", "allowed by a failsafe entry, before any policy");
             return true;
         }
-        self.step("failsafe", "none fits");
         if let Some(ban) = (self.context.ban)(peer) {
             self.step("ban", ban);
             return self.banned();
@@ -172,6 +174,25 @@ impl Tracer<'_> {
         self.candidates(direction, peer, service);
         self.step("verdict", verdict(word, rule, plan.mode));
         word.is_allow()
+    }
+
+    /// What the failsafe entries say, on every trace: it is they who keep the operator in,
+    /// whatever else lets a packet pass today.
+    fn failsafe(&mut self, direction: Direction, word: VerdictWord) {
+        let plan = self.context.plan;
+        if word.is_failsafe() {
+            self.step("failsafe", describe(plan.rule(word)));
+            return;
+        }
+        let is_entry = |rule: &&PlanRule| {
+            rule.direction == Some(direction) && rule.rule.starts_with("failsafe[")
+        };
+        let found = match plan.rules.iter().filter(is_entry).count() {
+            0 => "there are none in this direction".to_owned(),
+            1 => "the only one does not fit".to_owned(),
+            entries => format!("none of {entries} fits"),
+        };
+        self.step("failsafe", found);
     }
 
     /// Where anything depends on it, or it was asked about.
@@ -268,7 +289,10 @@ impl Tracer<'_> {
                 };
                 if let Some((prefix, line)) = block.find(peer) {
                     let group = &block.group;
-                    let place = format!("{}:{line}", group.file);
+                    let place = match line {
+                        0 => format!("{}, which has lost it, for a while still", group.file),
+                        line => format!("{}:{line}", group.file),
+                    };
                     let found = format!("{prefix} is in the CIDR group {} ({place})", group.name);
                     if !lines.contains(&found) {
                         lines.push(found);

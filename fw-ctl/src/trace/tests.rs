@@ -95,6 +95,7 @@ impl Node {
                 direction: Direction::Ingress,
                 services: vec![port_range(22)],
                 cidr: None,
+                origin: "fw-ctl.toml:7".into(),
             }],
             vlans: None,
         };
@@ -241,7 +242,7 @@ fn the_steps_name_prefix_identity_and_near_misses() {
         .collect();
     assert_eq!(steps[0], ("local", "10.0.0.1 is the node's: ingress"));
     assert_eq!(steps[1], ("built-in", "none fits"));
-    assert_eq!(steps[2], ("failsafe", "none fits"));
+    assert_eq!(steps[2], ("failsafe", "the only one does not fit"));
     assert_eq!(steps[3].0, "identity");
     let identity = "10.0.0.2 is remote-node [reserved:remote-node]; \
                     peer class 0, as all from 10.0.0.2 to 10.0.0.2";
@@ -292,6 +293,79 @@ fn a_built_in_that_is_off_does_not_help() {
     let node = Node::new(Mode::Enforce, 0);
     let trace = node.ask("198.51.100.1", "10.0.0.1", 17, (67, 68));
     assert_eq!(trace.verdict, "deny");
+}
+
+#[test]
+fn what_the_failsafe_says_is_on_every_trace() {
+    let node = enforcing();
+    for (source, destination, protocol, ports, said) in [
+        (
+            "198.51.100.1",
+            "10.0.0.1",
+            6,
+            (0, 22),
+            "failsafe[0] (fw-ctl.toml:7)",
+        ),
+        (
+            "198.51.100.1",
+            "10.0.0.1",
+            6,
+            (0, 80),
+            "the only one does not fit",
+        ),
+        (
+            "203.0.113.66",
+            "10.0.0.1",
+            6,
+            (0, 80),
+            "the only one does not fit",
+        ),
+        (
+            "198.51.100.1",
+            "10.0.0.1",
+            17,
+            (67, 68),
+            "the only one does not fit",
+        ),
+        (
+            "10.0.0.1",
+            "192.0.2.1",
+            6,
+            (0, 443),
+            "there are none in this direction",
+        ),
+        (
+            "10.0.0.1",
+            "224.0.0.251",
+            17,
+            (1, 2),
+            "there are none in this direction",
+        ),
+        ("192.0.2.1", "192.0.2.2", 6, (0, 443), "not asked"),
+    ] {
+        let trace = node.ask(source, destination, protocol, ports);
+        let steps = trace.steps.iter().filter(|step| step.name == "failsafe");
+        let found: Vec<_> = steps.map(|step| step.found.as_str()).collect();
+        assert_eq!(found, [said], "{source} {destination} {ports:?}");
+    }
+    // A multicast passes by name, and would by the failsafe.
+    let mut options = node.options.clone();
+    let mut outbound = options.failsafe[0].clone();
+    outbound.direction = Direction::Egress;
+    options.failsafe.push(outbound);
+    let identities = Identities::default();
+    let node = Node {
+        plan: compile(&node.rules, &identities, &options).unwrap(),
+        ..node
+    };
+    let trace = node.ask("10.0.0.1", "224.0.0.251", 6, (1, 22));
+    let names = trace.steps.iter().map(|step| step.name.as_str());
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["local", "built-in", "failsafe", "verdict"]
+    );
+    assert_eq!(trace.steps[2].found, "failsafe[0] (fw-ctl.toml:7)");
+    assert_eq!(trace.rule, None);
 }
 
 #[test]

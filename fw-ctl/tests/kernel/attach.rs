@@ -84,21 +84,34 @@ fn dropped_of(datapath: &Datapath, count: u64) -> u64 {
 
 /// Sends a frame; an error if it was dropped on its way out.
 pub fn send_raw(interface: &str, frame: &[u8]) -> nix::Result<usize> {
-    let socket: OwnedFd = socket(
-        AddressFamily::Packet,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )
-    .unwrap();
-    // SAFETY: all zeroes are a valid sockaddr_ll.
-    let mut to: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-    to.sll_family = libc::AF_PACKET as u16;
-    to.sll_ifindex = link(interface).index as i32;
-    to.sll_halen = 6;
-    // SAFETY: the pointer is to a sockaddr_ll.
-    let to = unsafe { LinkAddr::from_raw((&raw const to).cast(), None) }.expect("AF_PACKET");
-    sendto(socket.as_raw_fd(), frame, &to, MsgFlags::empty())
+    RawSocket::open(interface).send(frame)
+}
+
+/// Sends frames. Closing it takes the kernel some milliseconds.
+pub struct RawSocket(OwnedFd, LinkAddr);
+
+impl RawSocket {
+    pub fn open(interface: &str) -> Self {
+        let socket: OwnedFd = socket(
+            AddressFamily::Packet,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )
+        .unwrap();
+        // SAFETY: all zeroes are a valid sockaddr_ll.
+        let mut to: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+        to.sll_family = libc::AF_PACKET as u16;
+        to.sll_ifindex = link(interface).index as i32;
+        to.sll_halen = 6;
+        // SAFETY: the pointer is to a sockaddr_ll.
+        let to = unsafe { LinkAddr::from_raw((&raw const to).cast(), None) }.expect("AF_PACKET");
+        Self(socket, to)
+    }
+
+    pub fn send(&self, frame: &[u8]) -> nix::Result<usize> {
+        sendto(self.0.as_raw_fd(), frame, &self.1, MsgFlags::empty())
+    }
 }
 
 fn denying() -> Datapath {
@@ -291,7 +304,7 @@ fn detaching_an_interface_and_all_of_them_leaves_no_program() {
 
         let report = datapath.close().unwrap();
         assert_eq!(report.interfaces, ["eth0"]);
-        assert_eq!((report.links, report.maps), (2, 27));
+        assert_eq!((report.links, report.maps), (2, 28));
         assert_eq!(tcx("eth0", TcAttachType::Egress), 0);
         let mut datapath = denying();
         assert_eq!(dropped_of(&datapath, 0), 0);

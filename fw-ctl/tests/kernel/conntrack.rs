@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use fw_common::packet::transport::{ACK, RST, SYN};
 use fw_common::wire::{Counter, FlowKey, FlowState, Origin, Phase};
 use fw_ctl::datapath::frame::{Packet, Payload};
+use fw_ctl::datapath::seed::Seed;
 use fw_ctl::datapath::{Hook, TestRun, Verdict};
 
 use crate::support::{in_sandbox, plan};
@@ -126,5 +127,53 @@ fn the_clock_of_the_datapath_goes_by_seconds() {
         std::thread::sleep(std::time::Duration::from_millis(2_100));
         let passed = engine.now().unwrap() - first;
         assert!((2..=4).contains(&passed), "{passed}");
+    });
+}
+
+/// Connections that are older than the filter, as sockets tell of them.
+#[test]
+fn seeds_let_answers_pass_from_the_first_packet_on() {
+    in_sandbox(|| {
+        let mut engine = engine();
+        let now = engine.now().unwrap();
+        let back = |flags| frame("198.51.100.7", NODE, tcp(443, 40_000, flags));
+        let seed = |origin, phase, certain| Seed {
+            key: FlowKey {
+                local: NODE.parse::<IpAddr>().unwrap().into(),
+                remote: "198.51.100.7".parse::<IpAddr>().unwrap().into(),
+                local_port: 40_000,
+                remote_port: 443,
+                protocol: 6,
+                pad: [0; 3],
+            },
+            origin,
+            phase,
+            certain,
+        };
+        let own = seed(Origin::Local, Phase::Established, true);
+        for hook in INGRESS {
+            engine.flows_mut().clear();
+            assert_eq!(engine.run(hook, &back(ACK)).unwrap().verdict, Verdict::Drop);
+            assert_eq!(engine.flows_mut().seed(now, &[own]).unwrap(), 1);
+            let outcome = engine.run(hook, &back(ACK)).unwrap();
+            assert_eq!(
+                (outcome.verdict, outcome.moved[0].1),
+                (Verdict::Pass, Counter::Reply)
+            );
+            assert_eq!(phase(&engine), Phase::Established);
+            let remembered: Vec<_> = engine.flows().remembered(now).collect();
+            assert_eq!(
+                (remembered[0].key, remembered[0].origin),
+                (own.key, Origin::Local)
+            );
+            // Nothing is news any more, and a guess does not stand against it.
+            let guess = seed(Origin::Remote, Phase::Established, false);
+            assert_eq!(engine.flows_mut().seed(now, &[own, guess]).unwrap(), 0);
+            assert_eq!(engine.run(hook, &back(ACK)).unwrap().verdict, Verdict::Pass);
+            // What sockets know does: who began it is not answered.
+            let peer = seed(Origin::Remote, Phase::Established, true);
+            assert_eq!(engine.flows_mut().seed(now, &[peer]).unwrap(), 1);
+            assert_eq!(engine.run(hook, &back(ACK)).unwrap().verdict, Verdict::Drop);
+        }
     });
 }

@@ -91,6 +91,35 @@ pub fn echo(source: &str, destination: &str, kind: u8, id: u16) -> Vec<u8> {
     frame
 }
 
+/// A message of ICMPv6 about multicast groups, without its hop-by-hop header.
+pub fn unalerting(frame: &[u8]) -> Vec<u8> {
+    let mut out = frame.to_vec();
+    out[20] = 58;
+    out.drain(54..62);
+    with_length(out)
+}
+
+/// The frame with another TTL or hop limit.
+pub fn with_hops(mut frame: Vec<u8>, hops: u8) -> Vec<u8> {
+    let at = if frame[14] >> 4 == 6 { 21 } else { 22 };
+    frame[at] = hops;
+    frame
+}
+
+/// A request of ARP: the sender asks for the target.
+pub fn arp(sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
+    let mut frame = vec![0xff; 6];
+    frame.extend([2, 0, 0, 0, 0, 2, 0x08, 0x06]);
+    // Ethernet, IPv4, lengths of their addresses, request.
+    frame.extend([0, 1, 8, 0, 6, 4, 0, 1]);
+    frame.extend([2, 0, 0, 0, 0, 2]);
+    frame.extend(sender);
+    frame.extend([0; 6]);
+    frame.extend(target);
+    frame.resize(60, 0);
+    frame
+}
+
 /// An ICMP error that quotes the IP packet inside another frame.
 pub fn error(source: &str, destination: &str, kind: u8, code: u8, about: &[u8]) -> Vec<u8> {
     let mut frame = icmp(source, destination, kind, code);

@@ -10,12 +10,14 @@
 )]
 
 mod frames;
+mod hostile;
 mod plan;
 mod random;
 mod scenarios;
 mod targets;
 
 use fw_common::wire::{Action, Counter, Direction, DropReason, RuleTally};
+use fw_ctl::compile::plan::Plan;
 use fw_ctl::datapath::{Hook, Outcome, Verdict};
 
 use scenarios::{Scenario, Step, Way};
@@ -44,11 +46,15 @@ fn every_scenario_on_every_target() {
 }
 
 fn play(scenario: &Scenario, target: &mut dyn Target) -> Result<(), String> {
-    target.begin(&plan::plan(scenario.mode), &plan::local());
-    let mut present = plan::plan(scenario.mode);
+    let plan = |mode| Plan {
+        builtins: scenario.builtins,
+        ..plan::plan(mode)
+    };
+    let mut present = plan(scenario.mode);
+    target.begin(&present, &plan::local());
     for (index, step) in scenario.steps.iter().enumerate() {
         if let Way::Reload(mode) = step.way {
-            present = plan::plan(mode);
+            present = plan(mode);
             target.reload(&present);
             continue;
         }

@@ -1,10 +1,11 @@
 //! What the table is played on.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use fw_common::wire::{BAN_FOR_GOOD, RuleTally};
+use fw_common::wire::{BAN_FOR_GOOD, Counter, Direction, Event, RuleTally, Tally};
 use fw_ctl::compile::plan::Plan;
-use fw_ctl::datapath::{Hook, ModelRun, Outcome, TestRun};
+use fw_ctl::datapath::{Hook, ModelRun, Outcome, TestRun, Verdict};
 use fw_ctl::netlink::LocalAddresses;
 
 use crate::scenarios::Until;
@@ -20,6 +21,9 @@ fn deadline(until: &Until) -> u64 {
     }
 }
 
+/// What a run is seen to do without asking for counters.
+pub type Glance = (Verdict, Option<Event>);
+
 /// A datapath.
 pub trait Target {
     /// For messages.
@@ -34,6 +38,8 @@ pub trait Target {
     fn amend(&mut self, old: &Plan, plan: &Plan);
     /// Bans an address.
     fn ban(&mut self, address: IpAddr, until: &Until);
+    /// Forgets connections, fragments and who has passed how much.
+    fn forget(&mut self);
     /// Lets a second pass.
     fn wait(&mut self);
     /// Whether it can see what a step with this frame is about.
@@ -46,11 +52,25 @@ pub trait Target {
     }
     /// Judges; `None` if the target cannot be given such a frame.
     fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome>;
+    /// The same in a hurry: counters are asked for after many frames.
+    fn glance(&mut self, hook: Hook, frame: &[u8]) -> Option<Glance> {
+        self.run(hook, frame)
+            .map(|outcome| (outcome.verdict, outcome.event))
+    }
+    /// What all runs together have counted, in any order.
+    fn counters(&self) -> Vec<(Direction, Counter, Tally)>;
     /// What the first so many rules of the plan decided.
     fn rules(&self, count: usize) -> Vec<RuleTally>;
 }
 
-impl Target for ModelRun {
+/// The model, which forgets what it has counted with every run.
+#[derive(Default)]
+pub struct Model {
+    run: ModelRun,
+    counted: BTreeMap<(Direction, Counter), Tally>,
+}
+
+impl Target for Model {
     fn name(&self) -> &'static str {
         "model"
     }
@@ -58,29 +78,44 @@ impl Target for ModelRun {
         Hook::Xdp
     }
     fn begin(&mut self, plan: &Plan, local: &LocalAddresses) {
-        self.set_local(local);
-        self.install(plan);
-        self.forget();
-        self.unban_all();
-        self.set_clock(NOW);
+        self.run.set_local(local);
+        self.run.install(plan);
+        self.run.forget();
+        self.run.unban_all();
+        self.run.set_clock(NOW);
     }
     fn amend(&mut self, old: &Plan, plan: &Plan) {
-        assert!(Self::amend(self, old, plan));
+        assert!(self.run.amend(old, plan));
     }
     fn ban(&mut self, address: IpAddr, until: &Until) {
-        Self::ban(self, address, deadline(until));
+        self.run.ban(address, deadline(until));
+    }
+    fn forget(&mut self) {
+        self.run.forget();
     }
     fn reload(&mut self, plan: &Plan) {
-        self.install(plan);
+        self.run.install(plan);
     }
     fn wait(&mut self) {
-        self.let_pass(1);
+        self.run.let_pass(1);
     }
     fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome> {
-        Some(Self::run(self, hook, frame))
+        let outcome = self.run.run(hook, frame);
+        for (direction, counter, tally) in &outcome.moved {
+            let sum = self.counted.entry((*direction, *counter)).or_default();
+            sum.packets += tally.packets;
+            sum.bytes += tally.bytes;
+        }
+        Some(outcome)
+    }
+    fn counters(&self) -> Vec<(Direction, Counter, Tally)> {
+        let counted = self.counted.iter();
+        counted
+            .map(|((direction, counter), tally)| (*direction, *counter, *tally))
+            .collect()
     }
     fn rules(&self, count: usize) -> Vec<RuleTally> {
-        self.rule_counters(count)
+        self.run.rule_counters(count)
     }
 }
 
@@ -109,6 +144,9 @@ impl Target for Kernel {
     fn ban(&mut self, address: IpAddr, until: &Until) {
         self.run.ban(address, deadline(until)).expect("ban");
     }
+    fn forget(&mut self) {
+        self.run.forget().expect("forget");
+    }
     fn reload(&mut self, plan: &Plan) {
         self.run.install(plan).expect("install");
     }
@@ -117,20 +155,28 @@ impl Target for Kernel {
         std::thread::sleep(std::time::Duration::from_millis(1_010));
     }
     fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome> {
-        // The kernel makes no test packet for TC whose IP header is cut short.
-        let whole = if frame[12..14] == [0x86, 0xdd] {
-            54
-        } else {
-            34
-        };
-        if hook != Hook::Xdp && frame.len() < whole {
-            return None;
-        }
-        Some(self.run.run(hook, frame).expect("test run"))
+        is_taken(hook, frame).then(|| self.run.run(hook, frame).expect("test run"))
+    }
+    fn glance(&mut self, hook: Hook, frame: &[u8]) -> Option<Glance> {
+        is_taken(hook, frame).then(|| self.run.glance(hook, frame).expect("test run"))
+    }
+    fn counters(&self) -> Vec<(Direction, Counter, Tally)> {
+        self.run.counters().expect("counters")
     }
     fn rules(&self, count: usize) -> Vec<RuleTally> {
         self.run.rule_counters(count).expect("counters of rules")
     }
+}
+
+/// Whether the kernel makes a test packet of the frame: none for TC whose IP header is
+/// cut short.
+fn is_taken(hook: Hook, frame: &[u8]) -> bool {
+    let whole = if frame[12..14] == [0x86, 0xdd] {
+        54
+    } else {
+        34
+    };
+    hook == Hook::Xdp || frame.len() >= whole
 }
 
 /// A target as it judges on an interface without an Ethernet header. That of the frames
@@ -159,19 +205,28 @@ impl<T: Target> Target for Headerless<T> {
     fn ban(&mut self, address: IpAddr, until: &Until) {
         self.0.ban(address, until);
     }
+    fn forget(&mut self) {
+        self.0.forget();
+    }
     fn wait(&mut self) {
         self.0.wait();
     }
-    /// Neither tags nor broadcasts are there, nor frames that end within the header.
+    /// Neither tags, ARP nor broadcasts are there, nor frames that end within the header.
     fn sees(&self, frame: &[u8]) -> bool {
-        let is_tagged = || matches!(frame[12..HEADER], [0x81, 0] | [0x88, 0xa8]);
-        frame.len() >= HEADER && frame[..6] != [0xff; 6] && !is_tagged()
+        let is_of_ethernet = || matches!(frame[12..HEADER], [0x81, 0] | [0x88, 0xa8] | [8, 6]);
+        frame.len() >= HEADER && frame[..6] != [0xff; 6] && !is_of_ethernet()
     }
     fn counted(&self, frame: &[u8]) -> u64 {
         (frame.len() - HEADER) as u64
     }
     fn run(&mut self, hook: Hook, frame: &[u8]) -> Option<Outcome> {
         self.0.run(hook, frame)
+    }
+    fn glance(&mut self, hook: Hook, frame: &[u8]) -> Option<Glance> {
+        self.0.glance(hook, frame)
+    }
+    fn counters(&self) -> Vec<(Direction, Counter, Tally)> {
+        self.0.counters()
     }
     fn rules(&self, count: usize) -> Vec<RuleTally> {
         self.0.rules(count)
@@ -180,7 +235,7 @@ impl<T: Target> Target for Headerless<T> {
 
 /// The model, and the kernel's programs where they may be loaded.
 pub fn all() -> Vec<Box<dyn Target>> {
-    let mut targets: Vec<Box<dyn Target>> = vec![Box::new(ModelRun::default())];
+    let mut targets: Vec<Box<dyn Target>> = vec![Box::new(Model::default())];
     for (name, ingress) in [("xdp", Hook::Xdp), ("tc", Hook::TcIngress)] {
         if let Some(run) = kernel(name) {
             targets.push(Box::new(Kernel { run, ingress, name }));
@@ -191,8 +246,8 @@ pub fn all() -> Vec<Box<dyn Target>> {
 
 /// The same two on an interface without an Ethernet header.
 pub fn headerless() -> Vec<Box<dyn Target>> {
-    let mut model = ModelRun::default();
-    model.set_headerless();
+    let mut model = Model::default();
+    model.run.set_headerless();
     let mut targets: Vec<Box<dyn Target>> = vec![Box::new(Headerless(model))];
     let name = "tc without an Ethernet header";
     if let Some(mut run) = kernel(name) {

@@ -153,6 +153,7 @@ fn who_is_needed_is_banned_by_force_only() {
         protocol: 6,
         ports: FailsafePorts::Ssh,
         cidr: Some("198.51.100.0/24".parse().unwrap()),
+        origin: crate::config::Origin::default(),
     }];
     let mut daemon = started(&fixture);
     let labels = |key| Arc::new([Label::reserved(key)].into_iter().collect());
@@ -305,7 +306,9 @@ fn where_nothing_is_dropped_the_ban_says_so() {
         banned.warnings.join("\n")
     };
     assert!(warned(&mut daemon).starts_with("the mode is audit"));
-    daemon.set_mode(ModeChange::Enforce).unwrap();
+    daemon
+        .set_mode(ModeChange::Enforce, &Change::default())
+        .unwrap();
     assert_eq!(warned(&mut daemon), "");
     daemon.detach().unwrap();
     assert!(warned(&mut daemon).starts_with("nothing is filtered now"));

@@ -17,7 +17,9 @@ fn broken_policies_at_start_never_judge_by_nothing() {
     assert_eq!(status.mode, "none");
     daemon.network_changed(network(&["eth0", "eth1"]));
     assert_eq!(fixture.links(), [""; 0]);
-    let mode = daemon.set_mode(ModeChange::Enforce).unwrap();
+    let mode = daemon
+        .set_mode(ModeChange::Enforce, &Change::default())
+        .unwrap();
     assert!(mode.warnings[0].starts_with("no plan is in force"));
     assert_eq!(mode.mode, "none");
 
@@ -51,7 +53,9 @@ fn after_a_reboot_broken_files_leave_the_last_accepted_plan() {
     fixture.files.0.borrow_mut().policy = "good".into();
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
-    daemon.set_mode(ModeChange::Enforce).unwrap();
+    daemon
+        .set_mode(ModeChange::Enforce, &Change::default())
+        .unwrap();
     drop(daemon);
     *fixture.kernel.0.borrow_mut() = Pins::default();
     fixture.break_files(Some("broken"));
@@ -68,7 +72,13 @@ fn after_a_reboot_broken_files_leave_the_last_accepted_plan() {
     assert_eq!(status.mode, "enforce");
     assert_eq!(status.degraded, ["a.yaml: broken"]);
     assert_eq!(daemon.rules().unwrap().rules[0].policy, "good");
-    assert_eq!(daemon.set_mode(ModeChange::Audit).unwrap().mode, "audit");
+    assert_eq!(
+        daemon
+            .set_mode(ModeChange::Audit, &Change::default())
+            .unwrap()
+            .mode,
+        "audit"
+    );
     assert!(daemon.check());
 }
 
@@ -90,7 +100,10 @@ fn broken_files_at_a_restart_leave_names_and_mode_changes() {
     );
     assert_eq!(daemon.rules().unwrap().rules[0].policy, "good");
     assert_eq!(
-        daemon.set_mode(ModeChange::Enforce).unwrap().mode,
+        daemon
+            .set_mode(ModeChange::Enforce, &Change::default())
+            .unwrap()
+            .mode,
         "enforce"
     );
 }
@@ -114,10 +127,19 @@ fn a_later_plan_in_the_kernel_is_not_replaced_by_a_kept_one() {
     assert_eq!(status.generation.number, Some(5));
     // The brake works on what nobody has the files of any more.
     assert_eq!(
-        daemon.set_mode(ModeChange::Enforce).unwrap().mode,
+        daemon
+            .set_mode(ModeChange::Enforce, &super::files::forced())
+            .unwrap()
+            .mode,
         "enforce"
     );
-    assert_eq!(daemon.set_mode(ModeChange::Audit).unwrap().mode, "audit");
+    assert_eq!(
+        daemon
+            .set_mode(ModeChange::Audit, &Change::default())
+            .unwrap()
+            .mode,
+        "audit"
+    );
 }
 
 #[test]

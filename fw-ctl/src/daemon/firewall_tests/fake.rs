@@ -1,11 +1,14 @@
 //! A kernel of memory.
 
 use super::*;
+use crate::datapath::Tested;
 
 /// What the kernel keeps; shared by the daemons that come and go.
 #[derive(Default)]
 pub(super) struct Pins {
     pub(super) active: Option<InForce>,
+    /// What is in force without the plan on trial, and what is left of its time.
+    pub(super) trial: Option<(InForce, Duration)>,
     pub(super) tables: [u8; 16],
     pub(super) links: Vec<AttachedLink>,
     pub(super) addresses: LocalAddresses,
@@ -16,12 +19,20 @@ pub(super) struct Pins {
     pub(super) amendable: u32,
     /// Links that somebody has detached, by index.
     pub(super) lost: BTreeSet<u32>,
+    /// Links that programs of another schema filter, by index.
+    pub(super) former: BTreeMap<u32, u32>,
+    /// Why the self-test of the plan in force fails.
+    pub(super) misjudged: Option<String>,
     /// Somebody has removed the pins of the tables.
     pub(super) unpinned: bool,
     pub(super) bans: BTreeMap<IpAddr, u64>,
     pub(super) foreign: Option<&'static str>,
     pub(super) no_native: bool,
     pub(super) pressure: Pressure,
+    pub(super) sockets: Sockets,
+    pub(super) remembered: Vec<Remembered>,
+    /// What was asked to be remembered.
+    pub(super) seeds: Vec<Seed>,
 }
 
 impl Pins {
@@ -51,7 +62,11 @@ pub(super) fn fake_hash(plan: &Plan) -> [u8; 16] {
 
 impl Kernel for Fake {
     fn active(&self) -> Result<Option<InForce>, Failure> {
-        Ok(self.0.borrow().active)
+        let pins = self.0.borrow();
+        Ok(match pins.trial {
+            Some((former, left)) if left.is_zero() => Some(former),
+            _ => pins.active,
+        })
     }
     fn install(&mut self, plan: &Plan, number: u64) -> Result<InForce, Failure> {
         let mut pins = self.0.borrow_mut();
@@ -59,6 +74,48 @@ impl Kernel for Fake {
             return Err(Failure::new(exit::REFUSED, "the plan does not fit"));
         }
         Ok(pins.hold(plan, number, "install"))
+    }
+    fn install_on_trial(
+        &mut self,
+        plan: &Plan,
+        number: u64,
+        patience: Duration,
+    ) -> Result<InForce, Failure> {
+        let mut pins = self.0.borrow_mut();
+        if pins.full {
+            return Err(Failure::new(exit::REFUSED, "the plan does not fit"));
+        }
+        assert!(pins.trial.is_none(), "there is no room for another");
+        let former = pins.active.expect("there is a plan before");
+        let in_force = pins.hold(plan, number, "try");
+        pins.trial = Some((former, patience));
+        Ok(in_force)
+    }
+    fn trial(&self) -> Result<Option<Trial>, Failure> {
+        let pins = self.0.borrow();
+        Ok(pins.trial.map(|(former, left)| Trial {
+            in_force: pins.active.unwrap(),
+            former: Some(former),
+            left,
+        }))
+    }
+    fn confirm(&mut self) -> Result<Option<InForce>, Failure> {
+        let mut pins = self.0.borrow_mut();
+        let Some((_, left)) = pins.trial.take() else {
+            return Ok(pins.active);
+        };
+        assert!(!left.is_zero(), "the daemon looks first");
+        pins.log.push("confirm".into());
+        Ok(pins.active)
+    }
+    fn go_back(&mut self) -> Result<Option<InForce>, Failure> {
+        let mut pins = self.0.borrow_mut();
+        if let Some((former, _)) = pins.trial.take() {
+            pins.active = Some(former);
+            pins.tables = former.hash;
+            pins.log.push("go back".into());
+        }
+        Ok(pins.active)
     }
     fn amend(&mut self, old: &Plan, plan: &Plan, number: u64) -> Result<Option<InForce>, Failure> {
         let mut pins = self.0.borrow_mut();
@@ -77,12 +134,18 @@ impl Kernel for Fake {
         if pins.full {
             return Err(Failure::new(exit::REFUSED, "the tables cannot be written"));
         }
+        let set = |plan: &mut InForce| {
+            plan.mode = mode;
+            plan.hash[0] = u8::from(mode == Mode::Enforce) + 1;
+            *plan
+        };
+        if let Some((former, _)) = &mut pins.trial {
+            set(former);
+        }
         let Some(active) = &mut pins.active else {
             return Err(Failure::new(exit::REFUSED, "no plan is in force"));
         };
-        active.mode = mode;
-        active.hash[0] = u8::from(mode == Mode::Enforce) + 1;
-        let in_force = *active;
+        let in_force = set(active);
         pins.tables = in_force.hash;
         pins.log.push(format!("mode {mode:?}"));
         Ok(in_force)
@@ -129,6 +192,7 @@ impl Kernel for Fake {
         pins.links.retain(|old| old.index != link.index);
         pins.links.push(attached.clone());
         pins.lost.remove(&link.index);
+        pins.former.remove(&link.index);
         pins.log.push(format!("attach {}", link.name));
         Ok(attached)
     }
@@ -140,6 +204,23 @@ impl Kernel for Fake {
         let lost = pins.links.iter().filter(|l| pins.lost.contains(&l.index));
         lost.map(|link| (link.clone(), "its XDP program was detached".into()))
             .collect()
+    }
+    fn unswitched(&self) -> Vec<(AttachedLink, u32)> {
+        let pins = self.0.borrow();
+        let links = pins.links.iter();
+        links
+            .filter_map(|link| Some((link.clone(), *pins.former.get(&link.index)?)))
+            .collect()
+    }
+    fn tested(&self) -> Option<Tested> {
+        let pins = self.0.borrow();
+        Some(Tested {
+            number: pins.active?.number,
+            packets: 1,
+            took: Duration::from_millis(1),
+            at: std::time::SystemTime::UNIX_EPOCH,
+            failed: pins.misjudged.clone(),
+        })
     }
     fn repin(&mut self) -> Result<bool, Failure> {
         let mut pins = self.0.borrow_mut();
@@ -188,5 +269,19 @@ impl Kernel for Fake {
     }
     fn pressure(&self) -> Result<Pressure, Failure> {
         Ok(self.0.borrow().pressure)
+    }
+    fn open_connections(&self) -> Sockets {
+        self.0.borrow().sockets.clone()
+    }
+    fn remembered(&self) -> Result<Vec<Remembered>, Failure> {
+        Ok(self.0.borrow().remembered.clone())
+    }
+    fn seed(&mut self, seeds: &[Seed]) -> Result<usize, Failure> {
+        let mut pins = self.0.borrow_mut();
+        pins.seeds.extend(seeds);
+        if !seeds.is_empty() {
+            pins.log.push(format!("seed {}", seeds.len()));
+        }
+        Ok(seeds.len())
     }
 }

@@ -65,13 +65,17 @@ impl Sources for FakeSources {
         if text == "wrong" || inputs.lists.iter().any(|list| list.name == "wrong") {
             return Err(Wrong::Files(vec![finding("wrong")]));
         }
-        let direction = DirectionPlan {
+        let direction = |allow| DirectionPlan {
             columns: 1,
-            ports: [vec![], vec![], vec![]],
-            icmp: [vec![], vec![]],
-            protocols: vec![],
-            cells: vec![VerdictWord::allow(0)],
+            ports: std::array::from_fn(|_| vec![0; 65_536]),
+            icmp: std::array::from_fn(|_| vec![0; 256]),
+            protocols: vec![0; 256],
+            cells: vec![match allow {
+                true => VerdictWord::allow(0),
+                false => VerdictWord::default_deny(0),
+            }],
         };
+        let ingress = direction(!text.contains("nothing in"));
         Ok(Compiled {
             plan: Plan {
                 mode: inputs.config.policy.mode.into(),
@@ -79,7 +83,7 @@ impl Sources for FakeSources {
                 peers: Runs::of(&[]),
                 rows: 1,
                 vlans: Vec::new(),
-                directions: [direction.clone(), direction],
+                directions: [ingress, direction(true)],
                 rules: vec![PlanRule {
                     policy: inputs.policies[0].text.clone(),
                     rule: "ingress[0]".into(),
@@ -170,6 +174,13 @@ pub(super) fn network(names: &[&str]) -> Network {
     }
 }
 
+pub(super) fn forced() -> Change {
+    Change {
+        force: true,
+        ..Change::default()
+    }
+}
+
 /// As the service does it.
 impl Firewall<Fake, FakeSources> {
     pub(super) fn start(&mut self, network: Network) -> Result<Reloaded, Failure> {
@@ -178,11 +189,29 @@ impl Firewall<Fake, FakeSources> {
     }
 
     pub(super) fn reload(&mut self) -> Result<Reloaded, Failure> {
-        let look = if self.started() {
-            Look::take(&self.sources, &self.confirmed, self.refusal().as_ref())
+        let (look, cause) = if self.started() {
+            let refusal = self.refusal();
+            let look = Look::take(&self.sources, &self.confirmed, refusal.as_ref());
+            (look, "reload")
         } else {
-            Look::first(&self.sources, &self.confirmed)
+            (Look::first(&self.sources, &self.confirmed), START)
         };
-        self.apply(look, true)
+        self.apply(look, true, &Change::default(), cause)
+    }
+
+    /// A reload whatever it cuts.
+    pub(super) fn reload_by_force(&mut self) -> Result<Reloaded, Failure> {
+        let look = Look::take(&self.sources, &self.confirmed, self.refusal().as_ref());
+        self.apply(look, true, &forced(), "reload")
+    }
+
+    /// A reload that is to be confirmed within a minute.
+    pub(super) fn reload_on_trial(&mut self) -> Result<Reloaded, Failure> {
+        let look = Look::take(&self.sources, &self.confirmed, self.refusal().as_ref());
+        let change = Change {
+            confirm: Some(60),
+            ..Change::default()
+        };
+        self.apply(look, true, &change, "reload")
     }
 }

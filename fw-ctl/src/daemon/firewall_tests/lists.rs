@@ -86,7 +86,7 @@ fn a_list_that_changes_takes_nothing_else_along() {
 #[test]
 fn after_a_list_has_changed_everything_is_as_declared() {
     let (fixture, mut daemon) = started();
-    fixture.write_list("192.0.2.0/24\n198.51.100.7\n");
+    fixture.write_list("192.0.2.0/24\n198.51.100.0/24\n203.0.113.7\n");
     assert!(daemon.look_at_lists(0));
     let status = daemon.status().unwrap();
     assert_eq!(status.warnings, [""; 0]);
@@ -236,7 +236,7 @@ fn a_refused_change_stays_refused_while_lists_go_on() {
     let (fixture, mut daemon) = started();
     fixture.break_files(Some("no such entity"));
     daemon.reload().unwrap_err();
-    fixture.write_list("192.0.2.0/24\n198.51.100.7\n203.0.113.7\n");
+    fixture.write_list("192.0.2.0/24\n198.51.100.0/24\n203.0.113.7\n");
     assert!(daemon.look_at_lists(0));
     assert_eq!(daemon.in_force(), (2, vec![3]));
     assert_eq!(
@@ -256,4 +256,117 @@ fn entries_expire_by_themselves_and_a_node_that_was_opened_stays_open() {
     assert_eq!(daemon.in_force().0, 3);
     assert_eq!(daemon.inputs().unwrap().expired, 60);
     assert_eq!(fixture.links(), [""; 0]);
+}
+
+impl Firewall<Fake, FakeSources> {
+    /// Number of the plan in force, and the entries that count at `now`.
+    fn count(&self, now: u32) -> (u64, usize) {
+        let (in_force, compiled) = self.installed.as_ref().unwrap();
+        (
+            in_force.number,
+            compiled.inputs.lists[0].prefixes.count(now),
+        )
+    }
+
+    /// Degraded, and warnings.
+    fn says(&self) -> (Vec<String>, Vec<String>) {
+        let status = self.status().unwrap();
+        (status.degraded, status.warnings)
+    }
+}
+
+const NONE: [&str; 0] = [];
+
+#[test]
+fn what_a_list_loses_stays_for_a_while_and_what_it_gains_comes_at_once() {
+    let (fixture, mut daemon) = started();
+    fixture.write_list("198.51.100.0/24\n203.0.113.0/24\n");
+    assert!(daemon.look_at_lists(1_000));
+    assert_eq!(daemon.count(1_299), (2, 3));
+    let (degraded, warnings) = daemon.says();
+    assert_eq!(degraded, NONE);
+    let [warning] = &warnings[..] else {
+        panic!("{warnings:?}");
+    };
+    assert!(
+        warning.contains(
+            "a.cidr: 1 entry that the list has lost stays in force, the last until \
+             1970-01-01T00:21:40Z (try: fw-ctl reload"
+        ),
+        "{warning}"
+    );
+    let status = daemon.status().unwrap();
+    assert_eq!(status.lists[0].lost, 1);
+    assert_eq!(status.generation.declared, status.generation.kernel);
+    // Nothing happens until then, and then it is gone, without a trace.
+    assert!(!daemon.look_at_lists(1_299));
+    assert_eq!(daemon.inputs().unwrap().expires(), Some(1_300));
+    assert!(daemon.look_at_lists(1_300));
+    assert_eq!(daemon.in_force(), (3, vec![2]));
+    assert_eq!(daemon.says(), (vec![], vec![]));
+    assert!(!daemon.look_at_lists(1_400));
+}
+
+#[test]
+fn a_list_that_is_back_in_time_has_lost_nothing() {
+    let (fixture, mut daemon) = started();
+    fixture.write_list("198.51.100.0/24\n");
+    assert!(daemon.look_at_lists(1_000));
+    fixture.write_list("192.0.2.0/24\n198.51.100.0/24\n");
+    assert!(daemon.look_at_lists(1_200));
+    assert_eq!(daemon.count(u32::MAX - 1).1, 2);
+    assert_eq!(daemon.says(), (vec![], vec![]));
+    // Lost again, the delay begins anew.
+    fixture.write_list("198.51.100.0/24\n");
+    assert!(daemon.look_at_lists(1_290));
+    assert_eq!([1_589, 1_590].map(|now| daemon.count(now).1), [2, 1]);
+}
+
+#[test]
+fn a_reload_takes_a_shrunken_list_at_once() {
+    let (fixture, mut daemon) = started();
+    fixture.write_list("198.51.100.0/24\n");
+    assert!(daemon.look_at_lists(1_000));
+    assert_eq!(daemon.in_force(), (2, vec![2]));
+    daemon.reload().unwrap();
+    assert_eq!(daemon.in_force(), (3, vec![1]));
+    assert_eq!(daemon.says(), (vec![], vec![]));
+    assert!(!daemon.look_at_lists(1_000));
+}
+
+/// The daemon ends in the middle of the delay, with the machine or without; the list may
+/// shrink further while nobody looks.
+#[test]
+fn a_restart_loses_nothing_early() {
+    for pinned in [true, false] {
+        let (fixture, mut daemon) = started();
+        let three = "192.0.2.0/24\n198.51.100.0/24\n203.0.113.0/24\n";
+        fixture.write_list(three);
+        // A third of the delay has gone by when the daemon starts again.
+        let now = crate::lists::moment::now();
+        assert!(daemon.look_at_lists(now - 100));
+        fixture.write_list("198.51.100.0/24\n203.0.113.0/24\n");
+        assert!(daemon.look_at_lists(now - 100));
+        drop(daemon);
+        if !pinned {
+            fixture.kernel.0.borrow_mut().active = None;
+        }
+        let mut daemon = fixture.daemon();
+        daemon.start(network(&["eth0"])).unwrap();
+        assert_eq!(daemon.count(now + 199).1, 3);
+        assert_eq!(daemon.count(now + 200).1, 2);
+        let (degraded, warnings) = daemon.says();
+        assert_eq!((degraded, warnings.len()), (vec![], 1), "{warnings:?}");
+        let status = daemon.status().unwrap();
+        assert_eq!(status.generation.declared, status.generation.kernel);
+        drop(daemon);
+
+        fixture.write_list("203.0.113.0/24\n");
+        let mut daemon = fixture.daemon();
+        daemon.start(network(&["eth0"])).unwrap();
+        // What was lost first goes first, what was lost meanwhile is given its time.
+        assert_eq!(daemon.count(now + 199).1, 3);
+        assert_eq!([200, 299].map(|later| daemon.count(now + later).1), [2, 2]);
+        assert_eq!(daemon.count(now + 10_000).1, 1);
+    }
 }

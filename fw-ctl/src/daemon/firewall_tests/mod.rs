@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use fw_common::wire::{Counter, Direction, RuleTally, Tally, VerdictWord};
 
@@ -12,8 +13,9 @@ use crate::compile::plan::Plan;
 use crate::compile::plan::{DirectionPlan, PlanRule};
 use crate::config::{ModeSetting, Require, XdpSetting};
 use crate::control::protocol::ModeChange;
-use crate::daemon::{AttachedLink, Ingress, Inputs};
+use crate::daemon::{AttachedLink, Ingress, Inputs, Trial};
 use crate::datapath::flows::Pressure;
+use crate::datapath::seed::{Remembered, Seed};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::{Severity, Source};
 use crate::exit;
@@ -23,6 +25,7 @@ use crate::lookup::Runs;
 use crate::netlink::{Address, Link, LocalAddresses, Wish};
 use crate::observe::Numbered;
 use crate::policy::rules::{CidrMatchMode, RuleSet};
+use crate::sockets::Sockets;
 
 mod bans;
 mod broken;
@@ -32,9 +35,12 @@ mod fake;
 mod files;
 mod guard;
 mod interfaces;
+mod leap;
 mod lists;
 mod modes;
 mod outlasting;
+mod rollbacks;
+mod trials;
 
 use fake::{Fake, Pins};
 use files::{FakeSources, Fixture, network};

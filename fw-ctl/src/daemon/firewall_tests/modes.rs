@@ -2,13 +2,20 @@
 
 use super::*;
 
+/// A daemon that has started and enforces.
+fn enforcing(fixture: &Fixture) -> Firewall<Fake, FakeSources> {
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    daemon
+        .set_mode(ModeChange::Enforce, &Change::default())
+        .unwrap();
+    daemon
+}
+
 #[test]
 fn a_damaged_mode_leaves_the_mode_that_is_in_force() {
     let fixture = Fixture::new();
-    let mut daemon = fixture.daemon();
-    daemon.start(network(&["eth0"])).unwrap();
-    daemon.set_mode(ModeChange::Enforce).unwrap();
-    drop(daemon);
+    drop(enforcing(&fixture));
     std::fs::write(fixture.state.path().join("mode.json"), "{").unwrap();
     for pinned in [true, false] {
         if !pinned {
@@ -22,7 +29,9 @@ fn a_damaged_mode_leaves_the_mode_that_is_in_force() {
     }
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
-    daemon.set_mode(ModeChange::Audit).unwrap();
+    daemon
+        .set_mode(ModeChange::Audit, &Change::default())
+        .unwrap();
     assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
 }
 
@@ -31,7 +40,9 @@ fn a_mode_that_was_set_outlives_daemon_and_configuration() {
     let fixture = Fixture::new();
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
-    let mode = daemon.set_mode(ModeChange::Enforce).unwrap();
+    let mode = daemon
+        .set_mode(ModeChange::Enforce, &Change::default())
+        .unwrap();
     assert_eq!(
         (mode.mode.as_str(), mode.source.as_str()),
         ("enforce", "fw-ctl mode")
@@ -43,7 +54,9 @@ fn a_mode_that_was_set_outlives_daemon_and_configuration() {
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
     assert_eq!(daemon.mode().unwrap().mode, "enforce");
-    let mode = daemon.set_mode(ModeChange::Configured).unwrap();
+    let mode = daemon
+        .set_mode(ModeChange::Configured, &Change::default())
+        .unwrap();
     assert_eq!(
         (mode.mode.as_str(), mode.source.as_str()),
         ("audit", "configuration")
@@ -56,7 +69,9 @@ fn a_mode_that_cannot_be_installed_is_not_remembered() {
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
     fixture.kernel.0.borrow_mut().full = true;
-    daemon.set_mode(ModeChange::Enforce).unwrap_err();
+    daemon
+        .set_mode(ModeChange::Enforce, &Change::default())
+        .unwrap_err();
     assert_eq!(daemon.mode().unwrap().mode, "audit");
     assert_eq!(ModeStore::open(fixture.state.path()).get(), None);
     assert_eq!(
@@ -65,4 +80,27 @@ fn a_mode_that_cannot_be_installed_is_not_remembered() {
         "the old plan is known still"
     );
     assert!(daemon.check());
+}
+
+#[test]
+fn audit_mode_that_was_set_in_the_kernel_is_kept_by_a_daemon_that_comes_back() {
+    for checks in [true, false] {
+        let fixture = Fixture::new();
+        let mut daemon = enforcing(&fixture);
+        fixture.kernel.clone().set_mode(Mode::Audit).unwrap();
+        if checks {
+            assert!(daemon.check());
+            assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+        }
+        daemon.reload().unwrap();
+        let mode = daemon.mode().unwrap();
+        assert_eq!(
+            (mode.mode.as_str(), mode.source.as_str()),
+            ("audit", "fw-ctl mode")
+        );
+        drop(daemon);
+        let mut daemon = fixture.daemon();
+        daemon.start(network(&["eth0"])).unwrap();
+        assert_eq!(daemon.mode().unwrap().mode, "audit", "it is stored");
+    }
 }

@@ -19,7 +19,9 @@ fn the_brake_works_where_the_mode_cannot_be_stored() {
         fixture.break_files(broken);
         let mut daemon = fixture.daemon();
         assert_eq!(daemon.start(network(&["eth0"])).is_err(), broken.is_some());
-        let mode = daemon.set_mode(ModeChange::Audit).unwrap();
+        let mode = daemon
+            .set_mode(ModeChange::Audit, &Change::default())
+            .unwrap();
         assert_eq!(mode.mode, "audit");
         let told = "the mode that was set will not outlast a restart";
         assert!(mode.warnings[0].starts_with(told), "{:?}", mode.warnings);
@@ -43,7 +45,9 @@ fn the_mode_is_switched_before_anything_is_written() {
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
     fixture.log();
-    daemon.set_mode(ModeChange::Enforce).unwrap();
+    daemon
+        .set_mode(ModeChange::Enforce, &Change::default())
+        .unwrap();
     assert_eq!(
         fixture.log(),
         ["mode Enforce"],
@@ -74,12 +78,81 @@ fn after_a_reboot_the_last_accepted_plan_filters_before_the_files_are_read() {
 }
 
 #[test]
+fn after_a_reboot_the_addresses_of_before_are_judged_at_once() {
+    let fixture = Fixture::new();
+    let up = network(&["eth0"]);
+    assert!(!up.addresses.is_empty());
+    let mut daemon = fixture.daemon();
+    daemon.start(up.clone()).unwrap();
+    assert!(daemon.check());
+    let known = fixture.kernel.0.borrow().addresses.clone();
+    *fixture.kernel.0.borrow_mut() = Pins::default();
+    // The link is there, and nobody has given it addresses yet.
+    let early = Network {
+        addresses: Vec::new(),
+        ..up
+    };
+    let mut daemon = fixture.daemon();
+    daemon.begin(early.clone());
+    assert_eq!(fixture.kernel.0.borrow().addresses, known);
+    assert!(
+        daemon.status().unwrap().addresses.is_empty(),
+        "what it has is told"
+    );
+    // A daemon that merely starts again knows what the node has.
+    fixture.daemon().start(early).unwrap();
+    assert!(fixture.kernel.0.borrow().addresses.single().is_empty());
+}
+
+#[test]
 fn with_pins_the_files_come_first() {
     let fixture = Fixture::new();
     fixture.daemon().start(network(&["eth0"])).unwrap();
     fixture.log();
     fixture.daemon().begin(network(&["eth0"]));
     assert_eq!(fixture.log(), [""; 0]);
+}
+
+#[test]
+fn where_the_files_cannot_be_read_the_last_accepted_plan_is_gone_on_with() {
+    let fixture = Fixture::new();
+    fixture.files.0.borrow_mut().policy = "good".into();
+    fixture.daemon().start(network(&["eth0"])).unwrap();
+    fixture.log();
+    // A daemon after a crash; an interface came while there was none.
+    let mut daemon = fixture.daemon();
+    daemon.begin(network(&["eth0", "eth1"]));
+    assert!(daemon.judges(), "the network need not wait");
+    assert_eq!(fixture.log(), [""; 0]);
+    daemon.resume();
+    assert!(fixture.log().contains(&"attach eth1".to_owned()));
+    assert_eq!(daemon.rules().unwrap().rules[0].policy, "good");
+    assert_eq!(daemon.kernel.active().unwrap().unwrap().number, 1);
+    assert!(daemon.headline().contains("the files are being read"));
+    daemon.reload().unwrap();
+    assert!(!daemon.headline().contains("being read"));
+}
+
+#[test]
+fn without_a_plan_nothing_is_gone_on_with() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.begin(network(&["eth0"]));
+    daemon.resume();
+    assert_eq!(fixture.log(), [""; 0]);
+    assert!(!daemon.judges());
+    assert!(daemon.headline().contains("nothing is filtered yet"));
+    assert_eq!(daemon.farewell(), "stopped; nothing is filtered");
+}
+
+#[test]
+fn a_daemon_that_ends_says_what_it_leaves() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    assert!(daemon.farewell().contains("the node stays filtered"));
+    daemon.detach().unwrap();
+    assert_eq!(daemon.farewell(), "stopped; nothing is filtered");
 }
 
 #[test]
@@ -115,7 +188,9 @@ fn a_damaged_record_is_told_also_when_the_files_are_broken() {
     };
     assert!(told(&daemon));
     daemon.check();
-    daemon.set_mode(ModeChange::Audit).unwrap();
+    daemon
+        .set_mode(ModeChange::Audit, &Change::default())
+        .unwrap();
     assert!(told(&daemon), "it is told on");
     fixture.break_files(None);
     daemon.reload().unwrap();
@@ -219,14 +294,12 @@ fn a_few_addresses_are_written_without_the_rest_and_kept_like_a_plan() {
     );
     change("again another", 1);
     fixture.kernel.0.borrow_mut().tables = [0xff; 16];
-    assert!(!daemon.check());
-    daemon.reload().unwrap();
+    assert!(daemon.check());
     assert_eq!(
         writes(),
         ["install 5"],
         "what is not as it should be is written whole"
     );
-    assert!(daemon.check());
 }
 
 #[test]

@@ -1,16 +1,19 @@
 //! Whether what was attached still is: pins, links and programs can be removed
 //! under a running daemon (`rm`, `bpftool link detach`).
 
+use std::collections::BTreeSet;
+
 use fw_common::wire::Direction;
 
-use super::{Attached, Ingress, LinkRef, query, tc, xdp};
+use super::{Attached, Ingress, LinkRef, present, query, tc, xdp};
 use crate::datapath::error::DatapathError;
 use crate::datapath::pins::{Pins, link_name};
 
 /// What is missing of `attached`, as a clause about the interface; `None` when the
-/// kernel has all of it. An interface that has gone misses nothing.
+/// kernel has all of it, and its programs are among `ids`, where these are known. An
+/// interface that has gone misses nothing.
 #[must_use]
-pub fn missing(pins: &Pins, attached: &Attached) -> Option<String> {
+pub fn missing(pins: &Pins, attached: &Attached, ids: Option<&BTreeSet<u32>>) -> Option<String> {
     let link = &attached.link;
     if query::name(link.index).as_ref() != Some(&link.name) {
         return None;
@@ -23,11 +26,38 @@ pub fn missing(pins: &Pins, attached: &Attached) -> Option<String> {
         None => missing_tc(pins, link, Direction::Egress),
         some => Ok(some),
     });
+    let missing = missing.and_then(|missing| match (missing, ids) {
+        (None, Some(ids)) => replaced(pins, link, ids),
+        (missing, _) => Ok(missing),
+    });
     missing.unwrap_or_else(|error| {
         let text = error.to_string();
         let what = text.lines().next().unwrap_or_default();
         Some(format!("it cannot be told whether it is filtered: {what}"))
     })
+}
+
+/// Whether somebody has put another program into a link of ours.
+fn replaced(
+    pins: &Pins,
+    link: &LinkRef,
+    ids: &BTreeSet<u32>,
+) -> Result<Option<String>, DatapathError> {
+    for pin in pins
+        .all_links()?
+        .iter()
+        .filter(|pin| pin.index == link.index)
+    {
+        if let Some(id) = present::program_at(pin, link)?
+            && !ids.contains(&id)
+        {
+            let hook = present::words(&pin.hook);
+            return Ok(Some(format!(
+                "another program ({id}) is in its {hook} link"
+            )));
+        }
+    }
+    Ok(None)
 }
 
 fn missing_xdp(pins: &Pins, link: &LinkRef) -> Result<Option<String>, DatapathError> {

@@ -8,6 +8,7 @@
 
 mod missing;
 mod namespace;
+mod present;
 mod query;
 mod tc;
 mod xdp;
@@ -23,6 +24,7 @@ use super::pins::{Pins, unpin};
 use super::programs::Programs;
 use crate::netlink::Framing;
 pub use missing::missing;
+pub use present::{AttachedProgram, programs};
 use query::XdpState;
 
 /// How long all attaching of a process waits for programs of a datapath whose pins

@@ -223,7 +223,15 @@ fn replace_filter(
 /// # Errors
 /// The kernel cannot be asked.
 pub fn has_filter(link: &LinkRef, direction: Direction) -> Result<bool, DatapathError> {
-    Ok(query::filter(link, direction, PRIORITY, HANDLE)?.is_some())
+    Ok(filter_program(link, direction)?.is_some())
+}
+
+/// Id of the program of our filter, if it is there.
+///
+/// # Errors
+/// The kernel cannot be asked.
+pub fn filter_program(link: &LinkRef, direction: Direction) -> Result<Option<u32>, DatapathError> {
+    query::filter(link, direction, PRIORITY, HANDLE)
 }
 
 /// Whether a filter without a pin is ours all the same: somebody has removed the pin.

@@ -10,7 +10,7 @@ use crate::policy::schema::{Entity, FqdnSelector};
 
 /// The names of the entities. `world-ipv4`, `world-ipv6` and `cluster-mesh` are
 /// not in the CRD's list, but Cilium's agent knows them.
-const ENTITIES: [(&str, Entity); 14] = [
+pub(crate) const ENTITIES: [(&str, Entity); 14] = [
     ("all", Entity::All),
     ("world", Entity::World),
     ("world-ipv4", Entity::WorldIpv4),

@@ -12,7 +12,7 @@ use super::super::rules::{
     ServiceRange, Services, Surroundings, flatten,
 };
 use super::super::schema::PolicyDocument;
-use super::{Input, warning};
+use super::{Input, overruled, warning};
 use crate::compile::plan::{Mode, Plan};
 use crate::compile::{Enforcement, Options, draft};
 use crate::diagnostic::Diagnostic;
@@ -39,6 +39,13 @@ pub(super) fn check(input: &Input<'_>, subject: &Subject<'_>, found: &mut Vec<Di
         groups: input.groups,
     };
     let rules = flatten(subject.documents, &surroundings).rules;
+    overruled::check(
+        &rules,
+        input.failsafe,
+        &subject.view.identities,
+        input.cidr_match_mode,
+        found,
+    );
     let options = Options {
         mode: Mode::Enforce,
         builtins: 0,
@@ -292,12 +299,12 @@ impl Checked<'_> {
     }
 }
 
-fn at(origin: &Origin, message: String) -> Diagnostic {
+pub(super) fn at(origin: &Origin, message: String) -> Diagnostic {
     warning(&origin.source, origin.span, origin.rule.clone(), message)
 }
 
 /// Addresses at the edges of a block and of the gaps in it.
-fn corners(block: &CidrBlock) -> Vec<IpAddr> {
+pub(super) fn corners(block: &CidrBlock) -> Vec<IpAddr> {
     let mut found = vec![block.cidr.network(), block.cidr.broadcast()];
     for except in &block.except {
         found.extend(after(except));

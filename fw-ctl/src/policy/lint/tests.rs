@@ -33,6 +33,7 @@ fn lint_spec(spec: &str, inventory: Option<&str>) -> Vec<String> {
         node: None,
         cluster: "default",
         cidr_match_mode: CidrMatchMode::World,
+        failsafe: &[],
     })
     .iter()
     .map(|found| {
@@ -137,6 +138,7 @@ fn a_selector_that_misses_names_the_values_there_are() {
         node: None,
         cluster: "default",
         cidr_match_mode: CidrMatchMode::World,
+        failsafe: &[],
     });
     assert_eq!(found.len(), 1);
     assert!(found[0].message.contains("selects no node"));
@@ -206,6 +208,7 @@ fn lint_in_vlans(one: &str, two: &str) -> Vec<String> {
         node: Some("a"),
         cluster: "default",
         cidr_match_mode: CidrMatchMode::World,
+        failsafe: &[],
     });
     let shadowed = found.into_iter().map(|found| found.message);
     shadowed
@@ -222,4 +225,110 @@ fn a_rule_is_only_shadowed_where_it_holds() {
     assert_eq!(lint_in_vlans("1-300", "212"), by_wide);
     assert_eq!(lint_in_vlans("1-300", "212,301"), [""; 0]);
     assert_eq!(lint_in_vlans("212", "300"), [""; 0]);
+}
+
+/// What is said of a policy beside two failsafe entries.
+fn lint_beside_failsafe(spec: &str) -> Vec<String> {
+    let text = format!(
+        "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {{name: p}}\nspec:\n  nodeSelector: {{}}\n{spec}"
+    );
+    let loaded = load::load_sources([source(&text)]);
+    assert!(!loaded.has_errors(), "{:?}", loaded.diagnostics);
+    let known = inventory::load_sources([source(CLUSTER)]).inventory;
+    let entry = |port, cidr: Option<&str>, line| Failsafe {
+        direction: fw_common::wire::Direction::Ingress,
+        services: vec![crate::policy::rules::ServiceRange::Ports {
+            protocol: 6,
+            first: port,
+            last: port + 9,
+        }],
+        cidr: cidr.map(|cidr| cidr.parse().unwrap()),
+        origin: format!("fw-ctl.toml:{line}"),
+    };
+    let failsafe = [entry(22, None, 3), entry(6_443, Some("192.0.2.64/26"), 4)];
+    let found = lint(&Input {
+        documents: &loaded.documents,
+        groups: &loaded.cidr_groups,
+        inventory: Some(&known),
+        node: Some("a"),
+        cluster: "default",
+        cidr_match_mode: CidrMatchMode::World,
+        failsafe: &failsafe,
+    });
+    let overruled = found.iter().filter(|one| one.message.contains("failsafe"));
+    overruled
+        .map(|one| format!("{}: {}", one.span.map_or(0, |span| span.line), one.message))
+        .collect()
+}
+
+#[test]
+fn a_deny_rule_that_a_failsafe_overrules_names_both_places() {
+    let found = lint_beside_failsafe(
+        "  ingressDeny:\n  - fromCIDR: [203.0.113.0/24]\n    toPorts: [{ports: [{port: '30', protocol: TCP}]}]\n",
+    );
+    assert_eq!(
+        found,
+        [
+            "7: this rule denies what `failsafe.inbound[0]` (fw-ctl.toml:3) lets pass: \
+          tcp 22-31 from anybody; the failsafe wins"
+        ]
+    );
+}
+
+#[test]
+fn only_a_deny_rule_that_shares_something_is_overruled() {
+    let deny = |peer: &str, port: &str| {
+        format!(
+            "  ingressDeny:\n  - {peer}\n    toPorts: [{{ports: [{{port: '{port}', protocol: TCP}}]}}]\n"
+        )
+    };
+    for (spec, by) in [
+        (deny("fromEntities: [world]", "22"), Some(0)),
+        (deny("fromEntities: [remote-node]", "31"), Some(0)),
+        (deny("fromCIDR: [0.0.0.0/0]", "6443"), Some(1)),
+        (deny("fromCIDR: [192.0.2.100/32]", "6452"), Some(1)),
+        (
+            deny(
+                "fromCIDRSet: [{cidr: 192.0.2.0/24, except: [192.0.2.0/26]}]",
+                "6443",
+            ),
+            Some(1),
+        ),
+        (
+            "  ingressDeny: [{fromEntities: [all]}]\n".to_owned(),
+            Some(0),
+        ),
+        // Others, or another service, or not denied, or the other way.
+        (deny("fromCIDR: [192.0.2.0/26]", "6443"), None),
+        (
+            deny(
+                "fromCIDRSet: [{cidr: 192.0.2.0/24, except: [192.0.2.64/26]}]",
+                "6443",
+            ),
+            None,
+        ),
+        (deny("fromEntities: [remote-node]", "6443"), None),
+        (deny("fromCIDR: ['2001:db8::/32']", "6443"), None),
+        (deny("fromEntities: [world]", "32"), None),
+        (
+            deny("fromEntities: [world]", "22").replace("TCP", "UDP"),
+            None,
+        ),
+        (
+            deny("fromEntities: [world]", "22").replace("ingressDeny", "ingress"),
+            None,
+        ),
+        (
+            deny("toEntities: [world]", "22").replace("ingressDeny", "egressDeny"),
+            None,
+        ),
+    ] {
+        let found = lint_beside_failsafe(&spec);
+        let entry = by.map(|i| format!("`failsafe.inbound[{i}]`"));
+        assert_eq!(found.len(), usize::from(by.is_some()), "{spec}{found:?}");
+        assert!(
+            entry.is_none_or(|entry| found[0].contains(&entry)),
+            "{spec}{found:?}"
+        );
+    }
 }

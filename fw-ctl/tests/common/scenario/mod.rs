@@ -6,7 +6,7 @@
 
 mod policy;
 
-use fw_common::wire::Direction;
+use fw_common::wire::{Builtin, Direction};
 use fw_ctl::compile::{Enforcement, Failsafe};
 use fw_ctl::engine::{Context, Flow, read_flows};
 use fw_ctl::policy::rules::{CidrMatchMode, ServiceRange};
@@ -37,6 +37,7 @@ const PEERS: [&[&str]; 2] = [
         "203.0.113.10",
         "255.255.255.254",
         "0.0.0.1",
+        "224.0.0.22",
     ],
     &[
         "fd00::1",
@@ -48,6 +49,9 @@ const PEERS: [&[&str]; 2] = [
         "2001:db9::",
         "ff00::",
         "::1",
+        "::",
+        "fe80::2",
+        "ff02::16",
     ],
 ];
 /// Prefixes with parts inside them, for CIDR rules, exceptions and identities.
@@ -76,7 +80,9 @@ const PREFIXES: [&[&str]; 2] = [
     ],
 ];
 const PORTS: [u16; 10] = [1, 21, 22, 23, 53, 80, 443, 8_080, 65_534, 65_535];
-const ICMP_TYPES: [u8; 5] = [0, 3, 8, 128, 255];
+/// Echo and errors; types of built-ins, which differ in who may send them, and one that
+/// lies among these and is none.
+const ICMP_TYPES: [u8; 12] = [0, 2, 3, 8, 128, 130, 131, 133, 134, 135, 137, 255];
 /// Sets of VLANs that nest, overlap, and leave some out.
 const VLAN_SETS: [&str; 6] = [
     "212",
@@ -104,6 +110,8 @@ pub struct Scenario {
     pub enforcement: Enforcement,
     /// Which identities CIDR rules may match.
     pub cidr_match_mode: CidrMatchMode,
+    /// Bits of the built-ins that are on.
+    pub builtins: u32,
     /// Allowances before any policy.
     pub failsafe: Vec<Failsafe>,
     /// The VLANs that are admitted; `None`: all.
@@ -114,6 +122,7 @@ impl Scenario {
     /// What an engine judges by.
     pub fn context(&self) -> Context {
         let mut options = options(self.enforcement, self.cidr_match_mode);
+        options.builtins = self.builtins;
         options.failsafe.clone_from(&self.failsafe);
         options.vlans = self.vlans.map(|set| set.parse().unwrap());
         let lists = [("list.netset", self.list.as_str())];
@@ -146,6 +155,11 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
         vec(flow(), 1..40),
         enforcement,
         mode,
+        prop_oneof![
+            Just(0),
+            Just(Builtin::ALL),
+            any::<u32>().prop_map(|bits| bits & Builtin::ALL)
+        ],
         vec(failsafe(), 0..8),
         prop_oneof![3 => Just(None), 1 => select(VLAN_SETS.to_vec()).prop_map(Some)],
     )
@@ -157,6 +171,7 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
                 flows,
                 enforcement,
                 cidr_match_mode,
+                builtins,
                 failsafe,
                 vlans,
             )| {
@@ -171,6 +186,7 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
                     flows: lines.join("\n"),
                     enforcement,
                     cidr_match_mode,
+                    builtins,
                     failsafe,
                     vlans,
                 }
@@ -333,6 +349,7 @@ fn failsafe() -> impl Strategy<Value = Failsafe> {
                 last: port,
             }],
             cidr: prefix.map(|(_, prefix)| prefix.parse().unwrap()),
+            origin: String::new(),
         },
     )
 }

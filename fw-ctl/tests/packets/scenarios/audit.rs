@@ -4,17 +4,16 @@ use fw_common::wire::Counter::{Allowed, Audited, Dropped, Reply};
 use fw_common::wire::DropReason::{DefaultDeny, DenyRule, Invalid};
 use fw_ctl::compile::plan::Mode;
 
-use super::{Scenario, into, out, reload};
+use super::{Scenario, audited, into, out, reload};
 use crate::frames::*;
 use crate::plan::{DENY_IN, DENY_OUT, OUT, TELNET};
 
 pub fn scenarios() -> Vec<Scenario> {
     let (attacker, closed) = ((STRANGER, 4000), (NODE, 22));
     let cut = tcp(attacker, closed, SYN)[..50].to_vec();
-    vec![Scenario {
-        name: "audit passes everything, and what it passed is cut by enforcing",
-        mode: Mode::Audit,
-        steps: vec![
+    vec![audited(
+        "audit passes everything, and what it passed is cut by enforcing",
+        vec![
             into(
                 "denied",
                 tcp(attacker, closed, SYN),
@@ -80,5 +79,5 @@ pub fn scenarios() -> Vec<Scenario> {
             ),
             into("unreadable, now", cut, Dropped(Invalid), 0),
         ],
-    }]
+    )]
 }

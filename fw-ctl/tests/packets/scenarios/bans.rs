@@ -7,7 +7,7 @@ use fw_common::wire::DropReason::{DefaultDeny, DenyRule};
 use fw_common::wire::RULE_BAN;
 use fw_ctl::compile::plan::Mode;
 
-use super::{Scenario, Step, Until, Way, ban, enforced, into, out, reload, step};
+use super::{Scenario, Step, Until, Way, audited, ban, enforced, into, out, reload, step};
 use crate::frames::*;
 use crate::plan::{DENY_IN, DENY_OUT, FAILSAFE, OUT, PUBLIC, SSH};
 
@@ -122,10 +122,9 @@ pub fn scenarios() -> Vec<Scenario> {
                 cut(into, tcp(web, (NODE, 41000), SYN_ACK)),
             ],
         ),
-        Scenario {
-            name: "in audit mode a ban is reported, and holds after the next reload",
-            mode: Mode::Audit,
-            steps: vec![
+        audited(
+            "in audit mode a ban is reported, and holds after the next reload",
+            vec![
                 ban(ADMIN, Until::Never),
                 into("SYN", tcp(admin, ssh, SYN), Audited(DenyRule), RULE_BAN),
                 out(
@@ -150,6 +149,6 @@ pub fn scenarios() -> Vec<Scenario> {
                     DENY_OUT,
                 ),
             ],
-        },
+        ),
     ]
 }

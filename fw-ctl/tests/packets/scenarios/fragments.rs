@@ -1,15 +1,13 @@
 //! Fragments follow their first one, and cannot change what it says.
 
+use super::{Scenario, Step, audited, enforced, into, out};
+use crate::frames::*;
+use crate::plan::{DENY_IN, OUT, PUBLIC, SSH};
 use fw_common::wire::Counter::{Allowed, Audited, Dropped, Reply};
 use fw_common::wire::DropReason::{
     DefaultDeny, ExtensionHeaders, FragmentLimit, FragmentOverlap, FragmentWithoutFirst, Invalid,
     TinyFragment,
 };
-use fw_ctl::compile::plan::Mode;
-
-use super::{Scenario, Step, enforced, into, out};
-use crate::frames::*;
-use crate::plan::{DENY_IN, OUT, PUBLIC, SSH};
 
 pub fn scenarios() -> Vec<Scenario> {
     let mut all = vec![];
@@ -297,10 +295,9 @@ fn overlaps() -> Vec<Scenario> {
             steps.extend([more, ssh("another", piece(&good, 2, 0..16, true))]);
             steps
         }),
-        Scenario {
-            name: "audit lets overlaps pass",
-            mode: Mode::Audit,
-            steps: vec![
+        audited(
+            "audit lets overlaps pass",
+            vec![
                 ssh("first", piece(&good, 1, 0..64, true)),
                 into(
                     "into it",
@@ -315,7 +312,7 @@ fn overlaps() -> Vec<Scenario> {
                     0,
                 ),
             ],
-        },
+        ),
     ]
 }
 

@@ -3,6 +3,7 @@
 mod amendments;
 mod audit;
 mod bans;
+mod builtins;
 mod connections;
 mod fragments;
 mod headers;
@@ -12,7 +13,7 @@ mod rates;
 mod surroundings;
 mod vlans;
 
-use fw_common::wire::Counter;
+use fw_common::wire::{Builtin, Counter};
 use fw_ctl::compile::plan::Mode;
 
 /// Which way a packet of the table goes.
@@ -55,6 +56,8 @@ pub struct Step {
 pub struct Scenario {
     pub name: &'static str,
     pub mode: Mode,
+    /// Bits of the built-ins that are on.
+    pub builtins: u32,
     pub steps: Vec<Step>,
 }
 
@@ -107,7 +110,24 @@ fn enforced(name: &'static str, steps: Vec<Step>) -> Scenario {
     Scenario {
         name,
         mode: Mode::Enforce,
+        builtins: Builtin::ALL,
         steps,
+    }
+}
+
+fn audited(name: &'static str, steps: Vec<Step>) -> Scenario {
+    Scenario {
+        mode: Mode::Audit,
+        ..enforced(name, steps)
+    }
+}
+
+/// Enforced with some built-ins switched off.
+fn without(name: &'static str, off: &[Builtin], steps: Vec<Step>) -> Scenario {
+    let off = off.iter().fold(0, |bits, builtin| bits | builtin.bit());
+    Scenario {
+        builtins: Builtin::ALL & !off,
+        ..enforced(name, steps)
     }
 }
 
@@ -121,6 +141,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(surroundings::scenarios());
     all.extend(audit::scenarios());
     all.extend(bans::scenarios());
+    all.extend(builtins::scenarios());
     all.extend(amendments::scenarios());
     all.extend(rates::scenarios());
     all.extend(vlans::scenarios());

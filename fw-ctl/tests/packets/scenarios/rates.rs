@@ -5,7 +5,7 @@ use fw_common::wire::DropReason::RateLimited;
 use fw_ctl::compile::plan::Mode;
 use fw_ctl::datapath::frame::Payload;
 
-use super::{Scenario, Step, Way, enforced, into, out, reload, step};
+use super::{Scenario, Step, Way, audited, enforced, into, out, reload, step};
 use crate::frames::*;
 use crate::plan::{OUT, PUBLIC_TWO_AN_HOUR, TOGETHER, TWO_AN_HOUR, TWO_AND_ONE_A_SECOND};
 
@@ -168,10 +168,9 @@ pub fn scenarios() -> Vec<Scenario> {
             "pings up to a rate, and the node's own beside, IPv6",
             pings(PINGS6, NODE6, [128, 129]),
         ),
-        Scenario {
-            name: "audit reports what is beyond a rate, and enforcing goes on counting",
-            mode: Mode::Audit,
-            steps: vec![
+        audited(
+            "audit reports what is beyond a rate, and enforcing goes on counting",
+            vec![
                 into("first", hour(STRANGER, 1), Allowed, two),
                 into("second", hour(STRANGER, 1), Allowed, two),
                 into("third", hour(STRANGER, 1), Audited(RateLimited), two),
@@ -179,7 +178,7 @@ pub fn scenarios() -> Vec<Scenario> {
                 reload(Mode::Enforce),
                 into("cut", hour(STRANGER, 2), over, two),
             ],
-        },
+        ),
     ]
 }
 

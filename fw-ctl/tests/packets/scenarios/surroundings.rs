@@ -1,6 +1,6 @@
-//! What is not our business, and what always passes.
+//! What is not our business.
 
-use fw_common::wire::Counter::{Allowed, Builtin, Dropped, Multicast, NotIp, NotLocal};
+use fw_common::wire::Counter::{Allowed, Dropped, Multicast, NotIp, NotLocal};
 use fw_common::wire::DropReason::DefaultDeny;
 
 use super::{Scenario, enforced, into, out};
@@ -8,21 +8,16 @@ use crate::frames::*;
 use crate::plan::{DENY_IN, DENY_OUT, PUBLIC};
 
 pub fn scenarios() -> Vec<Scenario> {
-    let mut arp = vec![0; 60];
-    arp[12..14].copy_from_slice(&[0x08, 0x06]);
-    let mut lldp = arp.clone();
+    let mut lldp = vec![0; 60];
     lldp[12..14].copy_from_slice(&[0x88, 0xcc]);
-    let mut far = icmp("fe80::2", "fe80::1", 135, 0);
-    far[21] = 64;
     let mut broadcast = udp((NODE, 5000), ("10.0.0.255", 5000));
     broadcast[..6].fill(0xff);
     vec![
         enforced(
             "not our business",
             vec![
-                into("ARP", arp.clone(), NotIp, 0),
-                out("ARP out", arp, NotIp, 0),
-                into("LLDP", lldp, NotIp, 0),
+                into("LLDP", lldp.clone(), NotIp, 0),
+                out("LLDP out", lldp, NotIp, 0),
                 into(
                     "to somebody else",
                     tcp((STRANGER, 1), ("10.0.0.2", 22), SYN),
@@ -44,6 +39,18 @@ pub fn scenarios() -> Vec<Scenario> {
                 out(
                     "under a foreign address",
                     udp(("10.42.0.9", 1), (STRANGER, 123)),
+                    NotLocal,
+                    0,
+                ),
+                into(
+                    "to no address",
+                    udp((STRANGER6, 1), ("::", 22)),
+                    NotLocal,
+                    0,
+                ),
+                out(
+                    "by a host that has no address yet",
+                    udp(("::", 1), (STRANGER6, 22)),
                     NotLocal,
                     0,
                 ),
@@ -106,56 +113,6 @@ pub fn scenarios() -> Vec<Scenario> {
                     tcp((STRANGER6, 1), ("2001:db8:b::1", 22), SYN),
                     NotLocal,
                     0,
-                ),
-            ],
-        ),
-        enforced(
-            "built-ins",
-            vec![
-                into(
-                    "neighbour solicitation",
-                    icmp("fe80::2", "fe80::1", 135, 0),
-                    Builtin,
-                    0,
-                ),
-                into(
-                    "neighbour advertisement",
-                    icmp(STRANGER6, NODE6, 136, 0),
-                    Builtin,
-                    0,
-                ),
-                into("solicitation from afar", far, Dropped(DefaultDeny), DENY_IN),
-                into(
-                    "redirect is none",
-                    icmp("fe80::2", "fe80::1", 137, 0),
-                    Dropped(DefaultDeny),
-                    DENY_IN,
-                ),
-                out(
-                    "solicitation out",
-                    icmp("fe80::1", "fe80::2", 135, 0),
-                    Builtin,
-                    0,
-                ),
-                into("DHCP answer", udp((STRANGER, 67), (NODE, 68)), Builtin, 0),
-                out("DHCP renewal", udp((NODE, 68), (STRANGER, 67)), Builtin, 0),
-                into(
-                    "DHCP server's port",
-                    udp((STRANGER, 68), (NODE, 67)),
-                    Dropped(DefaultDeny),
-                    DENY_IN,
-                ),
-                into(
-                    "DHCPv6 answer",
-                    udp(("fe80::2", 547), ("fe80::1", 546)),
-                    Builtin,
-                    0,
-                ),
-                into(
-                    "DHCPv6 ports in IPv4",
-                    udp((STRANGER, 547), (NODE, 546)),
-                    Dropped(DefaultDeny),
-                    DENY_IN,
                 ),
             ],
         ),

@@ -7,7 +7,7 @@ use fw_common::wire::DropReason::{DefaultDeny, DenyRule, Invalid, VlanNotAdmitte
 use fw_common::wire::RULE_BAN;
 use fw_ctl::compile::plan::Mode;
 
-use super::{Counter, Scenario, Step, Until, ban, enforced, into, out, reload};
+use super::{Counter, Scenario, Step, Until, audited, ban, enforced, into, out, reload};
 use crate::frames::*;
 use crate::plan::{DENY_IN, DENY_OUT, FAILSAFE, OUT, SSH, UNADMITTED, VLAN_SSH};
 
@@ -230,10 +230,9 @@ pub fn scenarios() -> Vec<Scenario> {
                 within(OWN, into, "allowed", &admin, (Dropped(DenyRule), RULE_BAN)),
             ],
         ),
-        Scenario {
-            name: "in audit mode a VLAN that is not admitted is reported, once a connection",
-            mode: Mode::Audit,
-            steps: vec![
+        audited(
+            "in audit mode a VLAN that is not admitted is reported, once a connection",
+            vec![
                 within(
                     FOREIGN,
                     into,
@@ -258,6 +257,6 @@ pub fn scenarios() -> Vec<Scenario> {
                     foreign,
                 ),
             ],
-        },
+        ),
     ]
 }
