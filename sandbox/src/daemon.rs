@@ -359,6 +359,9 @@ pub struct Status {
     pub counters: Vec<StatusCounter>,
     /// The plan in force.
     pub generation: serde_json::Value,
+    /// Which programs filter, and whether they were seen to judge by the plan.
+    #[serde(default)]
+    pub datapath: serde_json::Value,
 }
 
 /// One interface of [`Status`].

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use crate::host::Mac;
-use crate::{Namespace, ping};
+use crate::{Family, Namespace, ping};
 
 /// EtherType of IPv4.
 pub const IPV4: u16 = 0x0800;
@@ -17,6 +17,10 @@ pub const VLAN: u16 = 0x8100;
 /// EtherType of an 802.1ad (service) tag.
 pub const SERVICE_VLAN: u16 = 0x88a8;
 
+/// IP protocol number of ICMP.
+pub const ICMP: u8 = 1;
+/// IP protocol number of ICMPv6.
+pub const ICMPV6: u8 = 58;
 /// IP protocol number of TCP.
 pub const TCP: u8 = 6;
 /// IP protocol number of UDP.
@@ -73,12 +77,19 @@ pub fn ip(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> (u16, Vec<u
 /// The SYN that opens a connection, as an IP packet.
 #[must_use]
 pub fn tcp_syn(from: SocketAddr, to: SocketAddr) -> (u16, Vec<u8>) {
+    tcp_syn_with(from, to, &[])
+}
+
+/// The same with data, which a host that does not expect it ignores (RFC 9293 §3.4).
+#[must_use]
+pub fn tcp_syn_with(from: SocketAddr, to: SocketAddr, data: &[u8]) -> (u16, Vec<u8>) {
     let mut header = Vec::new();
     header.extend(from.port().to_be_bytes());
     header.extend(to.port().to_be_bytes());
     header.extend([0, 0, 0, 1, 0, 0, 0, 0]);
     // Header of 20 bytes, SYN, window, checksum, urgent pointer.
     header.extend([0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0]);
+    header.extend(data);
     let sum = pseudo_checksum(from.ip(), to.ip(), TCP, &header);
     header[16..18].copy_from_slice(&sum.to_be_bytes());
     ip(from.ip(), to.ip(), TCP, &header)
@@ -101,6 +112,25 @@ pub fn udp(from: SocketAddr, to: SocketAddr, data: &[u8]) -> (u16, Vec<u8>) {
     };
     datagram[6..8].copy_from_slice(&sum.to_be_bytes());
     ip(from.ip(), to.ip(), UDP, &datagram)
+}
+
+/// An echo request (RFC 792, RFC 4443 §4.1), as an IP packet.
+#[must_use]
+pub fn echo_request(from: IpAddr, to: IpAddr, id: u16, data: &[u8]) -> (u16, Vec<u8>) {
+    let (family, protocol) = match to {
+        IpAddr::V4(_) => (Family::V4, ICMP),
+        IpAddr::V6(_) => (Family::V6, ICMPV6),
+    };
+    let mut message = vec![ping::request_type(family), 0, 0, 0];
+    message.extend(id.to_be_bytes());
+    message.extend([0, 1]);
+    message.extend(data);
+    let sum = match family {
+        Family::V4 => checksum(&message),
+        Family::V6 => pseudo_checksum(from, to, protocol, &message),
+    };
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    ip(from, to, protocol, &message)
 }
 
 /// The Internet checksum (RFC 1071).
@@ -143,15 +173,27 @@ impl FrameSocket {
     /// # Errors
     /// Without `CAP_NET_RAW`, or when there is no such interface.
     pub fn open(namespace: &Namespace, interface: &str) -> io::Result<Self> {
+        Self::of_protocol(namespace, interface, (libc::ETH_P_ALL as u16).to_be())
+    }
+
+    /// The same for sending only: it receives nothing.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn sender(namespace: &Namespace, interface: &str) -> io::Result<Self> {
+        Self::of_protocol(namespace, interface, 0)
+    }
+
+    /// `protocol`: an `EtherType` in network byte order.
+    fn of_protocol(namespace: &Namespace, interface: &str, protocol: u16) -> io::Result<Self> {
         namespace.enter(|| {
             let index = nix::net::if_::if_nametoindex(interface)?;
-            let every_protocol = (libc::ETH_P_ALL as u16).to_be();
             // SAFETY: socket() takes no pointers; the result is checked.
             let raw = unsafe {
                 libc::socket(
                     libc::AF_PACKET,
                     libc::SOCK_RAW | libc::SOCK_CLOEXEC,
-                    i32::from(every_protocol),
+                    i32::from(protocol),
                 )
             };
             if raw < 0 {
@@ -162,7 +204,7 @@ impl FrameSocket {
             // SAFETY: sockaddr_ll is plain data; zero is a valid value of each field.
             let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
             address.sll_family = libc::AF_PACKET as u16;
-            address.sll_protocol = every_protocol;
+            address.sll_protocol = protocol;
             address.sll_ifindex = index as i32;
             // SAFETY: the pointer and the length are those of `address`, which lives
             // until the call returns.
@@ -215,6 +257,18 @@ mod tests {
         assert_eq!(kind, IPV4);
         assert_eq!(checksum(&packet[..20]), 0);
         assert_eq!(packet.len(), 23);
+    }
+
+    #[test]
+    fn messages_sum_to_zero_with_their_pseudo_header() {
+        let (from, to) = (IpAddr::from([1; 16]), IpAddr::from([2; 16]));
+        let (_, ping) = echo_request(from, to, 7, b"data");
+        assert_eq!(pseudo_checksum(from, to, ICMPV6, &ping[40..]), 0);
+        let (_, ping) = echo_request([1; 4].into(), [2; 4].into(), 7, b"data");
+        assert_eq!(checksum(&ping[20..]), 0);
+        let (_, syn) = tcp_syn_with((from, 1).into(), (to, 2).into(), b"data");
+        assert_eq!(pseudo_checksum(from, to, TCP, &syn[40..]), 0);
+        assert!(syn.ends_with(b"data"));
     }
 
     #[test]

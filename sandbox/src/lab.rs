@@ -169,6 +169,33 @@ impl Lab {
         node.run_with_input("nft", &["-f", "-"], rules).map(drop)
     }
 
+    /// Takes the node's cable away, its `eth0` with it.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn cut(&self) -> Result<()> {
+        self.segment.ip(["link del p-node"])
+    }
+
+    /// Brings a cable again after [`Self::cut`]: a new `eth0`, down and without addresses.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn replace_cable(&self) -> Result<()> {
+        self.segment.ip([
+            veth("p-node", &self.node),
+            "link set p-node master br0 up".to_owned(),
+        ])
+    }
+
+    /// Brings the node's `eth0` up with its addresses and routes, of which it may have some.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn bring_up(&self) -> Result<()> {
+        self.node.namespace.ip(uplink(&self.node, "eth0"))
+    }
+
     fn connect_segment(&self, hosts: &[&Host]) -> Result<()> {
         let mut lines = vec![
             // A learning switch and nothing else: no querier, no spanning tree.

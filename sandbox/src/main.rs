@@ -5,9 +5,11 @@
 //! then enforcing, and compares for each what the policy says, what happened and
 //! what the firewall reported. Any disagreement ends it with exit code 1.
 //!
-//! `sandbox devices` does it over every kind of network device instead.
+//! `sandbox devices` does it over every kind of network device instead, and `sandbox faults`
+//! breaks things meanwhile.
 
 mod devices;
+mod faults;
 mod run;
 
 use std::path::PathBuf;
@@ -48,6 +50,9 @@ struct Arguments {
 enum Command {
     /// Bonds, VLANs, bridges, tunnels: one line for each connection over each of them
     Devices(devices::Arguments),
+    /// Kill the daemon, fill its disk, break its files, take its interface away, while every
+    /// packet is held against the plans that may be in force
+    Faults(faults::Arguments),
 }
 
 impl Arguments {
@@ -63,6 +68,7 @@ impl Arguments {
             Some(Command::Devices(wanted)) => {
                 devices::run(wanted, self.fw_ctl(), self.policies.clone())
             }
+            Some(Command::Faults(wanted)) => faults::run(wanted, self.fw_ctl()),
             None => run::run(self),
         }
     }

@@ -17,7 +17,7 @@ use std::thread;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 
 use crate::{Error, Result};
 
@@ -115,6 +115,8 @@ impl Namespace {
             }
             setns(net.as_ref(), CloneFlags::CLONE_NEWNET)?;
             nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+            // What this process leaves to one of its threads is a child's own business.
+            SigSet::empty().thread_set_mask()?;
             Ok(())
         };
         // SAFETY: between fork and exec the closure only makes system calls, takes

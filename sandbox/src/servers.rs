@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 use socket2::{Domain, Socket, Type};
@@ -100,7 +101,9 @@ impl Servers {
                 .map_err(Error::io(format!("listen on {service} of {}", host.name)))?;
             listeners.push((*service, listener));
         }
-        let (woken, wake) = nix::unistd::pipe().map_err(Error::io("make a pipe"))?;
+        // Not for children: one that lives on would keep the thread from being woken.
+        let (woken, wake) =
+            nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(Error::io("make a pipe"))?;
         let shared = Arc::new(Shared {
             name: host.name,
             ..Shared::default()

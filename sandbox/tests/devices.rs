@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use sandbox::guest::{Guest, Kernel, on_each_kernel, or_skip};
+use sandbox::guest::{Guest, Kernel, on_the_outermost_kernels, or_skip};
 
 /// What the scenarios are made of, where the kernel does not have it built in, and what
 /// judges egress where there is no tcx.
@@ -128,5 +128,5 @@ fn policy_holds_with(kernel: &Kernel) {
 
 #[test]
 fn policy_holds_over_every_device_in_guests() {
-    on_each_kernel(policy_holds_with);
+    on_the_outermost_kernels(policy_holds_with);
 }

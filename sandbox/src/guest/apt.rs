@@ -5,6 +5,7 @@
 //! machine uses itself.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -20,8 +21,8 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 pub struct Apt {
     /// For every command of it.
     options: Vec<String>,
-    /// Where lists of another release are, as long as they are needed.
-    _lists: Option<WorkDir>,
+    /// Lists and packages of another release, as long as they are needed.
+    private: Option<WorkDir>,
 }
 
 impl Apt {
@@ -29,7 +30,7 @@ impl Apt {
     pub fn of_this_machine() -> Self {
         Self {
             options: Vec::new(),
-            _lists: None,
+            private: None,
         }
     }
 
@@ -69,7 +70,7 @@ impl Apt {
             .into_iter()
             .flat_map(|option| ["-o".to_owned(), option])
             .collect(),
-            _lists: Some(private),
+            private: Some(private),
         };
         // Else it counts as success that no list was got.
         let arguments = ["update", "-q", "--error-on=any"];
@@ -116,6 +117,44 @@ impl Apt {
         Ok(())
     }
 
+    /// Unpacks packages of another release, with all that they depend on, into a directory
+    /// as onto an empty disk. Their scripts are not run.
+    ///
+    /// # Errors
+    /// As for [`Self::unpack`].
+    ///
+    /// # Panics
+    /// If this is not another release: what this machine has installed would be left out.
+    pub fn unpack_system(&self, packages: &[&str], to: &Path) -> Result<()> {
+        let private = self
+            .private
+            .as_ref()
+            .expect("only another release knows all packages");
+        let mut arguments = vec!["install", "-q", "-y", "--download-only"];
+        arguments.push("--no-install-recommends");
+        arguments.extend(packages);
+        tool::finish(&mut self.command("apt-get", &arguments)?).map_err(|error| {
+            Error::Missing {
+                what: "packages of a system cannot be got".to_owned(),
+                why: error.to_string(),
+                advice: "see whether the mirror that apt uses can be reached".to_owned(),
+            }
+        })?;
+        let archives = private.path().join("cache/archives");
+        let what = || Error::io(format!("list {}", archives.display()));
+        let mut entries = fs::read_dir(&archives)
+            .map_err(what())?
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(what())?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for package in entries.iter().map(fs::DirEntry::path) {
+            if package.extension().is_some_and(|end| end == "deb") {
+                unpack_merged(&package, to)?;
+            }
+        }
+        Ok(())
+    }
+
     fn command(&self, program: &str, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new(tool::find(program, "apt")?);
         command
@@ -123,6 +162,37 @@ impl Apt {
             .args(arguments)
             .stdin(Stdio::null());
         Ok(command)
+    }
+}
+
+/// Unpacks one package where `/bin` and its like are links, as `dpkg-deb -x` does not. What
+/// only people read is left out.
+fn unpack_merged(package: &Path, to: &Path) -> Result<()> {
+    let mut content = Command::new(tool::find("dpkg-deb", "dpkg")?)
+        .arg("--fsys-tarfile")
+        .arg(package)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(Error::io("run `dpkg-deb`"))?;
+    let tar = content.stdout.take().map_or_else(Stdio::null, Stdio::from);
+    let unread = ["doc", "info", "locale", "man", "perl"];
+    let unread = unread.map(|directory| format!("--exclude=./usr/share/{directory}/*"));
+    let unpacked = tool::finish(
+        Command::new(tool::find("tar", "tar")?)
+            .args(["-x", "-p", "--keep-directory-symlink", "-C"])
+            .arg(to)
+            .args(unread)
+            .stdin(tar),
+    );
+    let ended = content.wait().map_err(Error::io("wait for `dpkg-deb`"))?;
+    unpacked?;
+    match ended.success() {
+        true => Ok(()),
+        false => Err(Error::Unexpected(format!(
+            "{} cannot be unpacked: `dpkg-deb` ended with {ended}",
+            package.display()
+        ))),
     }
 }
 

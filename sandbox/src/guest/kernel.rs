@@ -215,8 +215,8 @@ impl Kernel {
     }
 }
 
-/// Several tests may want a kernel at once; the lock ends with the file's life.
-fn lock() -> Result<File> {
+/// Several tests may want the same at once; the lock ends with the file's life.
+pub(super) fn lock() -> Result<File> {
     let what = || Error::io(format!("use {}", cache().display()));
     fs::create_dir_all(cache()).map_err(what())?;
     let lock = File::create(cache().join("lock")).map_err(what())?;

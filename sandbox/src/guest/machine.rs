@@ -33,6 +33,8 @@ pub enum Threads {
 pub struct Machine<'a> {
     pub kernel: PathBuf,
     pub initramfs: &'a Path,
+    /// What it boots from then.
+    pub disk: Option<&'a Path>,
     pub cpus: usize,
     pub nics: usize,
     /// What further interfaces are on.
@@ -95,6 +97,10 @@ impl Machine<'_> {
         Ok((ended, text(&console) + &text(&errors)))
     }
 
+    fn words(&self) -> &'static str {
+        self.disk.map_or("", |_| WORDS_OF_DISK)
+    }
+
     fn arguments(&self) -> Vec<String> {
         let threads = match self.threads {
             Threads::One => "single",
@@ -115,7 +121,10 @@ impl Machine<'_> {
             "-m",
             "1G",
             "-append",
-            "console=ttyS0 loglevel=5 oops=panic panic=-1",
+            &format!(
+                "console=ttyS0 loglevel=5 oops=panic panic=-1{}",
+                self.words()
+            ),
             "-kernel",
             &self.kernel.display().to_string(),
             "-initrd",
@@ -123,6 +132,13 @@ impl Machine<'_> {
         ]
         .map(str::to_owned)
         .to_vec();
+        if let Some(disk) = self.disk {
+            // A comma would begin another option.
+            let file = disk.display().to_string().replace(',', ",,");
+            // What a guest has written outlives it, not this machine.
+            let drive = format!("file={file},format=raw,if=virtio,cache=unsafe");
+            arguments.extend(["-drive".to_owned(), drive]);
+        }
         for nic in 0..self.nics {
             arguments.extend([
                 "-netdev".to_owned(),
@@ -143,6 +159,11 @@ impl Machine<'_> {
         arguments
     }
 }
+
+/// What systemd reads of the kernel's command line: names of interfaces as of the kernel,
+/// and no login where a console is read by nobody.
+const WORDS_OF_DISK: &str =
+    " rw net.ifnames=0 systemd.mask=serial-getty@ttyS0.service systemd.mask=getty@tty1.service";
 
 /// An interface of the guest, without the ROM that would boot from the network.
 fn device(nic: usize) -> String {

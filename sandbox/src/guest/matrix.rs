@@ -12,6 +12,8 @@ use super::{Kernel, NEWEST, or_skip};
 const SELECTION: &str = "FW_GUESTS";
 /// The oldest that is supported, the first without tcx that is still common, the newest.
 const USUAL: &str = "5.10 6.1 newest";
+/// Of these, those between which the others lie: for tests that take minutes.
+const OUTERMOST: &str = "5.10 newest";
 const ALL: [&str; 4] = ["5.10", "6.1", "6.12", NEWEST];
 
 /// Runs a test with each of the kernels that `FW_GUESTS` names, as many at once as this
@@ -21,7 +23,19 @@ const ALL: [&str; 4] = ["5.10", "6.1", "6.12", NEWEST];
 /// # Panics
 /// If the test did with one of them; the message names it. If `FW_GUESTS` names none.
 pub fn on_each_kernel(test: impl Fn(&Kernel) + Sync) {
-    let selection = std::env::var(SELECTION).unwrap_or_else(|_| USUAL.to_owned());
+    on_kernels(USUAL, test);
+}
+
+/// As [`on_each_kernel`], but with the oldest and the newest only, if `FW_GUESTS` says nothing.
+///
+/// # Panics
+/// As [`on_each_kernel`] does.
+pub fn on_the_outermost_kernels(test: impl Fn(&Kernel) + Sync) {
+    on_kernels(OUTERMOST, test);
+}
+
+fn on_kernels(usual: &str, test: impl Fn(&Kernel) + Sync) {
+    let selection = std::env::var(SELECTION).unwrap_or_else(|_| usual.to_owned());
     let names = names(&selection);
     assert!(!names.is_empty(), "{SELECTION} names no kernel");
     let fails = |name: &&str| {
@@ -67,5 +81,10 @@ mod tests {
     #[test]
     fn the_usual_ones_are_some_of_all() {
         assert!(names(USUAL).iter().all(|name| ALL.contains(name)));
+        assert!(
+            names(OUTERMOST)
+                .iter()
+                .all(|name| names(USUAL).contains(name))
+        );
     }
 }

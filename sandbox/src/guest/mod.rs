@@ -22,6 +22,7 @@
 
 mod apt;
 mod archive;
+mod debian;
 mod initramfs;
 mod kernel;
 mod machine;
@@ -34,9 +35,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use debian::{Debian, Disk};
 pub use kernel::{Kernel, NEWEST};
 pub use machine::Threads;
-pub use matrix::on_each_kernel;
+pub use matrix::{on_each_kernel, on_the_outermost_kernels};
 
 use crate::{Error, Result, WorkDir};
 
@@ -44,6 +46,7 @@ use crate::{Error, Result, WorkDir};
 #[derive(Clone, Debug)]
 pub struct Guest<'a> {
     kernel: &'a Kernel,
+    disk: Option<&'a Disk>,
     cpus: usize,
     nics: usize,
     switched: usize,
@@ -59,6 +62,7 @@ impl<'a> Guest<'a> {
     pub fn new(kernel: &'a Kernel) -> Self {
         Self {
             kernel,
+            disk: None,
             cpus: 2,
             nics: 0,
             switched: 0,
@@ -67,6 +71,19 @@ impl<'a> Guest<'a> {
             programs: Vec::new(),
             files: Vec::new(),
         }
+    }
+
+    /// Boots what is on a disk: its systemd, and when that is done, the script, by the
+    /// shell and the programs of the disk. Programs and busybox are in `/run/bin`, and of
+    /// files only those below `/run` are there, before anything on the disk runs. Results
+    /// are what the script leaves in `/run/guest/out`. Then it reboots, which ends the
+    /// guest; the next one with this disk goes on from there.
+    #[must_use]
+    pub fn disk(mut self, disk: &'a Disk) -> Self {
+        self.disk = Some(disk);
+        self.module("virtio_pci")
+            .module("virtio_blk")
+            .module("ext4")
     }
 
     /// That many virtio interfaces, `eth0` and so on, joined in pairs as by a cable:
@@ -143,7 +160,11 @@ impl<'a> Guest<'a> {
         }
         contents.modules(&self.kernel.modules(&self.modules)?);
         let initramfs = directory.path().join("initramfs");
-        fs::write(&initramfs, contents.finish(script))
+        let contents = match self.disk {
+            Some(_) => contents.finish_for_disk(script),
+            None => contents.finish(script),
+        };
+        fs::write(&initramfs, contents)
             .map_err(Error::io(format!("write {}", initramfs.display())))?;
         let switch = match self.switched {
             0 => None,
@@ -152,6 +173,7 @@ impl<'a> Guest<'a> {
         machine::Machine {
             kernel: self.kernel.image(),
             initramfs: &initramfs,
+            disk: self.disk.map(Disk::image),
             cpus: self.cpus,
             nics: self.nics,
             switch,

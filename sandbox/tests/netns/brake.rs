@@ -1,7 +1,7 @@
 //! The ways out of distress: they work without a daemon, and while it is busy.
 
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use sandbox::Family;
@@ -13,6 +13,7 @@ use crate::on_xdp_and_tc;
 on_xdp_and_tc!(
     audit_works_without_a_daemon,
     audit_works_where_nothing_can_be_stored,
+    audit_works_while_the_daemon_hangs,
     a_busy_daemon_brakes_and_ends,
 );
 
@@ -71,6 +72,36 @@ fn audit_works_where_nothing_can_be_stored(xdp: &'static str) {
     assert_eq!(ssh(&fixture), Outcome::Answered, "audit");
     let status = fixture.fw_ctl.status().unwrap();
     assert!(status.degraded.to_string().contains(told), "{status:?}");
+}
+
+fn audit_works_while_the_daemon_hangs(xdp: &'static str) {
+    let Some(fixture) = Fixture::start(xdp, "enforce", &[("in", INGRESS_NOTHING)]) else {
+        return;
+    };
+    let pid = fixture.daemon.as_ref().unwrap().pid();
+    kill(pid, Signal::SIGSTOP).unwrap();
+    let state = fixture.fw_ctl.files().state.display().to_string();
+    let before = Instant::now();
+    let brake = ["mode", "audit", "--state-dir", &state];
+    let answer = fixture.fw_ctl.ask(&brake).unwrap();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(before.elapsed() < Duration::from_secs(8));
+    let told = "audit mode was set in the kernel directly, and is stored for the next start";
+    assert!(answer.stderr.contains(told), "{}", answer.stderr);
+    assert_eq!(ssh(&fixture), Outcome::Answered, "audit");
+
+    kill(pid, Signal::SIGCONT).unwrap();
+    fixture.fw_ctl.must(&["reload"]).unwrap();
+    let status = fixture.fw_ctl.status().unwrap();
+    assert_eq!(status.mode, "audit", "it is kept: {status:?}");
+    assert!(!status.is_degraded(), "{status:?}");
+
+    kill(pid, Signal::SIGSTOP).unwrap();
+    let answer = fixture.fw_ctl.ask(&["detach"]).unwrap();
+    kill(pid, Signal::SIGCONT).unwrap();
+    assert_eq!(answer.code, 5, "{}", answer.stderr);
+    let told = format!("kill -9 {pid} (the daemon), then fw-ctl detach again");
+    assert!(answer.stderr.contains(&told), "{}", answer.stderr);
 }
 
 /// Takes seconds to read.

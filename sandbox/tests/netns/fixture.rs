@@ -123,10 +123,10 @@ impl Fixture {
         std::fs::rename(new, place).unwrap();
     }
 
-    /// `fw-ctl reload`, which must succeed.
+    /// `fw-ctl reload`, which must succeed, whatever it cuts of what the test has open.
     pub fn reload(&self) {
         self.fw_ctl
-            .must(&["reload"])
+            .must(&["reload", "--force"])
             .unwrap_or_else(|error| panic!("{error}\n{}", self.fw_ctl.log()));
     }
 

@@ -19,7 +19,7 @@ on_xdp_and_tc!(
 );
 
 /// Web passes and SSH does not, in both families.
-fn protected(fixture: &Fixture, when: &str) {
+pub fn protected(fixture: &Fixture, when: &str) {
     let (from, node) = (&fixture.lab.stranger.namespace, &fixture.lab.node);
     for family in Family::BOTH {
         let web = probe::tcp(from, None, node.socket(family, 80));

@@ -52,6 +52,11 @@ impl Lists {
     /// With this list in force.
     fn start(xdp: &'static str, list: impl Fn(&Fixture) -> String) -> Option<Self> {
         let fixture = Fixture::prepare(xdp, "enforce", &[("web", POLICY)])?;
+        // What a list loses is to be seen now, not in five minutes.
+        let directory = fixture.fw_ctl.files().config.with_file_name("conf.d");
+        std::fs::create_dir(&directory).unwrap();
+        let drop_in = "[policy]\nshrink_delay = \"off\"\n";
+        std::fs::write(directory.join("lists.toml"), drop_in).unwrap();
         let mut lists = Self(fixture);
         lists.replace(&list(&lists.0));
         lists.0.restart_daemon();

@@ -14,11 +14,14 @@ mod audit;
 mod bans;
 mod brake;
 mod builtins;
+mod clients;
 mod doctor;
+mod first_enforcement;
 mod fixture;
 mod foreign;
 mod frames;
 mod interfaces;
+mod leap;
 mod lifecycle;
 mod lists;
 mod masquerade;
@@ -29,6 +32,8 @@ mod removed;
 mod replies;
 mod shipped;
 mod traffic;
+mod trial;
+mod upgrade;
 
 /// Makes two tests of a function of the attach mode: native XDP, and TC only.
 macro_rules! on_xdp_and_tc {
