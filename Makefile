@@ -11,7 +11,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export FW_BPF ?= require
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-vm check bench bench-quick deps clean install
+.PHONY: help build run test test-faults test-vm test-frames fuzz check bench bench-quick deps clean install
 
 help: ## print these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -27,8 +27,21 @@ test: deps ## everything that tests; as root also what needs the kernel
 	scripts/check.sh
 	scripts/test.sh
 
+test-faults: build ## 200 faults in the middle of traffic, by chance but for FW_FAULTS_SEED
+	scripts/next-schema.sh
+	$(CARGO) build --release --locked -p sandbox
+	$(AS_ROOT) target/release/sandbox faults --faults $${FW_FAULTS:-200} \
+		--seed $${FW_FAULTS_SEED:-1} --next target/next-schema/fw-ctl
+
 test-vm: deps ## what tests in guests, with every kernel and more of each
 	FW_GUESTS=all FW_GUEST_EFFORT=4 scripts/test.sh --tests in_guests
+
+test-frames: deps ## ten million hostile frames (FW_FRAMES) on the model, XDP and TC
+	FW_FRAMES=$${FW_FRAMES:-10000000} FW_KERNEL_TESTS=require \
+		$(CARGO) test --release --locked -p fw-ctl --test packets -- hostile:: --nocapture
+
+fuzz: ## every target of fuzz/ by cargo-fuzz, FW_FUZZ_SECONDS each (60)
+	scripts/fuzz.sh
 
 check: ## formatting, lints and unit tests: what to run before a commit
 	scripts/check.sh
@@ -48,5 +61,7 @@ deps: ## install with apt what building and testing needs and is not there
 clean: ## remove what was built, the linker of our own too
 	rm -rf target .toolchain
 
-install: ## put the built fw-ctl under DESTDIR
+install: ## put the built fw-ctl and its systemd unit under DESTDIR
 	install -D -m 0755 target/release/fw-ctl $(DESTDIR)$(PREFIX)/sbin/fw-ctl
+	install -D -m 0644 packaging/systemd/fw-ctl.service $(DESTDIR)$(PREFIX)/lib/systemd/system/fw-ctl.service
+	install -D -m 0644 packaging/systemd/sysusers.d/fw-ctl.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/fw-ctl.conf
