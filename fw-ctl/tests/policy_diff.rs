@@ -152,6 +152,9 @@ RULES
 -  ingress  TCP 2222          203.0.113.0/24 but 203.0.113.66                                        loses
 +  ingress  ICMP EchoRequest  everybody on IPv4 but CIDR group bad (2 prefixes), 10.0.0.2 (node n2)  gains
 
+FAILSAFE, which passes whatever the rules say
+  tcp 22 from anybody (the default)
+
 1 rule added, 1 changed; ingress TCP 2222: 203.0.113.0/24 but 203.0.113.66 loses; ingress ICMP EchoRequest: \
          everybody on IPv4 but CIDR group bad (2 prefixes), 10.0.0.2 (node n2) gains
 "
@@ -181,7 +184,7 @@ RULES
             &json!("ingress"),
             &json!("allow"),
             &json!("deny"),
-            &json!("TCP 2222")
+            &json!(["TCP 2222"])
         )
     );
     assert_eq!(lost["peers"]["prefixes_total"], 8);
@@ -204,6 +207,25 @@ fn what_means_the_same_is_no_difference() {
 }
 
 #[test]
+fn what_the_failsafe_hides_is_named() {
+    let site = Site::new();
+    site.write("ssh/p.yaml", &OLD.replace("2222", "22"));
+    let without = OLD.replace("2222", "22").replace("192.0.2.0/24, ", "");
+    site.write("no-ssh/p.yaml", &without);
+    let output = site.run("ssh no-ssh --node n1 --inventory i");
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let summary = "1 rule changed; nobody gains or loses anything; failsafe in any case: \
+                   tcp 22 from anybody\n";
+    assert!(text.ends_with(summary), "{text}");
+    let (_, value) = site.json("ssh no-ssh --node n1 --inventory i");
+    assert_eq!(
+        value["failsafe"],
+        json!([{"direction": "ingress", "allows": "tcp 22 from anybody", "origin": "the default"}])
+    );
+}
+
+#[test]
 fn what_is_invalid_or_missing_has_its_exit_code() {
     let site = Site::new();
     site.write(
@@ -218,6 +240,8 @@ fn what_is_invalid_or_missing_has_its_exit_code() {
         (&format!("7 old {config}"), 2, "there is no generation 7"),
         (&format!("running old {config}"), 5, "nothing is in force"),
         ("old new --nonsense", 2, "--nonsense"),
+        ("1 2 --config elsewhere.toml", 3, "elsewhere.toml"),
+        ("old new --config elsewhere.toml", 3, "elsewhere.toml"),
     ] {
         let output = site.run(args);
         assert_eq!(
@@ -274,7 +298,7 @@ fn what_a_reload_would_do() {
     );
     let (_, back) = site.json(&format!("2 1 {config}"));
     assert_eq!(back["effect"][0]["change"], "loses");
-    assert_eq!(back["effect"][0]["services"], "ICMP EchoRequest");
+    assert_eq!(back["effect"][0]["services"], json!(["ICMP EchoRequest"]));
     assert_eq!(back["effect"][1]["change"], "gains");
 
     // Lists and nodes change without a rule.

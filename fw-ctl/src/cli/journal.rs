@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 
 use super::args::{ClientArgs, OutputArgs};
-use super::output::{Format, Outcome, bad, doubtful, good, print, print_json};
+use super::output::{Format, Outcome, bad, doubtful, good, print, print_json, warn};
 use super::table::table;
 use crate::control::client::ask;
 use crate::control::protocol::Request;
@@ -31,13 +31,20 @@ pub fn run(args: &Args) -> Outcome {
             let rows = journal.entries.iter().map(row);
             let head = ["GENERATION", "STATE", "SINCE", "MODE", "FILES", "BY"];
             print(&table(head, rows))?;
+            for damage in journal.entries.iter().filter_map(|one| one.damage.as_ref()) {
+                warn(damage);
+            }
         }
+    }
+    for warning in &journal.warnings {
+        warn(warning);
     }
     Ok(exit::OK)
 }
 
 fn row(entry: &JournalEntry) -> [String; 6] {
     let state = match entry.state.as_str() {
+        state if entry.damage.is_some() => bad(&format!("{state}, damaged")),
         "in force" => good("in force"),
         "on trial" => doubtful("on trial"),
         state => state.to_owned(),
@@ -49,9 +56,6 @@ fn row(entry: &JournalEntry) -> [String; 6] {
         entry.since.clone().unwrap_or_default(),
         entry.mode.clone().unwrap_or_default(),
         files.unwrap_or_default(),
-        match &entry.damage {
-            Some(damage) => bad(damage),
-            None => entry.cause.clone(),
-        },
+        entry.cause.clone(),
     ]
 }

@@ -62,7 +62,7 @@ impl Compared<'_> {
 /// # Errors
 /// When a side cannot be had, or is invalid.
 pub fn run(args: &Args) -> Outcome {
-    let node = Node::new(args.paths.overrides());
+    let node = Node::new(args.paths.overrides())?;
     let from = node.load(&args.from)?;
     let to = node.load(&args.to)?;
     for warning in &to.compiled.warnings {

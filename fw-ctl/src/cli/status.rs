@@ -8,10 +8,12 @@ use clap::Args as ClapArgs;
 use super::args::{ClientArgs, OutputArgs};
 use super::output::{Format, Outcome, bad, doubtful, good, print, print_json};
 use super::table::table;
+use crate::config::Paths;
 use crate::control::client::ask;
-use crate::control::protocol::Request;
+use crate::control::protocol::{Failure, Request};
 use crate::daemon::status::{ListStatus, Status};
 use crate::datapath::flows::Pressure;
+use crate::datapath::{filtered, in_force};
 use crate::exit;
 
 /// Warnings that are shown without `-v`.
@@ -34,7 +36,9 @@ pub struct Args {
 /// # Errors
 /// When the daemon does not answer.
 pub fn run(args: &Args) -> Outcome {
-    let status: Status = ask(&args.client.socket(), &Request::Status)?;
+    let paths = args.client.paths();
+    let status: Status = ask(&paths.control_socket(), &Request::Status)
+        .map_err(|failure| with_pinned(failure, &paths))?;
     match args.output.format {
         Format::Json => print_json(&status)?,
         Format::Table => print(&text(&status, args.verbose))?,
@@ -44,6 +48,33 @@ pub fn run(args: &Args) -> Outcome {
     } else {
         exit::NEGATIVE
     })
+}
+
+/// Adds to the failure of a daemon that does not answer what the kernel does without it.
+fn with_pinned(failure: Failure, paths: &Paths) -> Failure {
+    if failure.exit != exit::UNREACHABLE || !nix::unistd::geteuid().is_root() {
+        return failure;
+    }
+    let links = filtered(&paths.pin_dir);
+    let found = links.and_then(|links| Ok((links, in_force(&paths.pin_dir)?)));
+    let what = match found {
+        Ok((links, _)) if links.is_empty() => "nothing is filtered".to_owned(),
+        Ok((links, Some(plan))) => format!(
+            "the kernel goes on filtering {} by generation {} in {} mode",
+            links.join(", "),
+            plan.number,
+            plan.mode.name()
+        ),
+        Ok((links, None)) => format!("the kernel goes on filtering {}", links.join(", ")),
+        Err(error) => format!(
+            "what the kernel filters is not known: {}",
+            Failure::from(error).line()
+        ),
+    };
+    Failure {
+        message: format!("{}; {what}", failure.message),
+        ..failure
+    }
 }
 
 fn connections(pressure: Pressure) -> String {

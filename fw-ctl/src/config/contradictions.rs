@@ -52,9 +52,20 @@ pub fn contradictions(config: &Config) -> Vec<Contradiction> {
     found.extend(overlaps::contradictions(&config.failsafe));
     let vlans = vlans::contradiction(&interfaces.vlans);
     found.extend(vlans.map(|message| Contradiction::new("interfaces.vlans", message)));
+    found.extend(builtins(config));
     found.extend(patterns(config));
     found.extend(labels(config));
     found
+}
+
+/// Built-ins that are switched off twice.
+fn builtins(config: &Config) -> impl Iterator<Item = Contradiction> {
+    let disabled = &config.builtins.disable;
+    disabled.iter().enumerate().filter_map(|(place, name)| {
+        let message = format!("`{}` is named twice", String::from(*name));
+        let is_again = disabled[..place].contains(name);
+        is_again.then(|| Contradiction::new("builtins.disable", message))
+    })
 }
 
 /// Patterns of interfaces that match nothing.
@@ -99,6 +110,17 @@ mod tests {
     fn found(toml: &str) -> Vec<(String, String)> {
         let found = contradictions(&toml_edit::de::from_str(toml).unwrap()).into_iter();
         found.map(|one| (one.path.join("."), one.message)).collect()
+    }
+
+    #[test]
+    fn a_builtin_is_switched_off_once() {
+        assert_eq!(
+            found("[builtins]\ndisable = [\"arp\", \"mld\", \"arp\"]"),
+            [(
+                "builtins.disable".to_owned(),
+                "`arp` is named twice".to_owned()
+            )]
+        );
     }
 
     #[test]

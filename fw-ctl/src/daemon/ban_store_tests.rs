@@ -52,7 +52,7 @@ fn a_damaged_file_is_told_until_something_is_stored() {
             text.replace("\"schema\":1", "\"schema\":9"),
             "schema 9, not 1",
         ),
-        (String::new(), "EOF"),
+        (String::new(), "damaged"),
     ] {
         std::fs::write(&path, damaged).unwrap();
         let mut store = BanStore::open(dir.path());

@@ -391,7 +391,7 @@ mod tests {
                 text.replace("\"schema\":2", "\"schema\":9"),
                 "by schema 9, not 2",
             ),
-            (String::new(), "EOF"),
+            (String::new(), "damaged"),
         ] {
             std::fs::write(&path, damaged).unwrap();
             let kept = store.load();

@@ -137,6 +137,20 @@ impl Journal {
         entries
     }
 
+    /// Why the entries cannot be listed, in a line, if they cannot.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let error = fs::read_dir(&self.directory).err()?;
+        if error.kind() == io::ErrorKind::NotFound {
+            return None;
+        }
+        Some(format!(
+            "the journal {} cannot be read: {}; try: if it is no directory, move it away",
+            self.directory.display(),
+            why(&error)
+        ))
+    }
+
     /// The entry of the generation `number`.
     #[must_use]
     pub fn find(&self, number: u64) -> Option<Entry> {

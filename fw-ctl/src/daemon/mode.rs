@@ -145,7 +145,8 @@ fn read(path: &Path) -> Result<Option<Mode>, String> {
         Err(error) if atomic::is_absent(&error) => return Ok(None),
         Err(error) => return Err(why(&error)),
     };
-    let stored: Stored = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let damaged = |_| "the file is damaged".to_owned();
+    let stored: Stored = serde_json::from_str(&text).map_err(damaged)?;
     if stored.schema != SCHEMA {
         return Err(format!("its schema is {}, not {SCHEMA}", stored.schema));
     }

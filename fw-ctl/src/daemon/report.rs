@@ -13,6 +13,7 @@ use super::status::{
 use super::{AttachedLink, Compiled, Firewall, Kernel, Seen, Sources, links};
 use crate::cli::output::plain;
 use crate::control::protocol::Failure;
+use crate::datapath::INCOMPLETE;
 use crate::datapath::flows::Pressure;
 use crate::exit;
 use crate::lists::List;
@@ -164,17 +165,33 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let datapath = DatapathStatus::of(&self.kernel);
         degraded.extend(datapath.problem());
         let read_back = active.and_then(|_| self.read_back(&mut degraded));
-        let changed = self
-            .looked
-            .as_ref()
-            .is_some_and(|looked| looked.seen != Seen::now(&self.sources));
+        let seen = Seen::now(&self.sources);
+        let other = self.looked.as_ref().is_some_and(|old| old.seen != seen);
+        // A rollback may have brought what they say by now.
+        let installed = self.installed.as_ref();
+        let again = installed.filter(|(_, compiled)| other && seen.is_of(&compiled.inputs));
+        let changed = other && again.is_none();
         if let Some(trial) = self.on_trial() {
             warnings.push(trial.to_string());
         }
         if !self.started() {
             degraded.push("the files are being read and compiled since the start".into());
         }
-        let declared = if changed { None } else { self.declared() };
+        if changed {
+            let line = "the files have changed since the last reload; try: fw-ctl reload";
+            // What is wrong with them says more.
+            let told = if degraded.is_empty() {
+                &mut degraded
+            } else {
+                &mut warnings
+            };
+            told.push(line.into());
+        }
+        let declared = match again {
+            Some((in_force, _)) => Some(hex(in_force.hash)),
+            None if changed => None,
+            None => self.declared(),
+        };
         let compiled = self
             .installed
             .as_ref()
@@ -183,10 +200,6 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         if let Some((_, compiled)) = &self.installed {
             warnings.extend(compiled.warnings.iter().map(plain));
             warnings.extend(compiled.inputs.losses());
-        }
-        if changed {
-            warnings
-                .push("the files have changed since the last reload; try: fw-ctl reload".into());
         }
         let unfiltered = self.unfiltered(&lost);
         warnings.extend(
@@ -337,9 +350,13 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
 
 /// What to say of a link that programs of another schema filter.
 fn of_former((link, schema): &(AttachedLink, u32)) -> String {
+    let what = match *schema {
+        INCOMPLETE => "programs whose tables somebody has removed".to_owned(),
+        schema => format!("the programs of a former version (schema {schema})"),
+    };
     format!(
-        "interface {}: the programs of a former version (schema {schema}) filter it still, by the \
-         plan that they had; try: mend the files, then fw-ctl reload",
+        "interface {}: {what} filter it still, by the plan that they had; try: mend the files, \
+         then fw-ctl reload",
         link.name
     )
 }

@@ -29,7 +29,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             Some(number) => number,
             None => self.before()?,
         };
-        let invalid = |trouble| Failure::new(exit::INVALID, trouble);
+        let invalid = |trouble| {
+            let failure = Failure::new(exit::INVALID, trouble);
+            failure.help("another one, which fw-ctl journal lists")
+        };
         let entry = self.confirmed.journal().find(number).ok_or_else(|| {
             Failure::new(
                 exit::USAGE,
@@ -112,7 +115,12 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                     "there is nothing to go back to: the journal has no generation before the \
                      one in force",
                 )
-                .help("fw-ctl journal")
+                .help(match self.mode() {
+                    Ok(mode) if mode.mode == Mode::Enforce.name() => {
+                        "fw-ctl mode audit, which lets everything pass; fw-ctl journal"
+                    }
+                    _ => "fw-ctl journal",
+                })
             })
     }
 
@@ -171,6 +179,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         JournalStatus {
             schema: SCHEMA,
             entries: entries.collect(),
+            warnings: journal.trouble().into_iter().collect(),
         }
     }
 }

@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::kept_lists::hex;
 
+const DAMAGED: &str = "the file is damaged";
+
 /// First line of a file; the second is its body, in JSON.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Header {
@@ -68,7 +70,8 @@ fn file<B: Serialize>(
 /// What is wrong with the file, in words.
 pub(super) fn body<'a>(text: &'a str, schemas: &RangeInclusive<u32>) -> Result<&'a str, String> {
     let (header, body) = text.split_once('\n').unwrap_or((text, ""));
-    let header: Header = serde_json::from_str(header).map_err(|error| error.to_string())?;
+    // How a parser puts it helps nobody: such a file is not mended by hand.
+    let header: Header = serde_json::from_str(header).map_err(|_| DAMAGED)?;
     if !schemas.contains(&header.schema) {
         let Header {
             schema, version, ..
@@ -80,7 +83,7 @@ pub(super) fn body<'a>(text: &'a str, schemas: &RangeInclusive<u32>) -> Result<&
     }
     let body = body.trim_end();
     if header.sha256 != hex(&Sha256::digest(body)) {
-        return Err("the file is damaged".into());
+        return Err(DAMAGED.into());
     }
     Ok(body)
 }
@@ -93,7 +96,9 @@ pub(super) fn read<'a, B: Deserialize<'a>>(
     text: &'a str,
     schemas: &RangeInclusive<u32>,
 ) -> Result<B, String> {
-    serde_json::from_str(body(text, schemas)?).map_err(|error| error.to_string())
+    // It is what was written, but this version wrote something else.
+    serde_json::from_str(body(text, schemas)?)
+        .map_err(|_| "another version of fw-ctl has written it in a way unknown to this one".into())
 }
 
 /// The journal of a file that was sealed [with one](seal_before).
@@ -123,7 +128,8 @@ mod tests {
                 text.replace("\"schema\":2", "\"schema\":7"),
                 "schema 7, not 2",
             ),
-            (String::new(), "EOF"),
+            (String::new(), "damaged"),
+            ("{".to_owned(), "damaged"),
         ] {
             let told = read::<Vec<u8>>(&text, &(1..=2)).unwrap_err();
             assert!(told.contains(reason), "{told}");

@@ -110,6 +110,9 @@ pub struct JournalStatus {
     pub schema: u32,
     /// The newest first.
     pub entries: Vec<JournalEntry>,
+    /// Why entries cannot be listed.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// A generation of the journal.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use fw_common::wire::SCHEMA_VERSION;
 
+use super::attach;
 use super::error::DatapathError;
 use super::former;
 use super::live::{self, Installed};
@@ -22,10 +23,23 @@ pub fn in_force(pin_dir: &Path) -> Result<Option<Installed>, DatapathError> {
     if !maps.exists() {
         return Ok(None);
     }
+    refuse_incomplete(&maps)?;
     let tables = Tables::open(&maps)?;
     let index = tables.active()?;
     let generation = tables.generation(index)?;
     Ok((generation.number != 0).then(|| Installed::new(index, &generation)))
+}
+
+/// Interfaces that what is pinned in `pin_dir` filters, sorted.
+///
+/// # Errors
+/// The pins cannot be read.
+pub fn filtered(pin_dir: &Path) -> Result<Vec<String>, DatapathError> {
+    let pins = pins::all_links(pin_dir)?;
+    let mut names: Vec<_> = pins.iter().filter_map(attach::interface_of).collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
 }
 
 /// Changes the mode of the plan that is pinned in `pin_dir`. When this returns, every
@@ -49,6 +63,14 @@ pub fn brake(pin_dir: &Path, mode: Mode) -> Result<bool, DatapathError> {
 pub fn brake_beside(pin_dir: &Path, mode: Mode) -> Result<bool, DatapathError> {
     let changed = brake_ours(pin_dir, mode)?;
     match former::other_in_use(pin_dir)? {
+        Some(former::INCOMPLETE) => {
+            refuse_incomplete(
+                &pin_dir
+                    .join(format!("v{}", former::INCOMPLETE))
+                    .join("maps"),
+            )?;
+            Ok(changed)
+        }
         Some(schema) => Err(DatapathError::OtherSchema { schema }),
         None => Ok(changed),
     }
@@ -59,6 +81,7 @@ fn brake_ours(pin_dir: &Path, mode: Mode) -> Result<bool, DatapathError> {
     if !maps.exists() {
         return Ok(false);
     }
+    refuse_incomplete(&maps)?;
     let mut tables = Tables::open(&maps)?;
     let index = tables.active()?;
     if tables.generation(index)?.number == 0 {
@@ -66,4 +89,14 @@ fn brake_ours(pin_dir: &Path, mode: Mode) -> Result<bool, DatapathError> {
     }
     live::set_mode(&mut tables, mode)?;
     Ok(true)
+}
+
+fn refuse_incomplete(maps: &Path) -> Result<(), DatapathError> {
+    match former::missing(maps) {
+        None => Ok(()),
+        Some(name) => Err(DatapathError::Incomplete {
+            path: maps.to_owned(),
+            name,
+        }),
+    }
 }

@@ -82,6 +82,16 @@ pub enum DatapathError {
         /// What differs.
         why: String,
     },
+    /// Somebody has removed pinned tables, and this process cannot make them again.
+    #[error(
+        "of the tables pinned in {path}, {name} was removed: what filters can be neither read nor changed\ntry: systemctl start fw-ctl, which makes them again while the filter goes on; or fw-ctl detach (this opens the firewall)"
+    )]
+    Incomplete {
+        /// The directory of the tables.
+        path: PathBuf,
+        /// The first that is missing.
+        name: &'static str,
+    },
     /// A newer version filters.
     #[error(
         "{path} has programs of a newer version of fw-ctl, which filter (schema {found}; this version knows up to {known} and could not keep the connections that they remember): nothing was changed\ntry: start that version again; or fw-ctl detach (this opens the firewall), then this one"
@@ -232,6 +242,7 @@ impl DatapathError {
             | Self::OtherNamespace { .. }
             | Self::NewerSchema { .. }
             | Self::OtherSchema { .. }
+            | Self::Incomplete { .. }
             | Self::Capacity { .. }
             | Self::Full { .. }
             | Self::Plan(_)

@@ -9,6 +9,7 @@
 //! moment between the switches of both hooks of an interface, a reply may be taken for
 //! nobody's, once. Tables of the old schema go when no link of its programs is left.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use aya::maps::MapData;
@@ -19,9 +20,17 @@ use fw_common::wire::{
 use super::error::DatapathError;
 use super::flows::{Buckets, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY};
 use super::limits::RATES;
-use super::pins::{self, Pins};
+use super::pins::{self, Pins, failed};
 use super::single::SingleTable;
-use super::tables::{Tables, open_data, reading};
+use super::tables::{NAMES, Tables, open_data, reading};
+
+/// In the place of a schema's number: a datapath of this schema of whose tables somebody has
+/// removed some. The programs hold them, and judge by them still, but nobody else can get
+/// at them: it is left like that of an older schema.
+pub const INCOMPLETE: u32 = 0;
+/// Beginning of the name of a directory beside its tables, of which the rest is the number of
+/// the schema by which they are laid out.
+const LAYOUT: &str = "of-";
 
 /// Tables that both schemas use, with the schema since which they are as they are now.
 /// Those of a row belong together.
@@ -104,6 +113,48 @@ pub fn prepare(pins: &Pins) -> Result<(), DatapathError> {
     Ok(())
 }
 
+/// Sets the datapath of this schema aside if tables of it are missing, as [`INCOMPLETE`].
+///
+/// # Errors
+/// A pin cannot be moved.
+pub fn set_aside(pins: &Pins) -> Result<(), DatapathError> {
+    if !pins.published() || missing(&pins.maps()).is_none() {
+        return Ok(());
+    }
+    if !is_in_use(&pins.version())? {
+        return pins::remove_tree(&pins.version());
+    }
+    let aside = pins.root().join(format!("v{INCOMPLETE}"));
+    if aside.exists() {
+        // Set aside before, and not yet replaced everywhere. What filters is in the links.
+        let links = aside.join("links");
+        for pin in pins::links_in(&pins.version())? {
+            let to = links.join(pins::link_name(pin.index, &pin.hook));
+            fs::rename(&pin.path, to).map_err(failed("moving", &pin.path))?;
+        }
+        return pins::remove_tree(&pins.version());
+    }
+    let version = pins.version();
+    let layout = version.join(format!("{LAYOUT}{SCHEMA_VERSION}"));
+    fs::create_dir_all(&layout).map_err(failed("making", &layout))?;
+    fs::rename(&version, aside).map_err(failed("moving", &version))
+}
+
+/// The schema by which tables are laid out.
+fn layout(schema: u32, root: &Path) -> Result<u32, DatapathError> {
+    if schema != INCOMPLETE {
+        return Ok(schema);
+    }
+    let names = pins::names(root)?;
+    let noted = names.iter().find_map(|name| name.strip_prefix(LAYOUT));
+    Ok(noted.and_then(|noted| noted.parse().ok()).unwrap_or(schema))
+}
+
+/// A table that is not pinned in `maps`.
+pub fn missing(maps: &Path) -> Option<&'static str> {
+    NAMES.into_iter().find(|name| !maps.join(name).exists())
+}
+
 /// Puts the tables that both schemas use into `maps`, the directory of this one's, before
 /// the loader makes them.
 ///
@@ -116,6 +167,7 @@ pub fn share(pins: &Pins, maps: &Path) -> Result<(), DatapathError> {
     let Some((schema, root)) = judging.pop() else {
         return Ok(());
     };
+    let schema = layout(schema, &root)?;
     for (since, names) in SHARED {
         let there = names
             .iter()
@@ -140,7 +192,7 @@ pub fn share(pins: &Pins, maps: &Path) -> Result<(), DatapathError> {
 pub fn take_bans(pins: &Pins, tables: &mut Tables) -> Result<(), DatapathError> {
     for (schema, root) in others(pins.root())? {
         let maps = root.join("maps");
-        if schema < BANS_SINCE || !maps.join("BANS").exists() {
+        if layout(schema, &root)? < BANS_SINCE || !maps.join("BANS").exists() {
             continue;
         }
         for (address, until) in SingleTable::<u64>::bans(&maps)?.known() {
@@ -164,7 +216,7 @@ pub fn formers(pins: &Pins) -> Result<Vec<Former>, DatapathError> {
                 root,
                 connections: None,
             };
-            let readable = schema >= CONNECTIONS_READABLE_SINCE;
+            let readable = layout(schema, &former.root)? >= CONNECTIONS_READABLE_SINCE;
             let maps = former.maps();
             if readable && maps.join(CONNTRACK).exists() && id(&maps)? != ours {
                 former.connections = Some(Buckets::open(&maps)?);

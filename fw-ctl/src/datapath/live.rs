@@ -91,8 +91,9 @@ pub struct Datapath {
 }
 
 impl Datapath {
-    /// Adopts what is pinned in `pin_dir`, or makes it, beside that of an older schema:
-    /// its programs judge until [`Self::attach`] replaces them.
+    /// Adopts what is pinned in `pin_dir`, or makes it, beside that of an older schema or
+    /// of tables of which somebody has removed some: the programs of these judge until
+    /// [`Self::attach`] replaces them.
     ///
     /// # Errors
     /// Kernel, capabilities or the BPF file system do not suffice, another
@@ -110,6 +111,7 @@ impl Datapath {
         host::check()?;
         let pins = Pins::open(pin_dir)?;
         former::prepare(&pins)?;
+        former::set_aside(&pins)?;
         let (programs, tables) = if pins.published() {
             // The tables first: the loader would silently make what is missing.
             let tables = Tables::open(&pins.maps())?;
@@ -422,6 +424,7 @@ impl Datapath {
             return Ok(report);
         }
         let lock = pins::lock(pin_dir)?;
+        pins::remove_strays(pin_dir)?;
         let mut interfaces: BTreeMap<u32, Option<String>> = BTreeMap::new();
         for pin in pins::all_links(pin_dir)? {
             let name = interfaces.entry(pin.index).or_default();

@@ -51,9 +51,10 @@ mod trial;
 
 pub use amend::{AMENDED, amendment};
 pub use attach::{Attached, AttachedProgram, Ingress, LinkRef, XdpWish};
-pub use brake::{brake, brake_beside, in_force};
+pub use brake::{brake, brake_beside, filtered, in_force};
 pub use error::DatapathError;
 pub use events::EventReader;
+pub use former::INCOMPLETE;
 pub use image::plan_hash;
 pub use live::{Datapath, Installed, Report};
 pub use modelrun::ModelRun;

@@ -74,13 +74,14 @@ impl Pins {
     }
 
     /// Makes the directory of the links again if it is not there: somebody may have
-    /// removed it, under this process or before it.
+    /// removed it, under this process or before it. Removes what is in the place of links.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// It cannot be made, or something in it cannot be removed.
     pub fn ensure_links(&self) -> Result<(), DatapathError> {
         let links = self.links();
-        fs::create_dir_all(&links).map_err(failed("making", &links))
+        fs::create_dir_all(&links).map_err(failed("making", &links))?;
+        remove_strays(&self.root)
     }
 
     /// Makes the pin directory again, and locks it, where it is not the one that
@@ -246,6 +247,22 @@ pub fn remove_unpublished(root: &Path) -> Result<(), DatapathError> {
     names
         .into_iter()
         .try_for_each(|name| remove_tree(&root.join(name)))
+}
+
+/// Removes directories in the place of links, of any schema: nothing of ours made them, and
+/// neither attaching nor detaching could go past them.
+///
+/// # Errors
+/// One cannot be removed.
+pub fn remove_strays(root: &Path) -> Result<(), DatapathError> {
+    for version in versions(root)? {
+        let links = version.join("links");
+        let stray = names(&links)?.into_iter().map(|name| links.join(name));
+        stray
+            .filter(|path| path.is_dir())
+            .try_for_each(|path| remove_tree(&path))?;
+    }
+    Ok(())
 }
 
 /// Removes pins and their directories. Links among them are closed by the kernel, some

@@ -219,6 +219,74 @@ fn an_older_schema_is_taken_over_under_a_stream_of_packets() {
 }
 
 #[test]
+fn tables_that_somebody_removed_are_made_again_under_a_stream_of_packets() {
+    in_sandbox(|| {
+        network();
+        let pin = |name: &str| version(SCHEMA_VERSION).join("maps").join(name);
+        for (lost, keeps_connections) in [
+            (&["FRAGMENTS"][..], true),
+            (&["ACTIVE", "MATRIX", "RULES"], true),
+            (&[CONNTRACK], false),
+        ] {
+            former(XdpWish::Native, TcKind::Tcx);
+            let connections = map_id(SCHEMA_VERSION, CONNTRACK);
+            let work = || {
+                for name in lost {
+                    fs::remove_file(pin(name)).unwrap();
+                }
+                let error = brake(Path::new(PIN_DIR), Mode::Audit).unwrap_err();
+                let is = matches!(error, DatapathError::Incomplete { name, .. } if name == lost[0]);
+                assert!(is && error.exit_code() == 4, "{error}");
+                let datapath = open();
+                assert_eq!(datapath.active().unwrap(), None, "{lost:?}: no plan yet");
+                assert_eq!(datapath.unswitched().unwrap(), [(link("eth0"), 0)]);
+                // Killed, and once more somebody removes something.
+                drop(datapath);
+                fs::remove_file(pin("PORTS")).unwrap();
+                let mut datapath = open();
+                thread::sleep(Duration::from_millis(50));
+                take_over(&mut datapath, XdpWish::Native);
+                assert_eq!(datapath.unswitched().unwrap(), [], "{lost:?}");
+            };
+            let (rounds, [open, closed, own]) = Stream::during(work);
+            assert!(rounds > 20, "{lost:?}: only {rounds} rounds");
+            assert_eq!((open, closed), (rounds, 0), "{lost:?}");
+            let shared = map_id(SCHEMA_VERSION, CONNTRACK) == connections;
+            assert_eq!(shared, keeps_connections, "{lost:?}");
+            if keeps_connections {
+                assert_eq!(own, rounds, "{lost:?}");
+            }
+            assert!(!version(0).exists(), "nothing of it is needed");
+            let datapath = self::open();
+            assert_eq!(datapath.read_back().unwrap(), plan_hash(&policy()));
+            datapath.close().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_directory_in_the_place_of_a_link_is_in_nobodys_way() {
+    in_sandbox(|| {
+        network();
+        for begins_again in [true, false] {
+            former(XdpWish::Off, TcKind::Tcx);
+            let links = version(SCHEMA_VERSION).join("links");
+            let stray = links.join(format!("{}-tc-ingress", link("eth0").index));
+            fs::remove_file(&stray).unwrap();
+            fs::create_dir_all(stray.join("deeper")).unwrap();
+            if begins_again {
+                let mut datapath = open();
+                take_over(&mut datapath, XdpWish::Off);
+                assert!(datapath.lost().is_empty());
+            }
+            let report = Datapath::detach_all(Path::new(PIN_DIR)).unwrap();
+            assert_eq!(report.interfaces, ["eth0"]);
+            assert!(!links.exists());
+        }
+    });
+}
+
+#[test]
 fn without_a_plan_the_programs_of_the_older_schema_go_on() {
     in_sandbox(|| {
         network();

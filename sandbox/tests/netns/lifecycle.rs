@@ -45,6 +45,8 @@ fn a_killed_daemon_changes_nothing_and_a_new_one_adopts(xdp: &'static str) {
     protected(&fixture, "with the daemon dead");
     let answer = fixture.fw_ctl.ask(&["status"]).unwrap();
     assert_eq!(answer.code, 5, "daemon unreachable: {}", answer.stderr);
+    let goes_on = "; the kernel goes on filtering eth0 by generation ";
+    assert!(answer.stderr.contains(goes_on), "{}", answer.stderr);
     own.talk("with the daemon dead").unwrap();
     in_.talk("with the daemon dead").unwrap();
     fixture.restart_daemon();
@@ -206,5 +208,12 @@ fn detach_opens_the_node(xdp: &'static str) {
         ssh(&fixture),
         Outcome::Answered,
         "detached without a daemon"
+    );
+    let answer = fixture.fw_ctl.ask(&["status"]).unwrap();
+    assert_eq!(answer.code, 5, "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("; nothing is filtered"),
+        "{}",
+        answer.stderr
     );
 }

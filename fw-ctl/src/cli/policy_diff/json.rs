@@ -4,14 +4,15 @@ use serde_json::{Map, Value, json};
 
 use super::Compared;
 use super::sides::Loaded;
-use super::text::{direction, summary};
+use super::text::{direction, failsafe, summary};
+use crate::compile::Failsafe;
 use crate::diff::{Change, Field, Named, Passage, RuleChange};
 
 /// Prefixes that are listed of one change.
 const PREFIXES: usize = 1_000;
 
 /// `{"schema":1,"same":…,"summary":…,"from":…,"to":…,"settings":[…],"rules":[…],
-/// "groups":[…],"effect":[…]}`.
+/// "groups":[…],"effect":[…],"failsafe":[…]}`.
 pub(super) fn value(compared: &Compared<'_>) -> Value {
     let difference = &compared.difference;
     let settings = difference
@@ -33,6 +34,15 @@ pub(super) fn value(compared: &Compared<'_>) -> Value {
         "rules": difference.rules.iter().map(rule).collect::<Vec<_>>(),
         "groups": groups.collect::<Vec<_>>(),
         "effect": effect.map(|change| one(compared, change)).collect::<Vec<_>>(),
+        "failsafe": failsafe(compared).iter().map(entry).collect::<Vec<_>>(),
+    })
+}
+
+fn entry(entry: &Failsafe) -> Value {
+    json!({
+        "direction": direction(entry.direction),
+        "allows": entry.to_string(),
+        "origin": entry.place(),
     })
 }
 
@@ -89,7 +99,7 @@ fn one(compared: &Compared<'_>, change: &Change) -> Value {
         "direction": direction(change.direction),
         "from": passage(change.from),
         "to": passage(change.to),
-        "services": change.services.to_string(),
+        "services": change.services.texts(),
         "vlans": change.vlans.as_ref().map(ToString::to_string),
         "peers": {
             "but": who.but,

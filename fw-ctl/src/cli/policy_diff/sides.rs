@@ -80,16 +80,26 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(overrides: Overrides) -> Self {
+    /// # Errors
+    /// The configuration that the caller names is not there. What is wrong in one matters
+    /// for the sides that need it.
+    pub(super) fn new(overrides: Overrides) -> Result<Self, Failure> {
         let paths = match load(&overrides) {
             Ok(loaded) => loaded.config.paths,
-            Err(_) => last_paths(&overrides).0,
+            Err(errors) => {
+                let (paths, unreadable) = last_paths(&overrides);
+                let named = overrides.config.as_ref();
+                if named.is_some_and(|named| unreadable.contains(named)) {
+                    return Err(Failure::refused("the configuration is refused", &errors));
+                }
+                paths
+            }
         };
-        Self {
+        Ok(Self {
             overrides,
             paths,
             status: OnceCell::new(),
-        }
+        })
     }
 
     /// # Errors

@@ -7,7 +7,9 @@ use fw_common::wire::Direction;
 use super::Compared;
 use crate::cli::output::{bad, doubtful, good};
 use crate::cli::table::table;
+use crate::compile::Failsafe;
 use crate::compile::plan::Mode;
+use crate::daemon::sources::options;
 use crate::diff::{Change, Difference, Field, Named, Passage, RuleChange};
 
 /// Peers that a line names.
@@ -57,8 +59,25 @@ pub(super) fn text(compared: &Compared<'_>) -> String {
     if !effect.is_empty() {
         blocks.push(effects(compared));
     }
+    let failsafe = failsafe(compared);
+    if !failsafe.is_empty() {
+        let lines: Vec<_> = failsafe
+            .iter()
+            .map(|entry| format!("  {entry} ({})", entry.place()))
+            .collect();
+        blocks.push(format!(
+            "FAILSAFE, which passes whatever the rules say\n{}",
+            lines.join("\n")
+        ));
+    }
     blocks.push(summary(compared));
     blocks.join("\n\n")
+}
+
+/// Entries of the side that comes: they are why a rule may go and nobody lose by it.
+pub(super) fn failsafe(compared: &Compared<'_>) -> Vec<Failsafe> {
+    let inputs = &compared.to.compiled.inputs;
+    options(&inputs.config, &inputs.ssh_ports).failsafe
 }
 
 fn rule(change: &RuleChange) -> String {
@@ -213,6 +232,11 @@ pub(super) fn summary(compared: &Compared<'_>) -> String {
     let effect = &difference.effect;
     if effect.is_empty() {
         parts.push("nobody gains or loses anything".to_owned());
+        let entries = failsafe(compared);
+        if !entries.is_empty() && !difference.rules.is_empty() {
+            let entries: Vec<_> = entries.iter().map(ToString::to_string).collect();
+            parts.push(format!("failsafe in any case: {}", entries.join(", ")));
+        }
     }
     for change in effect.iter().take(CHANGES_IN_SUMMARY) {
         let who = compared.who(change.loses()).describe(&change.peers);

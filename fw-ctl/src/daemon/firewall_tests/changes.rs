@@ -108,16 +108,19 @@ fn detach_opens_until_the_next_reload() {
 }
 
 #[test]
-fn files_that_changed_since_the_reload_are_mentioned() {
+fn files_that_changed_since_the_reload_degrade() {
     let fixture = Fixture::new();
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
     fixture.files.0.borrow_mut().policy = "another".into();
-    let warnings = daemon.status().unwrap().warnings;
+    let status = daemon.status().unwrap();
     assert_eq!(
-        warnings,
+        status.degraded,
         ["the files have changed since the last reload; try: fw-ctl reload"]
     );
+    assert_eq!(status.generation.declared, None);
+    daemon.reload().unwrap();
+    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
 }
 
 #[test]

@@ -69,11 +69,11 @@ fn a_list_that_changes_takes_nothing_else_along() {
     assert_eq!(daemon.in_force(), (2, vec![3]));
     assert_eq!(daemon.inputs().unwrap().policies[0].text, "");
     let status = daemon.status().unwrap();
-    assert_eq!(status.degraded, [""; 0]);
+    assert_eq!(status.warnings, [""; 0]);
     assert!(
-        status.warnings[0].contains("the files have changed"),
+        status.degraded[0].contains("the files have changed"),
         "{:?}",
-        status.warnings
+        status.degraded
     );
 
     // The next start finds it among what is kept.

@@ -239,8 +239,8 @@ fn status_compiles_nothing_and_what_was_refused_is_compiled_once() {
     let compiled = || fixture.files.0.borrow().compiled.len();
     fixture.files.0.borrow_mut().policy = "wrong".into();
     let before = compiled();
-    let warnings = daemon.status().unwrap().warnings;
-    assert!(warnings[0].starts_with("the files have changed"));
+    let degraded = daemon.status().unwrap().degraded;
+    assert!(degraded[0].starts_with("the files have changed"));
     assert_eq!(compiled(), before);
     let first = daemon.reload().unwrap_err();
     assert_eq!(compiled(), before + 1);
