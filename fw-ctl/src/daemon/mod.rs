@@ -48,6 +48,7 @@ pub mod service;
 pub mod sources;
 pub mod status;
 mod trial;
+mod unconfirmed;
 mod watch;
 
 pub use crate::datapath::Ingress;

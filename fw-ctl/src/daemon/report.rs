@@ -165,12 +165,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let datapath = DatapathStatus::of(&self.kernel);
         degraded.extend(datapath.problem());
         let read_back = active.and_then(|_| self.read_back(&mut degraded));
-        let seen = Seen::now(&self.sources);
-        let other = self.looked.as_ref().is_some_and(|old| old.seen != seen);
-        // A rollback may have brought what they say by now.
-        let installed = self.installed.as_ref();
-        let again = installed.filter(|(_, compiled)| other && seen.is_of(&compiled.inputs));
-        let changed = other && again.is_none();
+        let (changed, declared) = self.files();
         if let Some(trial) = self.on_trial() {
             warnings.push(trial.to_string());
         }
@@ -187,11 +182,6 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             };
             told.push(line.into());
         }
-        let declared = match again {
-            Some((in_force, _)) => Some(hex(in_force.hash)),
-            None if changed => None,
-            None => self.declared(),
-        };
         let compiled = self
             .installed
             .as_ref()
@@ -300,6 +290,20 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 .map_or(0, |lost| lost.count(inputs.expired)),
         };
         inputs.lists.iter().map(of).collect()
+    }
+
+    /// Whether the files have changed since the last look at them, and the hash of what they
+    /// say, as far as it is known.
+    fn files(&self) -> (bool, Option<String>) {
+        let seen = Seen::now(&self.sources);
+        if self.looked.as_ref().is_none_or(|old| old.seen == seen) {
+            return (false, self.declared());
+        }
+        // A rollback may have brought what they say by now.
+        let installed = self.installed.as_ref();
+        let again = installed.filter(|(_, compiled)| seen.is_of(&compiled.inputs));
+        let again = again.map(|(in_force, _)| hex(in_force.hash));
+        (again.is_none(), again)
     }
 
     /// Hash of what the last look at the files made of them, as far as it is known:

@@ -12,7 +12,8 @@ use fw_common::wire::{ActiveWord, Generation};
 
 use super::error::DatapathError;
 use super::image::plan_hash;
-use super::live::{Datapath, Installed, wait_for_packets};
+use super::live::{Datapath, Installed};
+use super::switch::wait_for_packets;
 use super::tables::{Tables, writing};
 use crate::compile::plan::Plan;
 

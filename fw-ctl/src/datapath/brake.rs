@@ -8,8 +8,9 @@ use fw_common::wire::SCHEMA_VERSION;
 use super::attach;
 use super::error::DatapathError;
 use super::former;
-use super::live::{self, Installed};
+use super::live::Installed;
 use super::pins;
+use super::switch;
 use super::tables::Tables;
 use crate::compile::plan::Mode;
 
@@ -87,7 +88,7 @@ fn brake_ours(pin_dir: &Path, mode: Mode) -> Result<bool, DatapathError> {
     if tables.generation(index)?.number == 0 {
         return Ok(false);
     }
-    live::set_mode(&mut tables, mode)?;
+    switch::set_mode(&mut tables, mode)?;
     Ok(true)
 }
 

@@ -3,12 +3,12 @@
 //! Opening it changes nothing that packets notice: what is pinned is adopted as
 //! it is. Dropping it changes nothing either: the filter goes on without us.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use fw_common::wire::{ActiveWord, Counter, Direction, GENERATIONS, Generation, RuleTally, Tally};
+use fw_common::wire::{ActiveWord, Counter, Direction, Generation, RuleTally, Tally};
 
 use super::attach::{self, Attached, AttachedProgram, Attacher, LinkRef, XdpWish};
 use super::error::DatapathError;
@@ -18,22 +18,18 @@ use super::former::{self, Former};
 use super::generation::mode_of;
 use super::holds::Holds;
 use super::host::{self, TcKind};
-use super::image::Image;
 use super::limits::{self, RATES};
-use super::pins::{self, Pins, failed};
+use super::pins::{Pins, failed};
 use super::programs::Programs;
 use super::selftest::{SelfTest, Subject, Tested};
+use super::switch::{set_mode, wait_for_packets, write_aside};
 use super::tables::Tables;
 use crate::compile::plan::{Mode, Plan};
-use crate::lookup;
 use crate::netlink::LocalAddresses;
 
 /// Events of each kind that a CPU reports in one window (128 ms at 250 Hz),
 /// unless it is set otherwise: some thousand a second.
 pub const EVENT_LIMIT: u32 = 200;
-
-/// How long to wait for packets under way where the kernel cannot be asked to.
-const GRACE: Duration = Duration::from_millis(100);
 
 /// A generation that is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,21 +55,9 @@ impl Installed {
     }
 }
 
-/// What [`Datapath::detach_all`] took away.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Interfaces that were filtered, sorted: by name, and with their index those
-    /// that are not here.
-    pub interfaces: Vec<String>,
-    /// Links and filters removed.
-    pub links: usize,
-    /// Tables removed.
-    pub maps: usize,
-}
-
 /// Programs, tables and attachments of this node.
 pub struct Datapath {
-    pins: Pins,
+    pub(super) pins: Pins,
     programs: Programs,
     pub(super) tables: Tables,
     attached: Vec<Attached>,
@@ -403,51 +387,6 @@ impl Datapath {
         self.retire_formers()
     }
 
-    /// Opens the firewall: [`Self::detach_all`] for the process that has it open.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn close(self) -> Result<Report, DatapathError> {
-        let root = self.pins.root().to_owned();
-        drop(self);
-        Self::detach_all(&root)
-    }
-
-    /// Opens the firewall: removes every link and table under `pin_dir`, of every
-    /// schema. Nothing there is no error.
-    ///
-    /// # Errors
-    /// Another process uses the directory, or a pin cannot be removed.
-    pub fn detach_all(pin_dir: &Path) -> Result<Report, DatapathError> {
-        let mut report = Report::default();
-        if !pin_dir.exists() {
-            return Ok(report);
-        }
-        let lock = pins::lock(pin_dir)?;
-        pins::remove_strays(pin_dir)?;
-        let mut interfaces: BTreeMap<u32, Option<String>> = BTreeMap::new();
-        for pin in pins::all_links(pin_dir)? {
-            let name = interfaces.entry(pin.index).or_default();
-            *name = name.take().or_else(|| attach::interface_of(&pin));
-            attach::remove(&pin)?;
-            report.links += 1;
-        }
-        report.interfaces = interfaces
-            .into_iter()
-            .map(|(index, name)| name.unwrap_or_else(|| elsewhere(index)))
-            .collect();
-        report.interfaces.sort();
-        for version in pins::versions(pin_dir)? {
-            report.maps += pins::names(&version.join("maps"))?.len();
-            pins::remove_tree(&version)?;
-        }
-        pins::remove_unpublished(pin_dir)?;
-        drop(lock);
-        // A mount point, or a directory that others use as well, stays.
-        let _ = fs::remove_dir(pin_dir);
-        Ok(report)
-    }
-
     /// What became of packets, over all CPUs and since the tables were made.
     ///
     /// # Errors
@@ -491,85 +430,5 @@ impl Datapath {
     /// Seconds of the datapath's clock.
     pub(super) fn now(&self) -> Result<u32, DatapathError> {
         self.programs.now()
-    }
-}
-
-/// An interface of which no name can be told.
-fn elsewhere(index: u32) -> String {
-    format!("interface {index} (gone, or in another network namespace)")
-}
-
-/// Writes `plan` into the generation that is not in force, reads it back,
-/// compares, and lets packets see it.
-///
-/// # Errors
-/// See [`Datapath::install`].
-pub(super) fn write_and_flip(
-    tables: &mut Tables,
-    plan: &Plan,
-    number: u64,
-    event_limit: u32,
-    trial: Option<Duration>,
-) -> Result<Installed, DatapathError> {
-    let (index, header) = write_aside(tables, plan, number, event_limit)?;
-    tables.flip_for(index, trial)?;
-    Ok(Installed::new(index, &header))
-}
-
-/// Writes `plan` into the generation that is not in force, reads it back, and compares.
-/// Returns which generation that is, and its header.
-///
-/// # Errors
-/// See [`Datapath::install`].
-fn write_aside(
-    tables: &mut Tables,
-    plan: &Plan,
-    number: u64,
-    event_limit: u32,
-) -> Result<(u32, Generation), DatapathError> {
-    if number == 0 {
-        return Err(DatapathError::Plan("its number is 0".into()));
-    }
-    Image::check(plan)?;
-    let image = Image::of(plan);
-    let peers = lookup::build(&image.peers).map_err(|error| DatapathError::Capacity {
-        table: "the table of peers (in blocks of 256 KiB)",
-        needed: error.needed,
-        room: error.room,
-    })?;
-    let index = (tables.active()? + 1) % GENERATIONS;
-    let header = image.generation(number, event_limit, peers.blocks());
-    tables.write(index, &image, &peers, header)?;
-    tables.clear_rule_counters(index, plan.rules.len())?;
-    tables.verify(index, &image, &peers, &header)?;
-    Ok((index, header))
-}
-
-/// Changes the mode of every generation that packets may see without another word of
-/// ours. When this returns, they meet the new one.
-///
-/// # Errors
-/// The kernel refuses.
-pub(super) fn set_mode(tables: &mut Tables, mode: Mode) -> Result<(), DatapathError> {
-    for index in tables.possible()? {
-        if tables.generation(index)?.number != 0 {
-            tables.set_mode(index, mode)?;
-        }
-    }
-    wait_for_packets();
-    Ok(())
-}
-
-/// Waits until every packet that was being judged when this was called has been.
-///
-/// Programs run inside RCU read sections, and `membarrier` in its global form is
-/// a `synchronize_rcu()` (kernel/sched/membarrier.c). It is not to be had on
-/// kernels with `nohz_full` CPUs; there, time must do.
-pub(super) fn wait_for_packets() {
-    const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
-    // SAFETY: membarrier takes integers only and touches no memory of ours.
-    let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
-    if result != 0 {
-        std::thread::sleep(GRACE);
     }
 }

@@ -11,8 +11,9 @@
 //! - [`pins`]: the directory on the BPF file system through which state
 //!   outlives the daemon.
 //! - [`attach`]: programs on interfaces, through links that stay.
-//! - `former`: what a daemon of another schema left.
+//! - `former`: what a daemon of another schema left, or of tables of which some are missing.
 //! - [`live`]: all of it together: the [`Datapath`] of a running node.
+//! - `switch`: from one plan to the next; `detach`: to none.
 //! - `selftest`: whether the programs judge by a plan, before it is in force.
 //! - `mend`: what packets read beside a plan, looked at and stated again.
 //! - [`testrun`]: a private copy that judges frames without an interface.
@@ -24,6 +25,7 @@ pub mod attach;
 mod brake;
 mod clock;
 mod command;
+mod detach;
 pub mod error;
 pub mod events;
 pub mod flows;
@@ -45,6 +47,7 @@ pub mod programs;
 pub mod seed;
 mod selftest;
 mod single;
+mod switch;
 pub mod tables;
 pub mod testrun;
 mod trial;
@@ -52,11 +55,12 @@ mod trial;
 pub use amend::{AMENDED, amendment};
 pub use attach::{Attached, AttachedProgram, Ingress, LinkRef, XdpWish};
 pub use brake::{brake, brake_beside, filtered, in_force};
+pub use detach::Report;
 pub use error::DatapathError;
 pub use events::EventReader;
 pub use former::INCOMPLETE;
 pub use image::plan_hash;
-pub use live::{Datapath, Installed, Report};
+pub use live::{Datapath, Installed};
 pub use modelrun::ModelRun;
 pub use selftest::Tested;
 pub use testrun::{Hook, Outcome, TestRun, Verdict};

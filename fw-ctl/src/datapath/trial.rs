@@ -12,7 +12,8 @@ use fw_common::wire::{ActiveWord, Fallback};
 use nix::time::{ClockId, clock_gettime};
 
 use super::error::DatapathError;
-use super::live::{Datapath, Installed, wait_for_packets};
+use super::live::{Datapath, Installed};
+use super::switch::wait_for_packets;
 use super::tables::Tables;
 use crate::compile::plan::Plan;
 
