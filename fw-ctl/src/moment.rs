@@ -141,6 +141,17 @@ pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
 /// # Errors
 /// What about it is no span, is none at all, or is longer than a century.
 pub fn parse_span(text: &str) -> Result<u64, String> {
+    match parse_any_span(text)? {
+        seconds @ ..=LONGEST => Ok(seconds),
+        _ => Err(format!("`{text}` is longer than a century: leave it out")),
+    }
+}
+
+/// [`parse_span`] without a limit.
+///
+/// # Errors
+/// What about it is no span, or is none at all.
+pub fn parse_any_span(text: &str) -> Result<u64, String> {
     let wrong = || {
         format!("`{text}` is no span of time; write numbers with s, m, h, d or w: 90s, 1h30m, 7d")
     };
@@ -159,8 +170,7 @@ pub fn parse_span(text: &str) -> Result<u64, String> {
     match seconds {
         0 if text.is_empty() => Err(wrong()),
         0 => Err(format!("`{text}` is no time at all")),
-        1..=LONGEST => Ok(seconds),
-        _ => Err(format!("`{text}` is longer than a century: leave it out")),
+        seconds => Ok(seconds),
     }
 }
 

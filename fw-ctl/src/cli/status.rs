@@ -158,7 +158,13 @@ fn text(status: &Status, verbose: bool) -> String {
         "Policies",
         format!("{}, {} rules", status.policies, status.rules),
     );
-    line("Built-ins", status.builtins.join(", "));
+    line(
+        "Built-ins",
+        match status.builtins.is_empty() {
+            true => "none: all are switched off".to_owned(),
+            false => status.builtins.join(", "),
+        },
+    );
     for (i, entry) in failsafe(status).into_iter().enumerate() {
         line(if i == 0 { "Failsafe" } else { "" }, entry);
     }

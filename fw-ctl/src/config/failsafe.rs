@@ -224,7 +224,28 @@ fn parse_cidr(text: &str) -> Result<IpNet, String> {
             net.trunc()
         ));
     }
-    Ok(net)
+    match nobody(net) {
+        Some(why) => Err(format!("nobody is in `{text}`: {why}")),
+        None => Ok(net),
+    }
+}
+
+/// Why no packet that is judged has a peer in the prefix, if that is so.
+fn nobody(net: IpNet) -> Option<String> {
+    let within = |text: &str| text.parse().is_ok_and(|wide: IpNet| wide.contains(&net));
+    match net {
+        IpNet::V6(net) if within("::ffff:0:0/96") => {
+            let [.., a, b, c, d] = net.addr().octets();
+            let length = net.prefix_len() - 96;
+            Some(format!(
+                "packets carry IPv4 addresses as such\nwrite {a}.{b}.{c}.{d}/{length}"
+            ))
+        }
+        _ if within("127.0.0.0/8") || within("::1/128") => {
+            Some("no other machine has a loopback address\nleave it out".to_owned())
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -288,6 +309,18 @@ mod tests {
                 "is no CIDR",
             ),
             ("protocol = \"tcp\"\nports = 22", "unknown field `ports`"),
+            (
+                "protocol = \"tcp\"\nport = 22\ncidr = \"::ffff:192.0.2.0/120\"",
+                "write 192.0.2.0/24",
+            ),
+            (
+                "protocol = \"tcp\"\nport = 22\ncidr = \"127.0.0.1\"",
+                "nobody is in `127.0.0.1`",
+            ),
+            (
+                "protocol = \"tcp\"\nport = 22\ncidr = \"::1\"",
+                "nobody is in `::1`",
+            ),
         ] {
             let error = entry(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

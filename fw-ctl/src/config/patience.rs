@@ -27,7 +27,7 @@ impl Patience {
 /// # Errors
 /// What about it is no span of time, or is too long.
 pub fn parse(text: &str) -> Result<u64, String> {
-    match moment::parse_span(text)? {
+    match moment::parse_any_span(text)? {
         seconds @ 1..=LONGEST => Ok(seconds),
         _ => Err(format!("`{text}` is longer than a day")),
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::firewall::{Firewall, Looked, Refused, START, Trouble};
-use super::held::Held;
+use super::held::{Held, Reason};
 use super::status::Reloaded;
 use super::{Compiled, Confirmed, Event, Kernel, Look, Sources, links};
 use crate::cli::output::plain;
@@ -42,6 +42,11 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let harm = self.harm_of_look(&compiled, first, change);
         if harm.is_any() && !first && !change.force {
             self.set_unfit(&compiled);
+            self.hold(Some(Held {
+                number: self.next_number().unwrap_or_default(),
+                digest: compiled.inputs.digests().all,
+                reason: Reason::Refused,
+            }));
             return Err(Refused::Harm(Box::new(harm)));
         }
         let mut warnings: Vec<_> = compiled.warnings.iter().map(plain).collect();

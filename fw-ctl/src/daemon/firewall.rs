@@ -212,6 +212,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let result = addresses
             .map_err(Refused::Kernel)
             .and_then(|()| self.change(look, first, change, cause));
+        self.held.unforesee();
         if result.is_err() && first && self.installed.is_none() && self.trial.is_none() {
             self.restore();
         }

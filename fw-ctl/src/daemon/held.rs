@@ -32,7 +32,12 @@ pub enum Reason {
     Unconfirmed(u64),
     /// `fw-ctl rollback` put this generation in force.
     RolledBack(u64),
+    /// They would have cut connections, and were refused.
+    Refused,
 }
+
+/// In the place of a digest: whatever files are there when a daemon starts.
+const ANY: &str = "*";
 
 /// "within 60 s"; "in time", where nobody knows any more how many seconds that were.
 pub(super) fn in_time(seconds: u64) -> String {
@@ -70,11 +75,30 @@ impl Held {
         self.digest == inputs.digests().all
     }
 
+    /// What a daemon that was killed has noted before it knew which files it is about: they
+    /// are these then.
+    #[must_use]
+    pub fn foreseen(&self, inputs: &Inputs) -> Option<Self> {
+        (self.digest == ANY).then(|| Self {
+            digest: inputs.digests().all,
+            ..self.clone()
+        })
+    }
+
     /// What is told of it.
     #[must_use]
     pub fn line(&self) -> String {
         let number = self.number;
         match self.reason {
+            // Generations begin with 1.
+            Reason::Unconfirmed(seconds) if number == 0 => format!(
+                "the files are not in force: they were to be on trial, and the daemon ended \
+                 before they were; try: fw-ctl reload --confirm {seconds}s"
+            ),
+            Reason::Refused => "the files are not in force: fw-ctl reload refused them, because \
+                                they would have cut connections; try: mend them, then fw-ctl \
+                                reload, or fw-ctl reload --force"
+                .to_owned(),
             Reason::Unconfirmed(seconds) => {
                 let again = match seconds {
                     0 => String::new(),
@@ -103,6 +127,8 @@ pub struct HeldStore {
     /// Why the file is not what is held back.
     trouble: Option<String>,
     damaged: bool,
+    /// The file says more than `held`, for the case that this process is killed.
+    foreseen: bool,
 }
 
 impl HeldStore {
@@ -125,6 +151,23 @@ impl HeldStore {
             damaged: trouble.is_some(),
             held,
             trouble,
+            foreseen: false,
+        }
+    }
+
+    /// Notes, for a daemon that starts should this one be killed, that files are about to be
+    /// on trial, whichever they are. [`Self::set`] or [`Self::unforesee`] takes it back.
+    pub fn foresee(&mut self, patience: Duration) {
+        let any = Held::unconfirmed(0, ANY.to_owned(), patience);
+        // Without it they are not tried: the note of the trial itself fails, too.
+        self.foreseen = store(&self.directory, &any).is_ok();
+    }
+
+    /// Nothing came of what was foreseen.
+    pub fn unforesee(&mut self) {
+        if self.foreseen {
+            // Told by [`Self::trouble`].
+            let _ = self.set(self.held.clone());
         }
     }
 
@@ -151,7 +194,9 @@ impl HeldStore {
     /// # Errors
     /// It cannot be stored: then it counts until the process ends.
     pub fn set(&mut self, held: Option<Held>) -> Result<(), String> {
-        if held == self.held && self.trouble.is_none() {
+        let there = self.directory.join(FILE).exists();
+        let stored = there == held.is_some() && !self.foreseen;
+        if held == self.held && self.trouble.is_none() && stored {
             return Ok(());
         }
         let stored = match &held {
@@ -160,6 +205,7 @@ impl HeldStore {
         };
         self.held = held;
         self.damaged = false;
+        self.foreseen &= stored.is_err();
         self.trouble = stored.err().map(|error| {
             format!(
                 "which files are in force cannot be noted in {}: {}; after a restart the files \
@@ -230,6 +276,27 @@ mod tests {
         }
         store.set(None).unwrap();
         assert_eq!(HeldStore::open(&path).get(), None);
+    }
+
+    #[test]
+    fn what_is_foreseen_is_taken_back_or_found_by_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = HeldStore::open(dir.path());
+        for before in [None, Some(held(Reason::Refused))] {
+            store.set(before.clone()).unwrap();
+            store.foresee(Duration::from_mins(1));
+            let found = HeldStore::open(dir.path());
+            let found = found.get().unwrap();
+            assert_eq!((found.number, found.digest.as_str()), (0, ANY));
+            assert!(found.line().ends_with("fw-ctl reload --confirm 60s"));
+            store.unforesee();
+            assert_eq!(HeldStore::open(dir.path()).get(), before.as_ref());
+            store.unforesee();
+        }
+        // Somebody has emptied the directory.
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        store.set(Some(held(Reason::Refused))).unwrap();
+        assert_eq!(HeldStore::open(dir.path()).get(), store.get());
     }
 
     #[test]

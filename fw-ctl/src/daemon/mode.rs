@@ -98,6 +98,13 @@ impl ModeStore {
         self.mode = Some(mode);
     }
 
+    /// Takes `mode` for what was set, and the file that said so for lost.
+    pub fn lose(&mut self, mode: Mode) {
+        let name = mode.name();
+        self.assume(mode);
+        self.damaged = Some(format!("it is gone, and {name} is what was set"));
+    }
+
     /// Takes a change, and stores it whole or not at all. What cannot be stored
     /// counts until the process ends: see [`Self::unsaved`].
     pub fn set(&mut self, change: ModeChange) {

@@ -22,6 +22,10 @@ use crate::netlink::{Choice, Demand, Link, Network, plan};
 /// How the trouble begins that the kernel's tables cannot be compared.
 pub(super) const UNREADABLE: &str = "the plan in force cannot be read back";
 
+/// A former daemon has left a plan, and what it was made from is lost.
+const UNKEPT: &str = "what is in force is not kept for the next boot, after which nothing would be \
+                      filtered: it was lost from `paths.state_dir`; try: fw-ctl reload";
+
 impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Rules with their counters.
     ///
@@ -153,15 +157,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let lost = self.kernel.lost();
         degraded.extend(untold(&lost, &degraded));
         let is_lost = |link: &AttachedLink| lost.iter().any(|(other, _)| other.index == link.index);
-        if self.detached {
-            degraded
-                .push("nothing is filtered: `fw-ctl detach` was run; try: fw-ctl reload".into());
-        }
-        let unswitched = self.kernel.unswitched();
-        if active.is_none() && !self.detached && unswitched.is_empty() {
-            degraded.push("nothing is filtered: there is no plan".into());
-        }
-        degraded.extend(unswitched.iter().map(of_former));
+        degraded.extend(self.unjudged(active.is_some()));
         let datapath = DatapathStatus::of(&self.kernel);
         degraded.extend(datapath.problem());
         let read_back = active.and_then(|_| self.read_back(&mut degraded));
@@ -245,6 +241,23 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             counters: self.counters()?,
             lost_events: self.kernel.lost_events()?,
         })
+    }
+
+    /// What is wrong with the plan in force, if there `is_plan`.
+    fn unjudged(&self, is_plan: bool) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.detached {
+            wrong.push("nothing is filtered: `fw-ctl detach` was run; try: fw-ctl reload".into());
+        }
+        let unswitched = self.kernel.unswitched();
+        if !is_plan && !self.detached && unswitched.is_empty() {
+            wrong.push("nothing is filtered: there is no plan".into());
+        }
+        wrong.extend(unswitched.iter().map(of_former));
+        if is_plan && self.installed.is_none() && !self.confirmed.exists() {
+            wrong.push(UNKEPT.into());
+        }
+        wrong
     }
 
     /// Interfaces that are not filtered, and why: `lost` are those that lost their programs.

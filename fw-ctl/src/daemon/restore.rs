@@ -4,21 +4,45 @@ use std::sync::Arc;
 
 use super::firewall::Trouble;
 use super::{Confirmed, Firewall, Kernel, Sources};
+use crate::compile::plan::Mode;
+use crate::control::protocol::ModeChange;
 use crate::lists::moment;
 
 impl<K: Kernel, S: Sources> Firewall<K, S> {
-    /// Where the stored mode cannot be read, the node goes on in the mode that it
+    /// Where the stored mode cannot be read or is lost, the node goes on in the mode that it
     /// is in, or was in last: a guess from the configuration might cut it off or
-    /// open it.
+    /// open it. So it does where somebody has braked and it could not be stored.
     pub(super) fn recover_mode(&mut self) {
-        if self.mode.damaged().is_none() {
+        if matches!(self.kernel.trial(), Ok(Some(_))) {
+            // The mode may be what is on trial.
             return;
         }
         let in_force = self.kernel.active().ok().flatten();
-        let kept = || self.confirmed.load().confirmed;
-        let mode = in_force.map(|active| active.mode);
-        if let Some(mode) = mode.or_else(|| kept().map(|confirmed| confirmed.mode)) {
-            self.mode.assume(mode);
+        let kept = self.confirmed.load().confirmed;
+        let found = in_force.map(|active| active.mode);
+        let found = found.or_else(|| kept.as_ref().map(|kept| kept.mode));
+        let (Some(found), stored) = (found, self.mode.get()) else {
+            return;
+        };
+        if self.mode.damaged().is_some() {
+            self.mode.assume(found);
+            return;
+        }
+        if stored == Some(Mode::Enforce) && found == Mode::Audit && in_force.is_some() {
+            tracing::warn!("audit mode was set in the kernel and could not be stored: it is kept");
+            self.mode.set(ModeChange::Audit);
+        }
+        if stored.is_none() {
+            let is_of = |kept: &&Confirmed| in_force.is_none_or(|one| one.number == kept.number);
+            let lost = match kept.as_ref().filter(is_of) {
+                // What is kept says whether somebody has set another mode than its own.
+                Some(kept) => found != kept.inputs.config.policy.mode.into(),
+                // Whoever means to open the node says so: this may be all that is left.
+                None => found == Mode::Enforce && self.effective_mode(&self.config) != found,
+            };
+            if lost {
+                self.mode.lose(found);
+            }
         }
     }
 

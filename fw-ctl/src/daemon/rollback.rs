@@ -33,6 +33,17 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             let failure = Failure::new(exit::INVALID, trouble);
             failure.help("another one, which fw-ctl journal lists")
         };
+        if self
+            .kernel
+            .active()?
+            .is_some_and(|active| active.number == number)
+        {
+            return Err(Failure::new(
+                exit::NEGATIVE,
+                format!("nothing has changed: generation {number} is in force already"),
+            )
+            .help("fw-ctl journal"));
+        }
         let entry = self.confirmed.journal().find(number).ok_or_else(|| {
             Failure::new(
                 exit::USAGE,

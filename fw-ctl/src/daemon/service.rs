@@ -152,6 +152,7 @@ impl<K: Kernel, S: Sources> Service<K, S> {
         match call.request {
             Request::Reload(change) => {
                 self.manager.reloading();
+                self.firewall.foresee(&change);
                 self.reloads.ask(Asker::client(call.answer, change));
             }
             _ if !call.request.changes() && !self.firewall.started() && !self.late => {

@@ -4,13 +4,25 @@
 //! `held.json` notes them; where that is lost or damaged, the journal is the second witness.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::firewall::Firewall;
 use super::held::{Held, Reason};
 use super::journal::Entry;
 use super::{Compiled, Confirmed, Event, Inputs, Kernel, Sources};
+use crate::control::protocol::Change;
 
 impl<K: Kernel, S: Sources> Firewall<K, S> {
+    /// A reload was asked for: if it is to be on trial, a kill before it is must not bring
+    /// the files in force by the next start.
+    pub fn foresee(&mut self, change: &Change) {
+        let configured = || Some(self.config.policy.confirm?.seconds());
+        let seconds = change.confirm.or_else(configured).unwrap_or(0);
+        if seconds > 0 && self.trial.is_none() && self.started() {
+            self.held.foresee(Duration::from_secs(seconds));
+        }
+    }
+
     /// Holds these files back, and no others; that it cannot be noted is told.
     pub(super) fn hold(&mut self, held: Option<Held>) {
         // Told by `tell_state`.
@@ -21,6 +33,11 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Why files that nothing is wrong with are not taken by a daemon that starts.
     pub(super) fn held_back(&mut self, inputs: &Inputs) -> Option<String> {
         let in_force = self.kernel.active().ok().flatten();
+        if let Some(foreseen) = self.held.get().and_then(|held| held.foreseen(inputs)) {
+            let kept = self.confirmed.load().confirmed;
+            let other = kept.is_some_and(|kept| kept.inputs.digests().all != foreseen.digest);
+            self.hold(other.then_some(foreseen));
+        }
         if let Some(held) = self.held.get() {
             // A daemon that was killed before it could note it has confirmed it.
             let confirmed = in_force.is_some_and(|in_force| in_force.number == held.number)

@@ -3,16 +3,21 @@
 
 use std::path::Path;
 
-use fw_common::wire::SCHEMA_VERSION;
+use aya::maps::{Array, MapData};
+use fw_common::wire::{GENERATIONS, Generation, SCHEMA_VERSION};
 
 use super::attach;
 use super::error::DatapathError;
 use super::former;
+use super::generation::header_in_mode;
 use super::live::Installed;
 use super::pins;
-use super::switch;
-use super::tables::Tables;
+use super::switch::{set_mode, wait_for_packets};
+use super::tables::{Tables, open_array, reading, writing};
 use crate::compile::plan::Mode;
+
+/// Name of the table of what packets know of a plan, its mode among it.
+const GENERATION: &str = "GENERATION";
 
 /// The plan of this version that is pinned in `pin_dir`; `None`: there is none. Changes
 /// nothing.
@@ -65,12 +70,8 @@ pub fn brake_beside(pin_dir: &Path, mode: Mode) -> Result<bool, DatapathError> {
     let changed = brake_ours(pin_dir, mode)?;
     match former::other_in_use(pin_dir)? {
         Some(former::INCOMPLETE) => {
-            refuse_incomplete(
-                &pin_dir
-                    .join(format!("v{}", former::INCOMPLETE))
-                    .join("maps"),
-            )?;
-            Ok(changed)
+            let aside = pin_dir.join(format!("v{}", former::INCOMPLETE));
+            brake_incomplete(&aside.join("maps"), mode)
         }
         Some(schema) => Err(DatapathError::OtherSchema { schema }),
         None => Ok(changed),
@@ -78,17 +79,36 @@ pub fn brake_beside(pin_dir: &Path, mode: Mode) -> Result<bool, DatapathError> {
 }
 
 fn brake_ours(pin_dir: &Path, mode: Mode) -> Result<bool, DatapathError> {
-    let maps = pin_dir.join(format!("v{SCHEMA_VERSION}")).join("maps");
-    if !maps.exists() {
-        return Ok(false);
+    let version = pin_dir.join(format!("v{SCHEMA_VERSION}"));
+    let maps = version.join("maps");
+    if former::missing(&maps).is_some() {
+        // Nothing that filters is left, or what is left is enough.
+        return Ok(!pins::links_in(&version)?.is_empty() && brake_incomplete(&maps, mode)?);
     }
-    refuse_incomplete(&maps)?;
     let mut tables = Tables::open(&maps)?;
     let index = tables.active()?;
     if tables.generation(index)?.number == 0 {
         return Ok(false);
     }
-    switch::set_mode(&mut tables, mode)?;
+    set_mode(&mut tables, mode)?;
+    Ok(true)
+}
+
+/// Where tables were removed: the mode stands in one of them. The hash of the plan stays that
+/// of the former mode, and says to the next daemon that somebody was here.
+fn brake_incomplete(maps: &Path, mode: Mode) -> Result<bool, DatapathError> {
+    if !maps.join(GENERATION).exists() {
+        refuse_incomplete(maps)?;
+    }
+    let mut headers: Array<MapData, Generation> = open_array(maps, GENERATION, GENERATIONS)?;
+    for index in 0..GENERATIONS {
+        let header = headers.get(&index, 0).map_err(reading(GENERATION))?;
+        let changed = header_in_mode(header, mode);
+        headers
+            .set(index, changed, 0)
+            .map_err(writing(GENERATION))?;
+    }
+    wait_for_packets();
     Ok(true)
 }
 

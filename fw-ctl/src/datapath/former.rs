@@ -192,7 +192,11 @@ pub fn share(pins: &Pins, maps: &Path) -> Result<(), DatapathError> {
 pub fn take_bans(pins: &Pins, tables: &mut Tables) -> Result<(), DatapathError> {
     for (schema, root) in others(pins.root())? {
         let maps = root.join("maps");
-        if layout(schema, &root)? < BANS_SINCE || !maps.join("BANS").exists() {
+        // Of tables somebody may have removed some: the file of bans has them, too.
+        let there = ["BANS", "BAN_FILTER"]
+            .iter()
+            .all(|name| maps.join(name).exists());
+        if layout(schema, &root)? < BANS_SINCE || !there {
             continue;
         }
         for (address, until) in SingleTable::<u64>::bans(&maps)?.known() {

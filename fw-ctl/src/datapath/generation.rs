@@ -88,10 +88,7 @@ impl Tables {
     pub(super) fn set_mode(&mut self, index: u32, mode: Mode) -> Result<Generation, DatapathError> {
         let mut header = self.generation(index)?;
         let former = mode_of(&header);
-        header.flags = match mode {
-            Mode::Enforce => header.flags | GenerationFlags::ENFORCE,
-            Mode::Audit => header.flags & !GenerationFlags::ENFORCE,
-        };
+        header = header_in_mode(header, mode);
         self.generations
             .set(index, header, 0)
             .map_err(writing("GENERATION"))?;
@@ -243,6 +240,15 @@ impl Tables {
 fn cells(header: &Generation, side: usize) -> usize {
     let rows = (header.vlan_classes as usize).saturating_mul(header.rows as usize);
     rows.saturating_mul(header.columns[side] as usize)
+}
+
+/// The header of the same plan in `mode`; its hash is not changed.
+pub fn header_in_mode(header: Generation, mode: Mode) -> Generation {
+    let flags = match mode {
+        Mode::Enforce => header.flags | GenerationFlags::ENFORCE,
+        Mode::Audit => header.flags & !GenerationFlags::ENFORCE,
+    };
+    Generation { flags, ..header }
 }
 
 /// Whether the generation drops what is denied.

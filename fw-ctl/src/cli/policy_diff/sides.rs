@@ -145,6 +145,11 @@ impl Node {
             let kept = store.load();
             let last = kept.confirmed.ok_or_else(|| match kept.trouble {
                 Some(trouble) => unusable(trouble),
+                None if !nix::unistd::geteuid().is_root() => {
+                    let message = "what is in force cannot be told from here";
+                    Failure::new(exit::UNREACHABLE, message)
+                        .help(format!("{ROOT}; or name two paths"))
+                }
                 None => Failure::new(
                     exit::UNREACHABLE,
                     "nothing is in force on this node, and nothing ever was",
@@ -159,10 +164,15 @@ impl Node {
             return recorded(last, label);
         };
         let number = in_force.number;
-        let found = self.entry(number)?.or_else(|| {
+        let last = || {
             let last = store.load().confirmed;
             last.filter(|last| last.number == number)
-        });
+        };
+        let found = match self.entry(number) {
+            Ok(found) => found.or_else(last),
+            // It is kept twice.
+            Err(damaged) => Some(last().ok_or(damaged)?),
+        };
         let mut entry = found.ok_or_else(|| {
             Failure::new(
                 exit::UNREACHABLE,

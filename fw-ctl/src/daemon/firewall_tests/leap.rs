@@ -62,6 +62,15 @@ fn a_reload_that_cuts_what_is_open_takes_force() {
     let status = daemon.status().unwrap();
     assert!(status.degraded[0].starts_with("the change is refused: this change would cut 1"));
     assert_ne!(status.generation.declared, status.generation.kernel);
+    // Nor does it by a restart.
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap_err();
+    assert_eq!(daemon.rules().unwrap().rules[0].policy, "all");
+    let degraded = daemon.status().unwrap().degraded;
+    assert!(
+        degraded[0].contains("fw-ctl reload refused them"),
+        "{degraded:?}"
+    );
     let reloaded = daemon.reload_by_force().unwrap();
     assert_eq!(
         reloaded.warnings[..2],

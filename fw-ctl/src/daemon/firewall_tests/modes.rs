@@ -36,6 +36,65 @@ fn a_damaged_mode_leaves_the_mode_that_is_in_force() {
 }
 
 #[test]
+fn a_mode_that_is_lost_is_that_of_before() {
+    for (pinned, kept) in [(true, true), (true, false), (false, true)] {
+        let fixture = Fixture::new();
+        drop(enforcing(&fixture));
+        let state = fixture.state.path();
+        std::fs::remove_file(state.join("mode.json")).unwrap();
+        if !kept {
+            std::fs::remove_file(state.join("confirmed.json")).unwrap();
+        }
+        if !pinned {
+            *fixture.kernel.0.borrow_mut() = Pins::default();
+        }
+        let mut daemon = fixture.daemon();
+        daemon.start(network(&["eth0"])).unwrap();
+        let status = daemon.status().unwrap();
+        assert_eq!(status.mode, "enforce", "pinned {pinned}, kept {kept}");
+        assert!(status.degraded[0].contains("it is gone, and enforce"));
+        let audit = daemon.set_mode(ModeChange::Configured, &Change::default());
+        assert_eq!(audit.unwrap().mode, "audit");
+        let mut daemon = fixture.daemon();
+        daemon.start(network(&["eth0"])).unwrap();
+        assert_eq!(daemon.status().unwrap().mode, "audit");
+        assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    }
+}
+
+#[test]
+fn another_configured_mode_is_no_lost_one() {
+    let fixture = Fixture::new();
+    for mode in [ModeSetting::Enforce, ModeSetting::Audit] {
+        fixture.files.0.borrow_mut().config.policy.mode = mode;
+        let mut daemon = fixture.daemon();
+        daemon.start(network(&["eth0"])).unwrap();
+        let status = daemon.status().unwrap();
+        assert_eq!(status.mode, Mode::from(mode).name());
+        assert_eq!(
+            (status.mode_source.as_str(), status.degraded),
+            ("configuration", vec![])
+        );
+    }
+}
+
+#[test]
+fn a_brake_that_could_not_be_stored_holds() {
+    let fixture = Fixture::new();
+    drop(enforcing(&fixture));
+    // As `fw-ctl mode audit` where no daemon answers and nothing can be written.
+    let set = Kernel::set_mode(&mut fixture.daemon().kernel, Mode::Audit);
+    assert_eq!(set.unwrap().mode, Mode::Audit);
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    assert_eq!(daemon.status().unwrap().mode, "audit");
+    assert_eq!(
+        ModeStore::open(fixture.state.path()).get(),
+        Some(Mode::Audit)
+    );
+}
+
+#[test]
 fn a_mode_that_was_set_outlives_daemon_and_configuration() {
     let fixture = Fixture::new();
     let mut daemon = fixture.daemon();

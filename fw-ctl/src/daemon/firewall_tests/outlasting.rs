@@ -314,3 +314,25 @@ fn after_a_restart_everything_is_as_declared() {
     assert!(generation.declared.is_some());
     assert_eq!(generation.declared, generation.kernel);
 }
+
+#[test]
+fn a_plan_that_is_kept_nowhere_is_told_before_the_next_boot() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    drop(daemon);
+    std::fs::remove_file(fixture.state.path().join("confirmed.json")).unwrap();
+    fixture.files.0.borrow_mut().policy = "wrong".into();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap_err();
+    let degraded = daemon.status().unwrap().degraded;
+    assert!(
+        degraded
+            .iter()
+            .any(|line| line.contains("not kept for the next boot")),
+        "{degraded:?}"
+    );
+    fixture.files.0.borrow_mut().policy = "right".into();
+    daemon.reload().unwrap();
+    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+}

@@ -56,6 +56,45 @@ fn reboot(fixture: &Fixture) {
 }
 
 #[test]
+fn a_daemon_that_is_killed_before_a_trial_brings_nothing_in_force() {
+    let asked = Change {
+        confirm: Some(60),
+        ..Change::default()
+    };
+    for edited in [true, false] {
+        let fixture = Fixture::new();
+        fixture.files.0.borrow_mut().policy = "good".into();
+        let mut daemon = fixture.daemon();
+        daemon.start(network(&["eth0"])).unwrap();
+        if edited {
+            fixture.files.0.borrow_mut().policy = "bad".into();
+        }
+        daemon.foresee(&asked);
+        drop(daemon);
+        for _ in 0..2 {
+            let mut daemon = fixture.daemon();
+            let started = daemon.start(network(&["eth0"]));
+            assert_eq!(started.is_err(), edited);
+            assert_eq!(policy(&daemon), "good");
+            let degraded = daemon.status().unwrap().degraded;
+            assert_eq!(degraded.len(), usize::from(edited), "{degraded:?}");
+        }
+        let mut daemon = fixture.daemon();
+        let _ = daemon.start(network(&["eth0"]));
+        daemon.reload().unwrap();
+        assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    }
+    // A change that is refused leaves nothing behind.
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    daemon.foresee(&asked);
+    fixture.files.0.borrow_mut().policy = "wrong".into();
+    daemon.reload_on_trial().unwrap_err();
+    assert!(!fixture.state.path().join("held.json").exists());
+}
+
+#[test]
 fn what_is_confirmed_stays() {
     let fixture = Fixture::new();
     let mut daemon = on_trial(&fixture);
