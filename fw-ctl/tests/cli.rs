@@ -122,12 +122,17 @@ fn without_a_daemon_every_client_says_so_and_exits_with_5() {
     ] {
         let answer = sandbox.run(&[arguments, &["--run-dir", &run_dir]].concat());
         assert_eq!(answer.code, Some(5), "{arguments:?} {answer:?}");
-        assert_eq!(
-            answer.stderr,
-            format!(
-                "error: fw-ctl's daemon is not running: nobody listens on {run_dir}/control.sock\n  try: systemctl start fw-ctl\n"
-            )
+        let told = format!(
+            "error: fw-ctl's daemon is not running: nobody listens on {run_dir}/control.sock"
         );
+        let more = answer.stderr.strip_prefix(&told);
+        let more = more.and_then(|more| more.strip_suffix("\n  try: systemctl start fw-ctl\n"));
+        // What this machine's kernel filters by now, root may know.
+        let is_right = more.is_some_and(|more| match arguments[0] {
+            "status" => more.is_empty() || more.starts_with("; "),
+            _ => more.is_empty(),
+        });
+        assert!(is_right, "{arguments:?} {answer:?}");
         assert_eq!(answer.stdout, "");
     }
 }

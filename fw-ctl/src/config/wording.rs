@@ -36,6 +36,8 @@ pub(super) fn of(kind: &Kind) -> String {
             format!("unknown key `{written}`\n{help}")
         }
         Kind::MissingField(name) => format!("`{name}` is missing"),
+        // What the library expects is a type of ours, read from an array.
+        Kind::InvalidLength(length, _) => format!("an array of {length} is not a table"),
         kind => kind.to_string(),
     }
 }

@@ -131,6 +131,11 @@ impl Reloads {
         self.look = Some(spawn_blocking(move || look(scope)));
     }
 
+    /// How those want their reload who wait for another one to be over.
+    pub fn waiting(&self) -> impl Iterator<Item = &Change> {
+        self.later.iter().map(|asker| &asker.wish.change)
+    }
+
     /// Whether nobody waits for anything.
     pub fn idle(&self) -> bool {
         self.look.is_none() && self.later.is_empty()

@@ -132,6 +132,10 @@ impl<K: Kernel, S: Sources> Service<K, S> {
         let Some(value) = block_in_place(|| apply(firewall, look, wish, attach, lists)) else {
             return self.tell();
         };
+        // What was noted for them may be taken back by now.
+        for change in self.reloads.waiting() {
+            self.firewall.foresee(change);
+        }
         let value = value.map(Answer::Reloaded);
         log(&value);
         log_state(&self.firewall);

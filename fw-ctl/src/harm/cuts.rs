@@ -110,12 +110,16 @@ impl Leap<'_> {
         if !flows().any(|flow| self.passes_now(&flow)) {
             return None;
         }
-        let mut denied = None;
+        let mut denied: Option<(Flow, VerdictWord, bool)> = None;
         for flow in flows() {
             let word = self.new.drops(&flow)?;
-            denied.get_or_insert((flow, word));
+            let passes = self.passes_now(&flow);
+            // Where either side may have begun it: what denied it before does not cut it.
+            if denied.as_ref().is_none_or(|(.., passed)| passes && !passed) {
+                denied = Some((flow, word, passes));
+            }
         }
-        let (flow, word) = denied?;
+        let (flow, word, _) = denied?;
         let ssh = protocol == TCP
             && began != Began::Node
             && self.traffic.ssh_ports.contains(&local.port());

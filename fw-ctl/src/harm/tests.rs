@@ -265,6 +265,19 @@ fn where_nobody_knows_who_began_it_either_will_do() {
 }
 
 #[test]
+fn of_two_directions_that_is_named_which_passes_now() {
+    let node = Node::new(&[(UDP, "10.0.0.10:5001", "10.3.0.1:9999", Began::Unknown)]);
+    let out: Rules<'_> = Some(&[(UDP, 9_999, "0.0.0.0/0", 1)]);
+    let (old, new) = (plan(Some(&[]), out), plan(Some(&[]), Some(&[])));
+    let [old, new] = [&old, &new].map(|plan| judge(plan, Mode::Enforce));
+    let lines = harm(Some(&old), &new, &node.traffic()).lines();
+    assert!(
+        lines[0].starts_with("connection 10.0.0.10:5001 -> 10.3.0.1:9999/UDP"),
+        "{lines:?}"
+    );
+}
+
+#[test]
 fn only_what_passes_now_is_cut() {
     let node = Node::new(&[
         (TCP, "10.0.0.10:80", "10.3.0.1:40000", Began::Peer),

@@ -14,8 +14,9 @@ use super::report::Report;
 use crate::run::policy::{Answer, ask_reference};
 use crate::run::row::{Row, wanted_of};
 
-/// How long the daemon may take to filter a device that has appeared.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long the daemon may take to filter a device that has appeared. A kernel that is
+/// emulated beside others may verify for half a minute.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the programs and files are that a scenario needs.
 #[derive(Clone, Debug)]
