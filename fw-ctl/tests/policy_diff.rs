@@ -240,11 +240,6 @@ fn what_is_invalid_or_missing_has_its_exit_code() {
         (&format!("7 old {config}"), 2, "there is no generation 7"),
         (&format!("running old {config}"), 5, "nothing is in force"),
         ("old new --nonsense", 2, "--nonsense"),
-        (
-            "old new --node n3 --inventory i",
-            3,
-            "those that are: n1, n2",
-        ),
         ("1 2 --config elsewhere.toml", 3, "elsewhere.toml"),
         ("old new --config elsewhere.toml", 3, "elsewhere.toml"),
     ] {

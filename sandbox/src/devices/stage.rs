@@ -16,7 +16,7 @@ use crate::run::row::{Row, wanted_of};
 
 /// How long the daemon may take to filter a device that has appeared. A kernel that is
 /// emulated beside others may verify for half a minute.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where the programs and files are that a scenario needs.
 #[derive(Clone, Debug)]

@@ -24,9 +24,6 @@ use crate::lists::{ListFiles, moment};
 
 const ROOT: &str = "run it as root: what was in force is kept for root only";
 
-/// Nodes that are named where there is none of the name that was given.
-const NAMED: usize = 10;
-
 /// A side as it is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Which {
@@ -266,18 +263,7 @@ impl Node {
             ..self.overrides.clone()
         };
         let config = configured(&overrides)?;
-        let loaded = Loaded::read(&config, path.display().to_string(), None)?;
-        // A name that selects nothing would make everything the same.
-        let nodes = &loaded.inventory.nodes;
-        match &self.overrides.node {
-            Some(name) if !nodes.is_empty() && !nodes.contains_key(name) => {
-                let known: Vec<&str> = nodes.keys().map(String::as_str).take(NAMED).collect();
-                let message = format!("no Node of the inventory is called `{name}`");
-                Err(Failure::new(exit::INVALID, message)
-                    .help(format!("one of those that are: {}", known.join(", "))))
-            }
-            _ => Ok(loaded),
-        }
+        Loaded::read(&config, path.display().to_string(), None)
     }
 }
 
