@@ -30,8 +30,8 @@ use table::Table;
 const SELECTION: &str = "FW_DEBIAN";
 /// Releases with the kernel that they come with.
 const RELEASES: [(&str, &str); 2] = [("bookworm", "6.1"), ("trixie", "6.12")];
-/// For one boot: twenty times what it takes, because other tests may run beside it.
-const LIMIT: Duration = Duration::from_mins(9);
+/// For one boot: some four times what it takes, because other tests may run beside it.
+const LIMIT: Duration = Duration::from_mins(15);
 /// `CAP_NET_ADMIN`, `CAP_PERFMON` and `CAP_BPF` (`linux/capability.h`: 12, 38, 39).
 const CAPABILITIES: &str = "000000c000001000";
 
@@ -57,8 +57,8 @@ fn releases() -> Vec<(String, &'static str)> {
     names.split_whitespace().map(with_kernel).collect()
 }
 
-/// Boots the disk, with a script of `service/` and perhaps drop-ins for the unit.
-fn boot(kernel: &Kernel, disk: &Disk, fw_ctl: &Path, script: &str, drop_ins: bool) -> Boot {
+/// Boots the disk, with a script of `service/`.
+fn boot(kernel: &Kernel, disk: &Disk, fw_ctl: &Path, script: &str) -> Boot {
     let began = Instant::now();
     let mut guest = Guest::new(kernel)
         .disk(disk)
@@ -79,10 +79,6 @@ fn boot(kernel: &Kernel, disk: &Disk, fw_ctl: &Path, script: &str, drop_ins: boo
     for file in ["node", "steps.sh", "outside.sh"] {
         let from = here("tests/service").join(file);
         guest = guest.file(from, Path::new("/run/guest").join(file));
-    }
-    if drop_ins {
-        let to = "/run/systemd/system/fw-ctl.service.d";
-        guest = guest.file(here("tests/service/impatient"), to);
     }
     let script = fs::read_to_string(here(&format!("tests/service/{script}.sh"))).unwrap();
     let output: Output = guest.run(&script, LIMIT).unwrap();
@@ -106,15 +102,21 @@ fn the_service_holds_in_guests_that_boot() {
         let disk = debian.disk().unwrap();
         let mut table = Table::default();
         eprintln!("Debian {release}, Linux {}", kernel.release());
-        let mut boot = |script: &str, drop_ins: bool, expect: fn(&mut Rows<'_>)| {
-            let boot = boot(&kernel, &disk, &fw_ctl, script, drop_ins);
+        let mut boot = |script: &str, expect: fn(&mut Rows<'_>)| {
+            let boot = boot(&kernel, &disk, &fw_ctl, script);
+            let before = table.bad();
             let table = &mut table;
             expect(&mut Rows { boot: &boot, table });
+            if table.bad() > before {
+                let journal = boot.text("end.journal");
+                let of_daemon = journal.lines().filter(|line| line.contains("fw-ctl"));
+                of_daemon.for_each(|line| eprintln!("{line}"));
+            }
         };
-        boot("first", false, installed);
-        boot("second", true, unreachable);
+        boot("first", installed);
+        boot("second", unreachable);
         if std::env::var("FW_GUEST_EFFORT").is_ok_and(|effort| effort != "1") {
-            boot("third", false, broken);
+            boot("third", broken);
         }
         table.close();
     }

@@ -69,6 +69,16 @@ impl Held {
         }
     }
 
+    /// Whatever files there are.
+    #[must_use]
+    pub fn any(number: u64, reason: Reason) -> Self {
+        Self {
+            number,
+            digest: ANY.to_owned(),
+            reason,
+        }
+    }
+
     /// Whether it is these.
     #[must_use]
     pub fn is(&self, inputs: &Inputs) -> bool {

@@ -22,6 +22,7 @@ mod expected;
 mod failsafe;
 pub mod filters;
 mod firewall;
+mod glance;
 mod guard;
 mod held;
 mod inputs;

@@ -22,6 +22,13 @@ use crate::netlink::{Choice, Demand, Link, Network, plan};
 /// How the trouble begins that the kernel's tables cannot be compared.
 pub(super) const UNREADABLE: &str = "the plan in force cannot be read back";
 
+/// The files are not what is in force.
+const CHANGED: &str = "the files have changed since the last reload; try: fw-ctl reload";
+
+/// Nobody knows whether they are.
+const SILENT: &str = "the files cannot be compared with what is in force: reading them takes too \
+                      long; try: ls on the directories of policies and inventory";
+
 /// A former daemon has left a plan, and what it was made from is lost.
 const UNKEPT: &str = "what is in force is not kept for the next boot, after which nothing would be \
                       filtered: it was lost from `paths.state_dir`; try: fw-ctl reload";
@@ -143,11 +150,18 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         }
     }
 
-    /// How it goes.
+    /// Whether the files were looked at since the daemon started: then it matters what they
+    /// say now.
+    #[must_use]
+    pub fn has_looked(&self) -> bool {
+        self.looked.is_some()
+    }
+
+    /// How it goes, where the files say what was `seen` now, if they can be read.
     ///
     /// # Errors
     /// When the kernel cannot be asked.
-    pub fn status(&self) -> Result<Status, Failure> {
+    pub fn status(&self, seen: Option<&Seen>) -> Result<Status, Failure> {
         let mode = self.mode()?;
         let active = self.kernel.active()?;
         let wanted = &self.config.interfaces;
@@ -161,16 +175,15 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let datapath = DatapathStatus::of(&self.kernel);
         degraded.extend(datapath.problem());
         let read_back = active.and_then(|_| self.read_back(&mut degraded));
-        let (changed, declared) = self.files();
+        let (changed, declared) = self.files(seen);
         if let Some(trial) = self.on_trial() {
             warnings.push(trial.to_string());
         }
         if !self.started() {
             degraded.push("the files are being read and compiled since the start".into());
         }
-        if changed {
-            let line = "the files have changed since the last reload; try: fw-ctl reload";
-            // What is wrong with them says more.
+        if let Some(line) = changed {
+            // What is wrong otherwise says more.
             let told = if degraded.is_empty() {
                 &mut degraded
             } else {
@@ -305,18 +318,23 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         inputs.lists.iter().map(of).collect()
     }
 
-    /// Whether the files have changed since the last look at them, and the hash of what they
-    /// say, as far as it is known.
-    fn files(&self) -> (bool, Option<String>) {
-        let seen = Seen::now(&self.sources);
-        if self.looked.as_ref().is_none_or(|old| old.seen == seen) {
-            return (false, self.declared());
+    /// What there is to say if the files are not those of the last look at them, and the hash of
+    /// what they say, as far as it is known.
+    fn files(&self, seen: Option<&Seen>) -> (Option<&'static str>, Option<String>) {
+        let Some(old) = &self.looked else {
+            return (None, None);
+        };
+        let Some(seen) = seen else {
+            return (Some(SILENT), None);
+        };
+        if old.seen == *seen {
+            return (None, self.declared());
         }
         // A rollback may have brought what they say by now.
         let installed = self.installed.as_ref();
         let again = installed.filter(|(_, compiled)| seen.is_of(&compiled.inputs));
         let again = again.map(|(in_force, _)| hex(in_force.hash));
-        (again.is_none(), again)
+        (again.is_none().then_some(CHANGED), again)
     }
 
     /// Hash of what the last look at the files made of them, as far as it is known:

@@ -18,31 +18,34 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             return;
         }
         let in_force = self.kernel.active().ok().flatten();
-        let kept = self.confirmed.load().confirmed;
-        let found = in_force.map(|active| active.mode);
-        let found = found.or_else(|| kept.as_ref().map(|kept| kept.mode));
-        let (Some(found), stored) = (found, self.mode.get()) else {
-            return;
-        };
+        let (pinned, stored) = (in_force.map(|active| active.mode), self.mode.get());
+        // With lists it is large, and the network may be waiting: read where it decides.
+        let kept = || self.confirmed.load().confirmed;
         if self.mode.damaged().is_some() {
-            self.mode.assume(found);
+            if let Some(mode) = pinned.or_else(|| Some(kept()?.mode)) {
+                self.mode.assume(mode);
+            }
             return;
         }
-        if stored == Some(Mode::Enforce) && found == Mode::Audit && in_force.is_some() {
+        if stored == Some(Mode::Enforce) && pinned == Some(Mode::Audit) {
             tracing::warn!("audit mode was set in the kernel and could not be stored: it is kept");
             self.mode.set(ModeChange::Audit);
         }
-        if stored.is_none() {
-            let is_of = |kept: &&Confirmed| in_force.is_none_or(|one| one.number == kept.number);
-            let lost = match kept.as_ref().filter(is_of) {
-                // What is kept says whether somebody has set another mode than its own.
-                Some(kept) => found != kept.inputs.config.policy.mode.into(),
-                // Whoever means to open the node says so: this may be all that is left.
-                None => found == Mode::Enforce && self.effective_mode(&self.config) != found,
-            };
-            if lost {
-                self.mode.lose(found);
+        if stored.is_some() || pinned == Some(self.effective_mode(&self.config)) {
+            return;
+        }
+        let is_of = |kept: &Confirmed| in_force.is_none_or(|one| one.number == kept.number);
+        let lost = match kept().filter(is_of) {
+            // What is kept says whether somebody has set another mode than its own.
+            Some(kept) => {
+                let found = pinned.unwrap_or(kept.mode);
+                (found != kept.inputs.config.policy.mode.into()).then_some(found)
             }
+            // Whoever means to open the node says so: this may be all that is left.
+            None => pinned.filter(|mode| *mode == Mode::Enforce),
+        };
+        if let Some(mode) = lost {
+            self.mode.lose(mode);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::firewall::{Firewall, Trouble};
 use super::held::{Held, Reason};
 use super::status::{JournalEntry, JournalStatus, Reloaded, SCHEMA};
-use super::{Event, Kernel, Seen, Sources};
+use super::{Event, Inputs, Kernel, Seen, Sources};
 use crate::cli::output::plain;
 use crate::compile::plan::Mode;
 use crate::control::protocol::{Change, Failure};
@@ -13,12 +13,18 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Goes back to the generation `to`; without a number to the one before the one in
     /// force, from a generation on trial at once.
     ///
-    /// The files stay what they are, and do not come in force by a restart.
+    /// The files stay what they are, and do not come in force by a restart; `seen` is what
+    /// they say, if they can be read.
     ///
     /// # Errors
     /// When there is no such generation in the journal, or it is damaged, or this version
     /// refuses it, or the kernel does: then nothing has changed.
-    pub fn rollback(&mut self, to: Option<u64>, change: &Change) -> Result<Reloaded, Failure> {
+    pub fn rollback(
+        &mut self,
+        to: Option<u64>,
+        change: &Change,
+        seen: Option<&Seen>,
+    ) -> Result<Reloaded, Failure> {
         self.end_trial();
         if self.trial.is_some() && to.is_none() {
             self.leave_trial()?;
@@ -63,7 +69,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             cause: format!("rollback to {number}"),
         };
         let from = self.kernel.active()?.map_or(0, |active| active.number);
-        let held = self.files_of(from, number, &compiled.inputs);
+        let held = left_behind(from, number, seen, &compiled.inputs);
         let mut warnings: Vec<_> = compiled.warnings.iter().map(plain).collect();
         warnings.extend(harm.warnings());
         if let Some(patience) = self.patience(change, &compiled.inputs)
@@ -94,19 +100,6 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         if mode != self.effective_mode(&self.config) {
             self.mode.set(mode.into());
         }
-    }
-
-    /// The files as they are now, to be held back unless they are what comes in force.
-    fn files_of(&self, from: u64, to: u64, inputs: &super::Inputs) -> Option<Held> {
-        let Seen::Files { inputs: files, .. } = Seen::now(&self.sources) else {
-            return None;
-        };
-        let digest = files.digests().all;
-        (digest != inputs.digests().all).then_some(Held {
-            number: from,
-            digest,
-            reason: Reason::RolledBack(to),
-        })
     }
 
     /// The newest confirmed generation before the one in force.
@@ -193,4 +186,21 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             warnings: journal.trouble().into_iter().collect(),
         }
     }
+}
+
+/// The files as they are now, to be held back unless they are what comes in force; whatever
+/// they are if nobody can say.
+fn left_behind(from: u64, to: u64, seen: Option<&Seen>, inputs: &Inputs) -> Option<Held> {
+    let reason = Reason::RolledBack(to);
+    let files = match seen {
+        Some(Seen::Files { inputs, .. }) => inputs,
+        Some(Seen::Config(_)) => return None,
+        None => return Some(Held::any(from, reason)),
+    };
+    let digest = files.digests().all;
+    (digest != inputs.digests().all).then_some(Held {
+        number: from,
+        digest,
+        reason,
+    })
 }

@@ -11,6 +11,7 @@ use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::firewall::START;
+use super::glance::Glance;
 use super::manager::Manager;
 use super::reloads::{Asker, Reloads, Scope, Taken, Wish};
 use super::status::{
@@ -18,7 +19,7 @@ use super::status::{
     Unbanned,
 };
 use super::watch::ListWatch;
-use super::{Firewall, Kernel, ListLook, Look, Sources};
+use super::{Firewall, Kernel, ListLook, Look, Seen, Sources};
 use crate::control::protocol::{Failure, Request};
 use crate::control::server::Call;
 use crate::exit;
@@ -60,6 +61,7 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
         firewall,
         manager: Manager::default(),
         reloads: Reloads::default(),
+        glance: Glance::default(),
         lists: ListWatch::new(),
         held: Vec::new(),
         late: false,
@@ -80,14 +82,18 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
             firewall,
             manager,
             reloads,
+            glance,
             lists,
             late,
             ..
         } = &mut service;
         reloads.next(looking(firewall));
+        let sources = firewall.sources().clone();
+        glance.next(move || Seen::now(&sources));
         let may_watch = firewall.inputs().is_some() && firewall.trial_ends().is_none();
         tokio::select! {
             look = reloads.look() => service.looked(look),
+            (calls, seen) = glance.done() => service.seen(calls, seen.as_ref()),
             Some(call) = calls.recv() => service.called(call),
             () = lists.due(firewall.inputs()), if may_watch => reloads.lists_changed(),
             () = &mut patience, if !*late => service.is_late(),
@@ -117,6 +123,7 @@ struct Service<K, S> {
     firewall: Firewall<K, S>,
     manager: Manager,
     reloads: Reloads,
+    glance: Glance,
     lists: ListWatch,
     /// Questions that wait for the first plan.
     held: Vec<Call>,
@@ -219,7 +226,22 @@ impl<K: Kernel, S: Sources> Service<K, S> {
     }
 
     fn serve(&mut self, call: Call) {
-        block_in_place(|| serve_call(&mut self.firewall, call));
+        match call.request {
+            Request::Status if !self.firewall.has_looked() => self.answer(call, None),
+            Request::Status | Request::Rollback { .. } => self.glance.ask(call),
+            _ => self.answer(call, None),
+        }
+    }
+
+    /// The files were read for those who asked how it goes, or do not answer.
+    fn seen(&mut self, calls: Vec<Call>, seen: Option<&Seen>) {
+        for call in calls {
+            self.answer(call, seen);
+        }
+    }
+
+    fn answer(&mut self, call: Call, seen: Option<&Seen>) {
+        block_in_place(|| serve_call(&mut self.firewall, call, seen));
     }
 
     fn ready(&mut self) {
@@ -313,10 +335,14 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-/// Answers one call.
-fn serve_call<K: Kernel, S: Sources>(firewall: &mut Firewall<K, S>, call: Call) {
+/// Answers one call; `seen` is what the files say now, where it has to know.
+fn serve_call<K: Kernel, S: Sources>(
+    firewall: &mut Firewall<K, S>,
+    call: Call,
+    seen: Option<&Seen>,
+) {
     firewall.end_trial();
-    let value = answer(firewall, &call.request, call.connected);
+    let value = answer(firewall, &call, seen);
     if call.request.changes() {
         log(&value);
         // A program may ban by the minute, and how links are filtered stays.
@@ -369,18 +395,18 @@ impl Answer {
 
 fn answer<K: Kernel, S: Sources>(
     firewall: &mut Firewall<K, S>,
-    request: &Request,
-    connected: Instant,
+    call: &Call,
+    seen: Option<&Seen>,
 ) -> Result<Answer, Failure> {
-    Ok(match request {
-        Request::Status => Answer::Status(Box::new(firewall.status()?)),
+    Ok(match &call.request {
+        Request::Status => Answer::Status(Box::new(firewall.status(seen)?)),
         Request::Mode { set: None, .. } => Answer::Mode(firewall.mode()?),
         Request::Mode {
             set: Some(mode),
             change,
         } => Answer::Mode(firewall.set_mode(*mode, change)?),
-        Request::Confirm => Answer::Confirmed(firewall.confirm(connected)?),
-        Request::Rollback { to, change } => Answer::Reloaded(firewall.rollback(*to, change)?),
+        Request::Confirm => Answer::Confirmed(firewall.confirm(call.connected)?),
+        Request::Rollback { to, change } => Answer::Reloaded(firewall.rollback(*to, change, seen)?),
         Request::Journal => Answer::Journal(firewall.journal()),
         Request::Rules => Answer::Rules(firewall.rules()?),
         Request::Detach => Answer::Detached(firewall.detach()?),

@@ -25,7 +25,7 @@ const GENERATION: &str = "GENERATION";
 /// # Errors
 /// The kernel cannot be asked.
 pub fn in_force(pin_dir: &Path) -> Result<Option<Installed>, DatapathError> {
-    let maps = pin_dir.join(format!("v{SCHEMA_VERSION}")).join("maps");
+    let maps = pins::version_of(pin_dir, SCHEMA_VERSION).join("maps");
     if !maps.exists() {
         return Ok(None);
     }
@@ -70,7 +70,7 @@ pub fn brake_beside(pin_dir: &Path, mode: Mode) -> Result<bool, DatapathError> {
     let changed = brake_ours(pin_dir, mode)?;
     match former::other_in_use(pin_dir)? {
         Some(former::INCOMPLETE) => {
-            let aside = pin_dir.join(format!("v{}", former::INCOMPLETE));
+            let aside = pins::version_of(pin_dir, former::INCOMPLETE);
             brake_incomplete(&aside.join("maps"), mode)
         }
         Some(schema) => Err(DatapathError::OtherSchema { schema }),
@@ -79,7 +79,7 @@ pub fn brake_beside(pin_dir: &Path, mode: Mode) -> Result<bool, DatapathError> {
 }
 
 fn brake_ours(pin_dir: &Path, mode: Mode) -> Result<bool, DatapathError> {
-    let version = pin_dir.join(format!("v{SCHEMA_VERSION}"));
+    let version = pins::version_of(pin_dir, SCHEMA_VERSION);
     let maps = version.join("maps");
     if former::missing(&maps).is_some() {
         // Nothing that filters is left, or what is left is enough.

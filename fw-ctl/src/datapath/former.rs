@@ -124,7 +124,7 @@ pub fn set_aside(pins: &Pins) -> Result<(), DatapathError> {
     if !is_in_use(&pins.version())? {
         return pins::remove_tree(&pins.version());
     }
-    let aside = pins.root().join(format!("v{INCOMPLETE}"));
+    let aside = pins::version_of(pins.root(), INCOMPLETE);
     if aside.exists() {
         // Set aside before, and not yet replaced everywhere. What filters is in the links.
         let links = aside.join("links");

@@ -52,7 +52,7 @@ impl Pins {
     /// The directory of this schema.
     #[must_use]
     pub fn version(&self) -> PathBuf {
-        self.root.join(format!("v{SCHEMA_VERSION}"))
+        version_of(&self.root, SCHEMA_VERSION)
     }
 
     /// Where the maps of this schema are pinned.
@@ -228,6 +228,12 @@ pub fn lock(root: &Path) -> Result<Flock<File>, DatapathError> {
 pub fn versions(root: &Path) -> Result<Vec<PathBuf>, DatapathError> {
     let paths = names(root)?.into_iter().map(|name| root.join(name));
     Ok(paths.filter(|path| schema_of(path).is_some()).collect())
+}
+
+/// The directory of a schema.
+#[must_use]
+pub fn version_of(root: &Path, schema: u32) -> PathBuf {
+    root.join(format!("v{schema}"))
 }
 
 /// The number of the schema whose directory this is.

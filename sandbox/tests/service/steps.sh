@@ -33,10 +33,10 @@ show() {
     systemctl show fw-ctl >"$out/$step.show"
 }
 
-# Waits until a command succeeds; at most a minute.
+# Waits until a command succeeds; at most three minutes: this machine may be very slow.
 until_ok() {
     read -r end _ </proc/uptime
-    end=$((${end%.*} + 60))
+    end=$((${end%.*} + 180))
     until "$@"; do
         read -r now _ </proc/uptime
         [ "${now%.*}" -lt $end ] || return 1

@@ -26,6 +26,11 @@ impl Table {
         });
     }
 
+    /// How many rows are not as expected so far.
+    pub fn bad(&self) -> usize {
+        self.rows.iter().filter(|row| !row.is_so).count()
+    }
+
     /// Prints it.
     ///
     /// # Panics
@@ -45,7 +50,6 @@ impl Table {
             );
         }
         eprintln!("{text}");
-        let bad = self.rows.iter().filter(|row| !row.is_so).count();
-        assert_eq!(bad, 0, "rows that are not as expected:\n{text}");
+        assert_eq!(self.bad(), 0, "rows that are not as expected:\n{text}");
     }
 }

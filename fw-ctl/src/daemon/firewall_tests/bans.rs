@@ -62,7 +62,7 @@ fn a_ban_outlasts_daemon_reload_and_reboot() {
     );
     daemon.reload().unwrap();
     assert_eq!(listed(&daemon), banned.addresses);
-    assert_eq!(daemon.status().unwrap().bans, 2);
+    assert_eq!(daemon.how().unwrap().bans, 2);
 
     let daemon = started(&fixture);
     assert_eq!(listed(&daemon), banned.addresses, "after a restart");
@@ -324,7 +324,7 @@ fn damaged_or_unwritable_files_are_told_and_nobody_is_let_in() {
     let mut daemon = started(&fixture);
     assert_eq!(listed(&daemon), [ip("192.0.2.1")], "the kernel knows");
     assert_eq!(held(&fixture), [ip("192.0.2.1")]);
-    let degraded = |daemon: &Firewall<Fake, FakeSources>| daemon.status().unwrap().degraded;
+    let degraded = |daemon: &Firewall<Fake, FakeSources>| daemon.how().unwrap().degraded;
     assert!(
         degraded(&daemon)[0].contains("bans.json cannot be read"),
         "{:?}",
@@ -358,7 +358,7 @@ fn a_ban_that_the_kernel_lost_comes_back() {
     fixture.kernel.0.borrow_mut().bans.clear();
     fixture.kernel.0.borrow_mut().full = true;
     daemon.check();
-    let degraded = daemon.status().unwrap().degraded;
+    let degraded = daemon.how().unwrap().degraded;
     assert!(
         degraded
             .iter()
@@ -368,5 +368,5 @@ fn a_ban_that_the_kernel_lost_comes_back() {
     fixture.kernel.0.borrow_mut().full = false;
     assert!(daemon.check());
     assert_eq!(held(&fixture), [ip("192.0.2.1")]);
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }

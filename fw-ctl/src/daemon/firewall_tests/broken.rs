@@ -9,7 +9,7 @@ fn broken_policies_at_start_never_judge_by_nothing() {
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap_err();
     assert_eq!(fixture.links(), [""; 0]);
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(
         status.degraded,
         ["a.yaml: broken", "nothing is filtered: there is no plan"]
@@ -41,7 +41,7 @@ fn broken_policies_at_start_keep_what_is_pinned() {
         ["eth0", "eth1"],
         "the pinned plan guards new links too"
     );
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(status.generation.number, Some(1));
     assert_eq!(status.degraded, ["a.yaml: broken"]);
     assert!(daemon.check());
@@ -68,7 +68,7 @@ fn after_a_reboot_broken_files_leave_the_last_accepted_plan() {
         "{failure}"
     );
     assert_eq!(fixture.links(), ["eth0"]);
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(status.mode, "enforce");
     assert_eq!(status.degraded, ["a.yaml: broken"]);
     assert_eq!(daemon.rules().unwrap().rules[0].policy, "good");
@@ -123,7 +123,7 @@ fn a_later_plan_in_the_kernel_is_not_replaced_by_a_kept_one() {
     fixture.break_files(Some("broken"));
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap_err();
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(status.generation.number, Some(5));
     // The brake works on what nobody has the files of any more.
     assert_eq!(
@@ -152,7 +152,7 @@ fn a_state_directory_that_cannot_be_written_is_told_until_it_can() {
     std::fs::write(&state, "").unwrap();
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
-    let degraded = daemon.status().unwrap().degraded;
+    let degraded = daemon.how().unwrap().degraded;
     assert!(
         degraded[0].starts_with("what is in force cannot be kept for the next boot"),
         "{degraded:?}"
@@ -160,6 +160,6 @@ fn a_state_directory_that_cannot_be_written_is_told_until_it_can() {
     assert_eq!(fixture.links(), ["eth0"], "it filters all the same");
     std::fs::remove_file(&state).unwrap();
     assert!(daemon.check());
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
     drop(good);
 }

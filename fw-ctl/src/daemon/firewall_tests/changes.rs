@@ -18,7 +18,7 @@ fn the_plan_is_in_force_before_the_first_link() {
             "attach eth1"
         ]
     );
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(status.degraded, [""; 0]);
     assert_eq!(
         (status.mode.as_str(), status.mode_source.as_str()),
@@ -52,14 +52,14 @@ fn a_wrong_change_is_refused_whole_and_told() {
     );
     assert!(failure.findings[0].contains("no such entity"));
     assert_eq!(fixture.log(), [""; 0], "nothing was touched");
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(status.degraded, ["a.yaml: no such entity"]);
     assert_eq!(status.generation.number, Some(1));
     assert_eq!(status.generation.declared, None);
 
     fixture.break_files(None);
     assert_eq!(daemon.reload().unwrap().generation, 2);
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_plan_that_does_not_fit_leaves_the_old_one() {
     fixture.kernel.0.borrow_mut().full = true;
     fixture.files.0.borrow_mut().config.policy.mode = ModeSetting::Enforce;
     assert_eq!(daemon.reload().unwrap_err().exit, exit::REFUSED);
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(
         (status.generation.number, status.mode.as_str()),
         (Some(1), "audit")
@@ -101,7 +101,7 @@ fn detach_opens_until_the_next_reload() {
     daemon.network_changed(network(&["eth0", "eth1"]));
     assert!(daemon.check());
     assert_eq!(fixture.links(), [""; 0]);
-    let degraded = daemon.status().unwrap().degraded;
+    let degraded = daemon.how().unwrap().degraded;
     assert!(degraded[0].starts_with("nothing is filtered: `fw-ctl detach` was run"));
     daemon.reload().unwrap();
     assert_eq!(fixture.links(), ["eth0", "eth1"]);
@@ -113,14 +113,14 @@ fn files_that_changed_since_the_reload_degrade() {
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
     fixture.files.0.borrow_mut().policy = "another".into();
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(
         status.degraded,
         ["the files have changed since the last reload; try: fw-ctl reload"]
     );
     assert_eq!(status.generation.declared, None);
     daemon.reload().unwrap();
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn links_come_and_go() {
     daemon.network_changed(network(&["eth0", "lan1"]));
     assert_eq!(fixture.links(), ["eth0", "lan1"], "a new name is learnt");
     daemon.network_changed(network(&[]));
-    let degraded = daemon.status().unwrap().degraded;
+    let degraded = daemon.how().unwrap().degraded;
     assert!(
         degraded[0].starts_with("no interface is filtered"),
         "{degraded:?}"
@@ -32,7 +32,7 @@ fn a_foreign_program_degrades_and_is_tried_again() {
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0", "eth1"])).unwrap();
     assert_eq!(fixture.links(), ["eth1"]);
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(
         status.degraded,
         ["interface eth0: XDP program 17 is attached already (try: remove it)"]
@@ -40,7 +40,7 @@ fn a_foreign_program_degrades_and_is_tried_again() {
     fixture.kernel.0.borrow_mut().foreign = None;
     assert!(daemon.check());
     assert_eq!(fixture.links(), ["eth1", "eth0"]);
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn slower_modes_warn_and_are_refused_when_native_is_required() {
     fixture.kernel.0.borrow_mut().no_native = true;
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(
         status.warnings,
         ["eth0: tc in place of native XDP: the driver has no XDP"]
@@ -59,7 +59,7 @@ fn slower_modes_warn_and_are_refused_when_native_is_required() {
     fixture.files.0.borrow_mut().config.interfaces.require = Require::Native;
     daemon.reload().unwrap();
     assert_eq!(
-        daemon.status().unwrap().degraded,
+        daemon.how().unwrap().degraded,
         ["eth0: `interfaces.require` = \"native\", but it is tc: the driver has no XDP"]
     );
     let mut files = fixture.files.0.borrow_mut();
@@ -67,7 +67,7 @@ fn slower_modes_warn_and_are_refused_when_native_is_required() {
     files.config.interfaces.xdp = XdpSetting::Off;
     drop(files);
     daemon.reload().unwrap();
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(
         (status.degraded, status.warnings),
         (vec![], vec![]),

@@ -1,6 +1,7 @@
 //! The files of an operator, and a daemon between them and a kernel.
 
 use super::*;
+use crate::daemon::status::Status;
 
 /// Files that a test may change under the daemon.
 #[derive(Default)]
@@ -110,6 +111,19 @@ pub(super) struct Fixture {
     pub(super) kernel: Fake,
     pub(super) files: FakeSources,
     pub(super) state: tempfile::TempDir,
+}
+
+impl Firewall<Fake, FakeSources> {
+    /// How it goes, where the files can be read.
+    pub(super) fn how(&self) -> Result<Status, Failure> {
+        self.status(Some(&Seen::now(&self.sources)))
+    }
+
+    /// A rollback, where they can be.
+    pub(super) fn back(&mut self, to: Option<u64>, how: &Change) -> Result<Reloaded, Failure> {
+        let seen = Seen::now(&self.sources);
+        self.rollback(to, how, Some(&seen))
+    }
 }
 
 impl Fixture {

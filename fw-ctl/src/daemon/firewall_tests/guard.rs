@@ -9,7 +9,7 @@ fn a_link_that_was_detached_is_told_and_attached_again() {
     daemon.start(network(&["eth0", "eth1"])).unwrap();
     fixture.log();
     fixture.kernel.0.borrow_mut().lost.insert(3);
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(
         status.degraded,
         ["interface eth1: its XDP program was detached (try: fw-ctl reload)"]
@@ -19,7 +19,7 @@ fn a_link_that_was_detached_is_told_and_attached_again() {
     assert!(status.unfiltered.iter().any(|link| link.name == "eth1"));
     assert!(daemon.check());
     assert!(fixture.log().contains(&"attach eth1".into()));
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 #[test]
@@ -33,11 +33,11 @@ fn a_link_that_cannot_be_attached_again_stays_degraded_by_name() {
     drop(pins);
     daemon.check();
     let expected = ["interface eth0: XDP program 17 is attached already (try: remove it)"];
-    assert_eq!(daemon.status().unwrap().degraded, expected);
+    assert_eq!(daemon.how().unwrap().degraded, expected);
     assert!(daemon.headline().contains("interface eth0"));
     fixture.kernel.0.borrow_mut().foreign = None;
     daemon.check();
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn tables_without_pins_are_pinned_again() {
     fixture.kernel.0.borrow_mut().unpinned = true;
     assert!(daemon.check());
     assert_eq!(fixture.log(), ["repin", "install 2"]);
-    assert_eq!(daemon.status().unwrap().generation.number, Some(2));
+    assert_eq!(daemon.how().unwrap().generation.number, Some(2));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_crowded_table_of_connections_is_a_warning() {
             begun: live,
             displaced: 0,
         };
-        let warnings = daemon.status().unwrap().warnings;
+        let warnings = daemon.how().unwrap().warnings;
         warnings.iter().any(|line| line.contains("connections"))
     };
     assert!(!crowd(89));
@@ -91,7 +91,7 @@ fn tables_that_somebody_else_changed_are_written_again() {
     fixture.kernel.0.borrow_mut().tables[3] ^= 1;
     assert!(daemon.check());
     assert_eq!(fixture.log(), ["install 2"]);
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 
     // As long as that cannot be done, it is told.
     let mut pins = fixture.kernel.0.borrow_mut();
@@ -99,7 +99,7 @@ fn tables_that_somebody_else_changed_are_written_again() {
     pins.full = true;
     drop(pins);
     assert!(!daemon.check());
-    let degraded = daemon.status().unwrap().degraded;
+    let degraded = daemon.how().unwrap().degraded;
     assert!(
         degraded[0].starts_with("the kernel's tables are not those"),
         "{degraded:?}"
@@ -146,7 +146,7 @@ fn links_of_a_former_version_are_told_until_they_are_switched() {
     );
     let former = "interface eth0: the programs of a former version (schema 6) filter it still, by \
                   the plan that they had; try: mend the files, then fw-ctl reload";
-    let degraded = daemon.status().unwrap().degraded;
+    let degraded = daemon.how().unwrap().degraded;
     assert_eq!(degraded, ["a.yaml: broken", former]);
     fixture.log();
     daemon.check();
@@ -154,11 +154,11 @@ fn links_of_a_former_version_are_told_until_they_are_switched() {
 
     fixture.break_files(None);
     daemon.reload().unwrap();
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
     // One that the kernel refused at first.
     fixture.log();
     fixture.kernel.0.borrow_mut().former.insert(2, 6);
-    assert_eq!(daemon.status().unwrap().degraded, [former]);
+    assert_eq!(daemon.how().unwrap().degraded, [former]);
     daemon.check();
     assert!(fixture.log().contains(&"attach eth0".into()));
 }
@@ -168,7 +168,7 @@ fn programs_that_judge_otherwise_degrade() {
     let fixture = Fixture::new();
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     let test = status.datapath.self_test.unwrap();
     assert_eq!((test.generation, test.packets), (1, 1));
     assert_eq!(
@@ -177,7 +177,7 @@ fn programs_that_judge_otherwise_degrade() {
     );
     fixture.kernel.0.borrow_mut().misjudged = Some("TCP 22 passes".into());
     assert_eq!(
-        daemon.status().unwrap().degraded,
+        daemon.how().unwrap().degraded,
         ["the self-test of generation 1: TCP 22 passes"]
     );
 }

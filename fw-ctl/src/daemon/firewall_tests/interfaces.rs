@@ -23,7 +23,7 @@ fn a_typo_does_not_open_an_interface() {
          and eth1 would not be filtered any more"
     );
     assert_eq!(fixture.log(), [""; 0], "nothing was touched");
-    assert!(daemon.status().unwrap().degraded[0].contains("etj1"));
+    assert!(daemon.how().unwrap().degraded[0].contains("etj1"));
 
     // A name for later opens nothing, nor does leaving one out mean a typo.
     include(&fixture, &["eth0", "eth1", "lan0"]);
@@ -54,5 +54,5 @@ fn at_the_start_a_typo_degrades() {
     include(&fixture, &["etj0"]);
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
-    assert!(daemon.status().unwrap().degraded[0].starts_with("interface etj0:"));
+    assert!(daemon.how().unwrap().degraded[0].starts_with("interface etj0:"));
 }

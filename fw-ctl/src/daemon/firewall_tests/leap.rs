@@ -59,14 +59,14 @@ fn a_reload_that_cuts_what_is_open_takes_force() {
     fixture.files.0.borrow_mut().policy = "nothing in".into();
     is_refused(daemon.reload());
     assert_eq!(fixture.log(), [""; 0], "nothing has changed");
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert!(status.degraded[0].starts_with("the change is refused: this change would cut 1"));
     assert_ne!(status.generation.declared, status.generation.kernel);
     // Nor does it by a restart.
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap_err();
     assert_eq!(daemon.rules().unwrap().rules[0].policy, "all");
-    let degraded = daemon.status().unwrap().degraded;
+    let degraded = daemon.how().unwrap().degraded;
     assert!(
         degraded[0].contains("fw-ctl reload refused them"),
         "{degraded:?}"
@@ -76,7 +76,7 @@ fn a_reload_that_cuts_what_is_open_takes_force() {
         reloaded.warnings[..2],
         ["this change cuts 1 connection that is open now", CUT]
     );
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
     // It is cut: the same again cuts nothing.
     let again = daemon.reload().unwrap().warnings;
     assert!(!again.iter().any(|line| line.contains("cut")), "{again:?}");
@@ -156,9 +156,9 @@ fn a_rollback_that_cuts_what_is_open_takes_force() {
     daemon.reload().unwrap();
     two_open(&fixture);
     fixture.log();
-    is_refused(daemon.rollback(None, &Change::default()));
+    is_refused(daemon.back(None, &Change::default()));
     assert_eq!(fixture.log(), [""; 0]);
-    assert_eq!(daemon.rollback(None, &forced()).unwrap().warnings[1], CUT);
+    assert_eq!(daemon.back(None, &forced()).unwrap().warnings[1], CUT);
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn a_list_that_changes_takes_nothing_else_along() {
     assert!(daemon.look_at_lists(0));
     assert_eq!(daemon.in_force(), (2, vec![3]));
     assert_eq!(daemon.inputs().unwrap().policies[0].text, "");
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(status.warnings, [""; 0]);
     assert!(
         status.degraded[0].contains("the files have changed"),
@@ -88,7 +88,7 @@ fn after_a_list_has_changed_everything_is_as_declared() {
     let (fixture, mut daemon) = started();
     fixture.write_list("192.0.2.0/24\n198.51.100.0/24\n203.0.113.7\n");
     assert!(daemon.look_at_lists(0));
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(status.warnings, [""; 0]);
     assert!(status.generation.declared.is_some());
     assert_eq!(status.generation.declared, status.generation.kernel);
@@ -99,7 +99,7 @@ fn a_list_that_is_not_taken_degrades_until_it_is_mended_or_a_reload_says_so() {
     let (fixture, mut daemon) = started();
     fixture.write_list("192.0.2.0/24\nhalf of a li");
     assert!(daemon.look_at_lists(0));
-    let degraded = daemon.status().unwrap().degraded;
+    let degraded = daemon.how().unwrap().degraded;
     assert_eq!(degraded.len(), 1);
     assert!(
         degraded[0].contains("the list is not taken"),
@@ -110,7 +110,7 @@ fn a_list_that_is_not_taken_degrades_until_it_is_mended_or_a_reload_says_so() {
 
     fixture.write_list("192.0.2.0/24\n198.51.100.0/24\n");
     assert!(daemon.look_at_lists(0));
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
     assert_eq!(daemon.in_force(), (1, vec![2]), "it is what it was");
 
     fixture.write_list("");
@@ -123,7 +123,7 @@ fn a_list_that_is_not_taken_degrades_until_it_is_mended_or_a_reload_says_so() {
     assert_eq!(daemon.in_force(), (1, vec![2]));
     daemon.reload().unwrap();
     assert_eq!(daemon.in_force(), (2, vec![0]));
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn lists_that_make_no_plan_are_refused_once() {
     assert!(!daemon.look_at_lists(0));
     assert_eq!(fixture.compiled(), before + 2, "with it, and without it");
     assert_eq!(daemon.in_force(), (1, vec![2]));
-    assert_eq!(daemon.status().unwrap().degraded, ["a.yaml: wrong"]);
+    assert_eq!(daemon.how().unwrap().degraded, ["a.yaml: wrong"]);
 }
 
 #[test]
@@ -147,12 +147,12 @@ fn a_list_that_fits_nothing_else_holds_up_no_other() {
     fixture.write_lists(&[("a.cidr", three), ("b.cidr", "10.0.0.0/8\n"), wrong]);
     assert!(daemon.look_at_lists(0));
     assert_eq!(daemon.in_force(), (2, vec![3, 1]));
-    assert_eq!(daemon.status().unwrap().degraded, ["a.yaml: wrong"]);
+    assert_eq!(daemon.how().unwrap().degraded, ["a.yaml: wrong"]);
     assert!(!daemon.look_at_lists(0), "that was told already");
     fixture.write_lists(&[("a.cidr", three), ("b.cidr", "10.0.0.0/8\n")]);
     assert!(daemon.look_at_lists(0));
     assert_eq!(daemon.in_force(), (2, vec![3, 1]));
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 /// Nobody may have asked for it, after a crash or a reboot.
@@ -176,14 +176,14 @@ fn a_start_is_as_careful_with_lists_as_a_running_daemon() {
             assert_eq!(daemon.in_force().1, [2], "{why}");
             let inputs = daemon.inputs().unwrap();
             assert_eq!(inputs.policies[0].text, "edited", "{why}");
-            let degraded = daemon.status().unwrap().degraded;
+            let degraded = daemon.how().unwrap().degraded;
             assert_eq!(degraded.len(), 1, "{degraded:?}");
             assert!(degraded[0].contains(why), "{degraded:?}");
             assert!(!daemon.look_at_lists(0), "that was told already");
             fixture.write_list("192.0.2.0/24\n198.51.100.0/24\n203.0.113.0/24\n");
             assert!(daemon.look_at_lists(0));
             assert_eq!(daemon.in_force().1, [3], "{why}");
-            assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+            assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
         }
     }
 }
@@ -196,14 +196,14 @@ fn a_list_that_is_gone_at_a_start_stays_unless_nothing_names_it() {
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
     assert_eq!(daemon.in_force().1, [2]);
-    let degraded = daemon.status().unwrap().degraded;
+    let degraded = daemon.how().unwrap().degraded;
     assert!(degraded[0].contains("the list is gone"), "{degraded:?}");
     drop(daemon);
     fixture.files.0.borrow_mut().config.policy.inventory.clear();
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
     assert_eq!(daemon.in_force().1, [0; 0]);
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 #[test]
@@ -215,18 +215,18 @@ fn a_reload_that_was_refused_for_a_list_is_over_when_the_list_is_right() {
             fixture.files.0.borrow_mut().policy = "edited".into();
         }
         daemon.reload().unwrap_err();
-        let degraded = daemon.status().unwrap().degraded;
+        let degraded = daemon.how().unwrap().degraded;
         assert!(degraded[0].contains("a.cidr:1:1"), "{degraded:?}");
         fixture.write_list("192.0.2.0/24\n198.51.100.0/24\n203.0.113.0/24\n");
         assert!(daemon.look_at_lists(0));
         assert_eq!(daemon.in_force(), (2, vec![3]));
-        let degraded = daemon.status().unwrap().degraded;
+        let degraded = daemon.how().unwrap().degraded;
         if edited {
             assert!(degraded[0].contains("try: fw-ctl reload"), "{degraded:?}");
             assert_eq!(degraded.len(), 1, "{degraded:?}");
             daemon.reload().unwrap();
         }
-        let status = daemon.status().unwrap();
+        let status = daemon.how().unwrap();
         assert_eq!((status.degraded, status.warnings), (vec![], vec![]));
     }
 }
@@ -239,10 +239,7 @@ fn a_refused_change_stays_refused_while_lists_go_on() {
     fixture.write_list("192.0.2.0/24\n198.51.100.0/24\n203.0.113.7\n");
     assert!(daemon.look_at_lists(0));
     assert_eq!(daemon.in_force(), (2, vec![3]));
-    assert_eq!(
-        daemon.status().unwrap().degraded,
-        ["a.yaml: no such entity"]
-    );
+    assert_eq!(daemon.how().unwrap().degraded, ["a.yaml: no such entity"]);
 }
 
 #[test]
@@ -270,7 +267,7 @@ impl Firewall<Fake, FakeSources> {
 
     /// Degraded, and warnings.
     fn says(&self) -> (Vec<String>, Vec<String>) {
-        let status = self.status().unwrap();
+        let status = self.how().unwrap();
         (status.degraded, status.warnings)
     }
 }
@@ -295,7 +292,7 @@ fn what_a_list_loses_stays_for_a_while_and_what_it_gains_comes_at_once() {
         ),
         "{warning}"
     );
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(status.lists[0].lost, 1);
     assert_eq!(status.generation.declared, status.generation.kernel);
     // Nothing happens until then, and then it is gone, without a trace.
@@ -357,7 +354,7 @@ fn a_restart_loses_nothing_early() {
         assert_eq!(daemon.count(now + 200).1, 2);
         let (degraded, warnings) = daemon.says();
         assert_eq!((degraded, warnings.len()), (vec![], 1), "{warnings:?}");
-        let status = daemon.status().unwrap();
+        let status = daemon.how().unwrap();
         assert_eq!(status.generation.declared, status.generation.kernel);
         drop(daemon);
 

@@ -23,7 +23,7 @@ fn a_damaged_mode_leaves_the_mode_that_is_in_force() {
         }
         let mut daemon = fixture.daemon();
         daemon.start(network(&["eth0"])).unwrap();
-        let status = daemon.status().unwrap();
+        let status = daemon.how().unwrap();
         assert_eq!(status.mode, "enforce");
         assert!(status.degraded[0].starts_with("the stored mode"));
     }
@@ -32,7 +32,7 @@ fn a_damaged_mode_leaves_the_mode_that_is_in_force() {
     daemon
         .set_mode(ModeChange::Audit, &Change::default())
         .unwrap();
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 #[test]
@@ -50,15 +50,15 @@ fn a_mode_that_is_lost_is_that_of_before() {
         }
         let mut daemon = fixture.daemon();
         daemon.start(network(&["eth0"])).unwrap();
-        let status = daemon.status().unwrap();
+        let status = daemon.how().unwrap();
         assert_eq!(status.mode, "enforce", "pinned {pinned}, kept {kept}");
         assert!(status.degraded[0].contains("it is gone, and enforce"));
         let audit = daemon.set_mode(ModeChange::Configured, &Change::default());
         assert_eq!(audit.unwrap().mode, "audit");
         let mut daemon = fixture.daemon();
         daemon.start(network(&["eth0"])).unwrap();
-        assert_eq!(daemon.status().unwrap().mode, "audit");
-        assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+        assert_eq!(daemon.how().unwrap().mode, "audit");
+        assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
     }
 }
 
@@ -69,7 +69,7 @@ fn another_configured_mode_is_no_lost_one() {
         fixture.files.0.borrow_mut().config.policy.mode = mode;
         let mut daemon = fixture.daemon();
         daemon.start(network(&["eth0"])).unwrap();
-        let status = daemon.status().unwrap();
+        let status = daemon.how().unwrap();
         assert_eq!(status.mode, Mode::from(mode).name());
         assert_eq!(
             (status.mode_source.as_str(), status.degraded),
@@ -87,7 +87,7 @@ fn a_brake_that_could_not_be_stored_holds() {
     assert_eq!(set.unwrap().mode, Mode::Audit);
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
-    assert_eq!(daemon.status().unwrap().mode, "audit");
+    assert_eq!(daemon.how().unwrap().mode, "audit");
     assert_eq!(
         ModeStore::open(fixture.state.path()).get(),
         Some(Mode::Audit)
@@ -149,7 +149,7 @@ fn audit_mode_that_was_set_in_the_kernel_is_kept_by_a_daemon_that_comes_back() {
         fixture.kernel.clone().set_mode(Mode::Audit).unwrap();
         if checks {
             assert!(daemon.check());
-            assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+            assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
         }
         daemon.reload().unwrap();
         let mode = daemon.mode().unwrap();

@@ -26,7 +26,7 @@ fn the_brake_works_where_the_mode_cannot_be_stored() {
         let told = "the mode that was set will not outlast a restart";
         assert!(mode.warnings[0].starts_with(told), "{:?}", mode.warnings);
         let degraded = |daemon: &Firewall<Fake, FakeSources>| {
-            let degraded = daemon.status().unwrap().degraded;
+            let degraded = daemon.how().unwrap().degraded;
             degraded.iter().any(|line| line.starts_with(told))
         };
         assert!(degraded(&daemon));
@@ -53,7 +53,7 @@ fn the_mode_is_switched_before_anything_is_written() {
         ["mode Enforce"],
         "no second copy of the plan"
     );
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     let generation = status.generation;
     assert_eq!(generation.declared, generation.kernel);
     assert_eq!(generation.compiled, generation.read_back);
@@ -74,7 +74,7 @@ fn after_a_reboot_the_last_accepted_plan_filters_before_the_files_are_read() {
     assert_eq!(fixture.files.0.borrow().compiled, ["old"]);
     assert_eq!(daemon.reload().unwrap().generation, 2);
     assert_eq!(daemon.rules().unwrap().rules[0].policy, "new");
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn after_a_reboot_the_addresses_of_before_are_judged_at_once() {
     daemon.begin(early.clone());
     assert_eq!(fixture.kernel.0.borrow().addresses, known);
     assert!(
-        daemon.status().unwrap().addresses.is_empty(),
+        daemon.how().unwrap().addresses.is_empty(),
         "what it has is told"
     );
     // A daemon that merely starts again knows what the node has.
@@ -165,7 +165,7 @@ fn a_plan_that_does_not_fit_at_a_restart_leaves_the_names_of_the_pinned_one() {
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap_err();
     assert_eq!(daemon.rules().unwrap().rules[0].policy, "good");
-    let generation = daemon.status().unwrap().generation;
+    let generation = daemon.how().unwrap().generation;
     assert!(
         generation.declared.is_some(),
         "it is known what the files say"
@@ -182,7 +182,7 @@ fn a_damaged_record_is_told_also_when_the_files_are_broken() {
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap_err();
     let told = |daemon: &Firewall<Fake, FakeSources>| {
-        let degraded = daemon.status().unwrap().degraded;
+        let degraded = daemon.how().unwrap().degraded;
         let about = "the last accepted policies in";
         degraded.iter().any(|line| line.starts_with(about))
     };
@@ -213,7 +213,7 @@ fn after_a_reboot_the_former_record_stands_in_for_a_damaged_one() {
     daemon.start(network(&["eth0"])).unwrap_err();
     assert_eq!(fixture.links(), ["eth0"]);
     assert_eq!(daemon.rules().unwrap().rules[0].policy, "first");
-    let degraded = daemon.status().unwrap().degraded;
+    let degraded = daemon.how().unwrap().degraded;
     assert!(
         degraded.iter().any(|line| line.contains("generation 1")),
         "{degraded:?}"
@@ -239,13 +239,13 @@ fn status_compiles_nothing_and_what_was_refused_is_compiled_once() {
     let compiled = || fixture.files.0.borrow().compiled.len();
     fixture.files.0.borrow_mut().policy = "wrong".into();
     let before = compiled();
-    let degraded = daemon.status().unwrap().degraded;
+    let degraded = daemon.how().unwrap().degraded;
     assert!(degraded[0].starts_with("the files have changed"));
     assert_eq!(compiled(), before);
     let first = daemon.reload().unwrap_err();
     assert_eq!(compiled(), before + 1);
     assert_eq!(daemon.reload().unwrap_err(), first, "the same answer");
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(status.degraded, ["a.yaml: wrong"]);
     assert_eq!(
         (status.warnings, status.generation.declared),
@@ -254,8 +254,22 @@ fn status_compiles_nothing_and_what_was_refused_is_compiled_once() {
     assert_eq!(compiled(), before + 1);
     fixture.files.0.borrow_mut().policy = "right".into();
     daemon.reload().unwrap();
-    let generation = daemon.status().unwrap().generation;
+    let generation = daemon.how().unwrap().generation;
     assert_eq!(generation.declared, generation.kernel);
+}
+
+#[test]
+fn files_that_do_not_answer_are_told() {
+    let fixture = Fixture::new();
+    let mut daemon = fixture.daemon();
+    let first = daemon.status(None).unwrap();
+    let told = |lines: &[String]| lines.iter().any(|line| line.contains("cannot be compared"));
+    assert!(!told(&first.degraded) && !told(&first.warnings));
+    daemon.start(network(&["eth0"])).unwrap();
+    let status = daemon.status(None).unwrap();
+    assert!(told(&status.degraded), "{:?}", status.degraded);
+    assert_eq!(status.generation.declared, None);
+    assert_eq!(status.generation.kernel, status.generation.compiled);
 }
 
 #[test]
@@ -277,7 +291,7 @@ fn a_few_addresses_are_written_without_the_rest_and_kept_like_a_plan() {
     assert_eq!(daemon.reload().unwrap().generation, 2);
     assert_eq!(writes(), ["amend 2"]);
     assert_eq!(daemon.rules().unwrap().rules[0].policy, "one more");
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(status.degraded, [""; 0]);
     assert_eq!(status.generation.declared, status.generation.read_back);
     assert_eq!(daemon.confirmed.load().confirmed.unwrap().number, 2);
@@ -310,7 +324,7 @@ fn after_a_restart_everything_is_as_declared() {
     drop(daemon);
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
-    let generation = daemon.status().unwrap().generation;
+    let generation = daemon.how().unwrap().generation;
     assert!(generation.declared.is_some());
     assert_eq!(generation.declared, generation.kernel);
 }
@@ -325,7 +339,7 @@ fn a_plan_that_is_kept_nowhere_is_told_before_the_next_boot() {
     fixture.files.0.borrow_mut().policy = "wrong".into();
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap_err();
-    let degraded = daemon.status().unwrap().degraded;
+    let degraded = daemon.how().unwrap().degraded;
     assert!(
         degraded
             .iter()
@@ -334,5 +348,5 @@ fn a_plan_that_is_kept_nowhere_is_told_before_the_next_boot() {
     );
     fixture.files.0.borrow_mut().policy = "right".into();
     daemon.reload().unwrap();
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }

@@ -24,7 +24,7 @@ fn policy(daemon: &Daemon) -> String {
 }
 
 fn back(daemon: &mut Daemon, to: Option<u64>) -> Result<u64, Failure> {
-    let reloaded = daemon.rollback(to, &Change::default())?;
+    let reloaded = daemon.back(to, &Change::default())?;
     Ok(reloaded.generation)
 }
 
@@ -34,7 +34,7 @@ fn without_a_number_it_is_the_one_before() {
     let mut daemon = three(&fixture);
     assert_eq!(back(&mut daemon, None), Ok(4));
     assert_eq!(policy(&daemon), "two");
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     let said = "fw-ctl rollback went back from generation 3 to what was in force as generation 2";
     assert!(status.degraded[0].contains(said), "{:?}", status.degraded);
     assert_ne!(status.generation.declared, status.generation.kernel);
@@ -71,7 +71,29 @@ fn the_files_do_not_come_back_by_a_restart_but_by_a_reload() {
     }
     assert_eq!(daemon.reload().unwrap().generation, 5);
     assert_eq!(policy(&daemon), "three");
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
+}
+
+/// They may be on a file system that does not answer at that moment.
+#[test]
+fn files_that_nobody_could_read_do_not_come_back_either() {
+    let fixture = Fixture::new();
+    let mut daemon = three(&fixture);
+    let change = Change::default();
+    daemon.rollback(Some(1), &change, None).unwrap();
+    for _ in 0..2 {
+        daemon = fixture.daemon();
+        daemon.start(network(&["eth0"])).unwrap_err();
+        assert_eq!(policy(&daemon), "one");
+    }
+    daemon.reload().unwrap();
+    assert_eq!(policy(&daemon), "three");
+    // And what is in force comes back by itself.
+    fixture.files.0.borrow_mut().policy = "one".into();
+    daemon.rollback(Some(1), &change, None).unwrap();
+    daemon = fixture.daemon();
+    daemon.start(network(&["eth0"])).unwrap();
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 #[test]
@@ -83,14 +105,14 @@ fn a_damaged_note_of_what_is_held_back_brings_nothing_back() {
     daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap_err();
     assert_eq!(policy(&daemon), "one");
-    let degraded = daemon.status().unwrap().degraded;
+    let degraded = daemon.how().unwrap().degraded;
     assert!(
         degraded.iter().any(|line| line.contains("held.json")),
         "{degraded:?}"
     );
     daemon.reload().unwrap();
     assert_eq!(policy(&daemon), "three");
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 #[test]
@@ -99,7 +121,7 @@ fn what_the_files_say_again_is_not_held_back() {
     let mut daemon = three(&fixture);
     fixture.files.0.borrow_mut().policy = "two".into();
     assert_eq!(back(&mut daemon, Some(2)), Ok(4));
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
     daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
     assert_eq!(policy(&daemon), "two");
@@ -184,7 +206,7 @@ fn going_back_may_be_on_trial() {
             confirm: Some(60),
             ..Change::default()
         };
-        let reloaded = daemon.rollback(Some(1), &change).unwrap();
+        let reloaded = daemon.back(Some(1), &change).unwrap();
         assert_eq!(reloaded.trial.unwrap().generation, 4);
         if confirmed {
             daemon.confirm(Instant::now()).unwrap();

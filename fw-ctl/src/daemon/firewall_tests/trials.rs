@@ -76,13 +76,13 @@ fn a_daemon_that_is_killed_before_a_trial_brings_nothing_in_force() {
             let started = daemon.start(network(&["eth0"]));
             assert_eq!(started.is_err(), edited);
             assert_eq!(policy(&daemon), "good");
-            let degraded = daemon.status().unwrap().degraded;
+            let degraded = daemon.how().unwrap().degraded;
             assert_eq!(degraded.len(), usize::from(edited), "{degraded:?}");
         }
         let mut daemon = fixture.daemon();
         let _ = daemon.start(network(&["eth0"]));
         daemon.reload().unwrap();
-        assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+        assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
     }
     // A change that is refused leaves nothing behind.
     let fixture = Fixture::new();
@@ -99,7 +99,7 @@ fn what_is_confirmed_stays() {
     let fixture = Fixture::new();
     let mut daemon = on_trial(&fixture);
     assert_eq!(policy(&daemon), "bad");
-    let status = daemon.status().unwrap();
+    let status = daemon.how().unwrap();
     assert_eq!(status.degraded, [""; 0]);
     assert_eq!(status.trial.unwrap().generation, 2);
     assert_eq!(status.generation.declared, status.generation.kernel);
@@ -109,7 +109,7 @@ fn what_is_confirmed_stays() {
 
     assert_eq!(confirm(&mut daemon), Ok(2));
     assert_eq!(fixture.log(), ["confirm"]);
-    assert_eq!(daemon.status().unwrap().trial, None);
+    assert_eq!(daemon.how().unwrap().trial, None);
     assert_eq!(journal(&daemon), ["2 in force", "1 left"]);
     assert_eq!(confirm(&mut daemon), Ok(2), "again does no harm");
     drop(daemon);
@@ -117,7 +117,7 @@ fn what_is_confirmed_stays() {
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
     assert_eq!(policy(&daemon), "bad");
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn what_is_not_confirmed_is_left_and_does_not_come_back_by_itself() {
     assert_eq!(fixture.log()[0], "go back");
     let expect = |daemon: &Daemon| {
         assert_eq!(policy(daemon), "good");
-        let status = daemon.status().unwrap();
+        let status = daemon.how().unwrap();
         assert_eq!(status.generation.number, Some(1));
         assert_ne!(status.generation.declared, status.generation.kernel);
         let said = "generation 2, made of them, was not confirmed within 60 s";
@@ -152,7 +152,7 @@ fn what_is_not_confirmed_is_left_and_does_not_come_back_by_itself() {
     // Who asks for it gets it.
     assert_eq!(daemon.reload().unwrap().generation, 3);
     assert_eq!(policy(&daemon), "bad");
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn other_files_come_in_force_at_the_next_start() {
     daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
     assert_eq!(policy(&daemon), "mended");
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_trial_goes_on_with_the_next_daemon() {
             "{waits}"
         );
         assert_eq!(policy(&daemon), "bad");
-        let status = daemon.status().unwrap();
+        let status = daemon.how().unwrap();
         assert_eq!(status.degraded, [""; 0]);
         assert_eq!(status.generation.declared, status.generation.kernel);
         if confirmed {
@@ -193,7 +193,7 @@ fn a_trial_goes_on_with_the_next_daemon() {
             assert_eq!(confirm(&mut daemon).unwrap_err().exit, exit::REVERTED);
         }
         let number = if confirmed { 2 } else { 1 };
-        assert_eq!(daemon.status().unwrap().generation.number, Some(number));
+        assert_eq!(daemon.how().unwrap().generation.number, Some(number));
     }
 }
 
@@ -230,7 +230,7 @@ fn a_daemon_killed_after_the_kernel_confirmed_leaves_it_confirmed() {
     let mut daemon = fixture.daemon();
     daemon.start(network(&["eth0"])).unwrap();
     assert_eq!(policy(&daemon), "bad");
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 #[test]
@@ -244,11 +244,7 @@ fn nothing_else_changes_during_a_trial_but_the_brake_works() {
             assert_eq!(refused.exit, exit::REFUSED);
             assert!(refused.help.unwrap().contains("fw-ctl confirm"));
         }
-        assert_eq!(
-            daemon.status().unwrap().degraded,
-            [""; 0],
-            "nothing is wrong"
-        );
+        assert_eq!(daemon.how().unwrap().degraded, [""; 0], "nothing is wrong");
         let change = Change::default();
         let refused = daemon.set_mode(ModeChange::Enforce, &change).unwrap_err();
         assert_eq!(refused.exit, exit::REFUSED);
@@ -383,14 +379,14 @@ fn who_then_enforces_for_good_has_no_lost_trial_any_more() {
     enforce_on_trial(&mut daemon);
     time_is_over(&fixture);
     daemon.end_trial();
-    let lost = daemon.status().unwrap().degraded;
+    let lost = daemon.how().unwrap().degraded;
     assert!(
         lost[0].contains("was not confirmed within 60 s"),
         "{lost:?}"
     );
     let change = Change::default();
     daemon.set_mode(ModeChange::Enforce, &change).unwrap();
-    assert_eq!(daemon.status().unwrap().degraded, [""; 0]);
+    assert_eq!(daemon.how().unwrap().degraded, [""; 0]);
 }
 
 /// The journal knows it, too.
@@ -418,7 +414,7 @@ fn what_was_not_confirmed_is_held_back_without_the_note_of_it() {
                 let mut daemon = fixture.daemon();
                 daemon.start(network(&["eth0"])).unwrap_err();
                 assert_eq!(policy(&daemon), "good");
-                let degraded = daemon.status().unwrap().degraded;
+                let degraded = daemon.how().unwrap().degraded;
                 let said = |line: &String| line.contains("made of them, was not confirmed in time");
                 assert!(degraded.iter().any(said), "{degraded:?}");
             }
