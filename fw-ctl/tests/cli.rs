@@ -50,13 +50,14 @@ impl From<Output> for Answer {
     }
 }
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "daemon",
     "status",
     "doctor",
     "reload",
     "mode",
     "monitor",
+    "observe",
     "rules",
     "policy",
     "trace",
@@ -99,6 +100,9 @@ fn wrong_usage_exits_with_2() {
         &["trace", "--from", "10.0.0.1", "--to", "[fd00::1]:22/tcp"],
         &["status", "-o", "yaml"],
         &["monitor", "-t", "nothing"],
+        &["observe", "-t", "trace"],
+        &["observe", "-f", "-o", "table"],
+        &["observe", "--not"],
     ] {
         let answer = sandbox.run(arguments);
         assert_eq!(answer.code, Some(2), "{arguments:?} {answer:?}");
@@ -117,6 +121,7 @@ fn without_a_daemon_every_client_says_so_and_exits_with_5() {
         &["mode"],
         &["mode", "enforce"],
         &["monitor"],
+        &["observe"],
         &["rules"],
         &["trace", "--from", "10.0.0.1", "--to", "10.0.0.2:22/tcp"],
     ] {

@@ -13,6 +13,7 @@ mod journal;
 mod man;
 mod mode;
 mod monitor;
+mod observe;
 mod offline;
 pub mod output;
 mod policy;
@@ -79,6 +80,8 @@ enum Command {
     Mode(mode::Args),
     /// Print verdicts as they happen, in the format of cilium monitor
     Monitor(monitor::Args),
+    /// Print flows, of the past or as they happen, in the format of hubble observe
+    Observe(observe::Args),
     /// List the rules in force with what they decided
     Rules(rules::Args),
     /// Keep single addresses out at once, for a while or for good
@@ -131,6 +134,7 @@ fn run(command: Command) -> Outcome {
         Command::Journal(args) => journal::run(&args),
         Command::Mode(args) => mode::run(&args),
         Command::Monitor(args) => monitor::run(&args),
+        Command::Observe(args) => observe::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Ban(command) => ban::run(&command),
         Command::Policy(command) => policy::run(&command),

@@ -7,9 +7,9 @@ use super::output::{Format, Outcome, Reader, json, print_on, say, warn};
 use crate::control::client::send;
 use crate::control::protocol::{Failure, Reply, Request};
 use crate::exit;
-use crate::observe::json::{Message, flow};
+use crate::observe::json::flow;
 use crate::observe::text::{drop_line, explanation, policy_verdict};
-use crate::observe::{Record, Told};
+use crate::observe::{Message, Record, Told};
 
 /// Arguments of `monitor`.
 #[derive(Debug, ClapArgs)]
@@ -61,6 +61,7 @@ enum Verdict {
 pub fn run(args: &Args) -> Outcome {
     for reply in send(&args.client.socket(), &Request::Monitor)? {
         match reply? {
+            Reply::Flow(_) => {}
             Reply::Done(_) => say("Listening for events\nPress Ctrl-C to quit"),
             Reply::Record(record) => {
                 if show(args, &record)? == Reader::Gone {
@@ -103,16 +104,11 @@ fn messages(args: &Args, record: &Record) -> Vec<Message> {
     if !wanted {
         return Vec::new();
     }
-    let mut messages = Vec::new();
-    // A malformed packet is dropped before policy is asked; in audit mode the
-    // verdict line is the only one that can say that it would have been.
-    let has_verdict = record.by_policy() || record.told == Told::Audit;
-    if has_verdict && args.kind != Kind::Drop {
-        messages.push(Message::PolicyVerdict);
-    }
-    if record.told == Told::Deny && args.kind != Kind::PolicyVerdict {
-        messages.push(Message::Drop);
-    }
+    let mut messages = record.messages();
+    messages.retain(|message| match message {
+        Message::PolicyVerdict => args.kind != Kind::Drop,
+        Message::Drop => args.kind != Kind::PolicyVerdict,
+    });
     messages
 }
 

@@ -25,7 +25,9 @@ const BRAKE: Duration = Duration::from_secs(5);
 /// How long an answer may take; a monitor waits for verdicts as long as it takes.
 fn patience(request: &Request) -> Option<Duration> {
     match request {
+        // Whoever follows waits as long as it takes.
         Request::Monitor => None,
+        Request::Observe(query) if query.follow => None,
         Request::Mode {
             set: Some(ModeChange::Audit),
             ..
@@ -143,7 +145,7 @@ pub fn ask<T: serde::de::DeserializeOwned>(socket: &Path, request: &Request) -> 
     match answer {
         Some(Ok(Reply::Done(value))) => serde_json::from_value(value).map_err(|_| not_understood()),
         Some(Ok(Reply::Failed(failure)) | Err(failure)) => Err(failure),
-        Some(Ok(Reply::Record(_) | Reply::Missed(_))) | None => Err(Failure::new(
+        Some(Ok(Reply::Record(_) | Reply::Flow(_) | Reply::Missed(_))) | None => Err(Failure::new(
             exit::UNREACHABLE,
             "the daemon closed the connection without an answer",
         )

@@ -1,9 +1,11 @@
 //! What client and daemon say to each other.
 //!
 //! A client sends one [`Request`] and gets one [`Reply`]; after [`Request::Monitor`]
-//! and [`Reply::Done`] it gets [`Reply::Record`]s until one side closes.
+//! and [`Reply::Done`] it gets [`Reply::Record`]s until one side closes, and after
+//! [`Request::Observe`] [`Reply::Flow`]s, until these are all or one side closes.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use fw_common::wire::SINGLES;
 use serde::{Deserialize, Serialize};
@@ -12,7 +14,7 @@ use crate::compile::plan::Mode;
 use crate::diagnostic::Diagnostic;
 use crate::exit;
 use crate::harm::SshSession;
-use crate::observe::Record;
+use crate::observe::{self, Query, Record};
 use crate::vlans::UNTAGGED;
 
 /// Longest reason of a ban: bytes of UTF-8.
@@ -34,9 +36,9 @@ pub const MAX_LINE: usize = SINGLES as usize * MAX_BAN + 1024 * 1024;
 pub const MAX_REQUEST: usize = 64 * 1024;
 
 /// Every [`Request::verb`].
-const VERBS: [&str; 13] = [
-    "status", "reload", "confirm", "rollback", "journal", "mode", "monitor", "rules", "detach",
-    "trace", "ban", "unban", "bans",
+const VERBS: [&str; 14] = [
+    "status", "reload", "confirm", "rollback", "journal", "mode", "monitor", "observe", "rules",
+    "detach", "trace", "ban", "unban", "bans",
 ];
 
 /// What a client wants.
@@ -69,6 +71,8 @@ pub enum Request {
     },
     /// Every verdict from now on.
     Monitor,
+    /// Flows of the past, and perhaps what is to come.
+    Observe(Query),
     /// Rules with their counters.
     Rules,
     /// Take the filter off every interface.
@@ -98,6 +102,7 @@ impl Request {
             Self::Journal => "journal",
             Self::Mode { .. } => "mode",
             Self::Monitor => "monitor",
+            Self::Observe(_) => "observe",
             Self::Rules => "rules",
             Self::Detach => "detach",
             Self::Trace(_) => "trace",
@@ -151,6 +156,7 @@ impl Request {
             | Self::Unban { .. } => true,
             Self::Status
             | Self::Monitor
+            | Self::Observe(_)
             | Self::Rules
             | Self::Trace(_)
             | Self::Bans
@@ -270,7 +276,9 @@ pub enum Reply {
     /// It is not.
     Failed(Failure),
     /// A verdict.
-    Record(Box<Record>),
+    Record(Arc<Record>),
+    /// What Hubble tells of one.
+    Flow(observe::Flow),
     /// So many verdicts were not sent, because the client was too slow.
     Missed(u64),
 }
@@ -422,6 +430,15 @@ mod tests {
                 true,
             ),
             (r#"{"verb":"bans"}"#, Request::Bans, false),
+            (
+                r#"{"verb":"observe","filters":{},"last":20,"follow":true}"#,
+                Request::Observe(Query {
+                    last: Some(20),
+                    follow: true,
+                    ..Query::default()
+                }),
+                false,
+            ),
         ] {
             let request: Request = serde_json::from_str(text).unwrap();
             assert_eq!(request, expected);

@@ -22,7 +22,7 @@ use super::places::{Place, Places};
 use super::protocol::{Failure, MAX_LINE, MAX_REQUEST, Reply, Request};
 use super::socket;
 use crate::exit;
-use crate::observe::Record;
+use crate::observe::{Flow, Observed, Query, Record};
 use crate::why::why;
 
 /// What clients may have at one time, and how long they may take to ask for it.
@@ -122,15 +122,15 @@ impl Drop for Server {
 pub fn serve(
     path: &Path,
     calls: mpsc::Sender<Call>,
-    records: broadcast::Sender<Arc<Record>>,
+    observed: Arc<Observed>,
 ) -> Result<Server, Failure> {
-    serve_with(path, calls, records, LIMITS, Peer::of)
+    serve_with(path, calls, observed, LIMITS, Peer::of)
 }
 
 fn serve_with(
     path: &Path,
     calls: mpsc::Sender<Call>,
-    records: broadcast::Sender<Arc<Record>>,
+    observed: Arc<Observed>,
     limits: Limits,
     identify: Identify,
 ) -> Result<Server, Failure> {
@@ -148,7 +148,7 @@ fn serve_with(
     let listener = UnixListener::from_std(listener).map_err(failed)?;
     let house = Arc::new(House {
         calls,
-        records,
+        observed,
         asking: Places::new(limits.asking, limits.reserve),
         requests: Places::new(limits.requests, limits.reserve),
         monitors: Places::new(limits.monitors, limits.reserve),
@@ -166,7 +166,7 @@ fn serve_with(
 /// What all clients share.
 struct House {
     calls: mpsc::Sender<Call>,
-    records: broadcast::Sender<Arc<Record>>,
+    observed: Arc<Observed>,
     asking: Places,
     requests: Places,
     monitors: Places,
@@ -211,6 +211,34 @@ async fn accept(listener: UnixListener, house: Arc<House>, identify: Identify) {
     }
 }
 
+/// Who gets what happens.
+enum Listener {
+    Monitor,
+    Observer(Query),
+}
+
+impl Listener {
+    /// Whether it wants what is to come.
+    fn follows(&self) -> bool {
+        match self {
+            Self::Monitor => true,
+            Self::Observer(query) => query.follow,
+        }
+    }
+
+    /// What it is told of a record.
+    fn replies(&self, record: Arc<Record>) -> Vec<Reply> {
+        match self {
+            Self::Monitor => vec![Reply::Record(record)],
+            Self::Observer(query) => {
+                let mut flows = Flow::of(&record);
+                flows.retain(|flow| query.tells(flow));
+                flows.into_iter().map(Reply::Flow).collect()
+            }
+        }
+    }
+}
+
 impl House {
     /// Serves one client. An error is what it is to be told in the end.
     async fn client(
@@ -236,11 +264,16 @@ impl House {
         drop(place);
         admit(&request, peer)?;
         let root = peer.is_root();
-        if request == Request::Monitor {
+        let listener = match &request {
+            Request::Monitor => Some(Listener::Monitor),
+            Request::Observe(query) => Some(Listener::Observer(query.clone())),
+            _ => None,
+        };
+        if let Some(listener) = listener {
             let Some(_place) = self.monitors.take(root) else {
                 return Err(full(&self.monitors, "monitors", root));
             };
-            self.monitor(reader.into_inner(), writer).await;
+            self.listen(reader.into_inner(), writer, &listener).await;
             return Ok(());
         }
         let Some(_place) = self.requests.take(root) else {
@@ -284,37 +317,42 @@ impl House {
         answered.await.map_err(|_| stopping())?
     }
 
-    async fn monitor(&self, mut client: OwnedReadHalf, writer: &mut OwnedWriteHalf) {
-        let records = self.records.subscribe();
-        // From here on nothing is missed: the client may say that it listens.
-        if !self
-            .send(writer, &Reply::Done(serde_json::Value::Null))
-            .await
-        {
-            return;
-        }
+    async fn listen(
+        &self,
+        mut client: OwnedReadHalf,
+        writer: &mut OwnedWriteHalf,
+        listener: &Listener,
+    ) {
         let mut byte = [0];
         tokio::select! {
-            () = self.watch(writer, records) => {}
-            // A monitor says nothing more; what is readable is its end.
+            () = self.tell(writer, listener) => {}
+            // A listener says nothing more; what is readable is its end.
             _ = client.read(&mut byte) => {}
         }
     }
 
-    async fn watch(
-        &self,
-        writer: &mut OwnedWriteHalf,
-        mut records: broadcast::Receiver<Arc<Record>>,
-    ) {
+    async fn tell(&self, writer: &mut OwnedWriteHalf, listener: &Listener) {
+        let (past, mut live) = match listener {
+            Listener::Monitor => (Vec::new(), self.observed.listen()),
+            Listener::Observer(query) => self.observed.ask(query),
+        };
+        // From here on nothing is missed: the client may say that it listens.
+        let mut replies = vec![Reply::Done(serde_json::Value::Null)];
+        replies.extend(past.into_iter().map(Reply::Flow));
         loop {
-            let reply = match records.recv().await {
-                Ok(record) => Reply::Record(Box::new((*record).clone())),
-                Err(broadcast::error::RecvError::Lagged(missed)) => Reply::Missed(missed),
-                Err(broadcast::error::RecvError::Closed) => return,
-            };
-            if !self.send(writer, &reply).await {
+            for reply in replies {
+                if !self.send(writer, &reply).await {
+                    return;
+                }
+            }
+            if !listener.follows() {
                 return;
             }
+            replies = match live.recv().await {
+                Ok(record) => listener.replies(record),
+                Err(broadcast::error::RecvError::Lagged(missed)) => vec![Reply::Missed(missed)],
+                Err(broadcast::error::RecvError::Closed) => return,
+            };
         }
     }
 

@@ -22,7 +22,7 @@ struct Daemon {
 struct Fixture {
     _dir: tempfile::TempDir,
     path: PathBuf,
-    records: broadcast::Sender<Arc<Record>>,
+    observed: Arc<Observed>,
     daemon: Arc<Daemon>,
     _server: Server,
 }
@@ -45,8 +45,8 @@ fn fixture(limits: Limits, identify: Identify) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control.sock");
     let (calls, mut received) = mpsc::channel::<Call>(64);
-    let (records, _) = broadcast::channel(16);
-    let server = serve_with(&path, calls, records.clone(), limits, identify).unwrap();
+    let observed = Arc::new(Observed::with_backlog(64, 16));
+    let server = serve_with(&path, calls, Arc::clone(&observed), limits, identify).unwrap();
     let daemon = Arc::new(Daemon::default());
     let seen = Arc::clone(&daemon);
     tokio::spawn(async move {
@@ -66,7 +66,7 @@ fn fixture(limits: Limits, identify: Identify) -> Fixture {
     Fixture {
         _dir: dir,
         path,
-        records,
+        observed,
         daemon,
         _server: server,
     }
@@ -347,16 +347,16 @@ async fn monitors_that_do_not_read_miss_records_and_lose_their_place() {
         silent.push(fixture.asks(&Request::Monitor).await);
     }
     let begun = Instant::now();
-    while fixture.records.receiver_count() < 2 {
+    while fixture.observed.listeners() < 2 {
         assert!(begun.elapsed() < SOON);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let record = Arc::new(crate::observe::text::tests::record());
     let begun = Instant::now();
-    while fixture.records.receiver_count() > 0 {
+    while fixture.observed.listeners() > 0 {
         // Never waits for anybody.
         for _ in 0..100 {
-            let _ = fixture.records.send(Arc::clone(&record));
+            fixture.observed.tell(Record::clone(&record));
         }
         assert!(begun.elapsed() < SOON, "they are not hung up on");
         tokio::time::sleep(Duration::from_millis(5)).await;

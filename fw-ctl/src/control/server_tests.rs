@@ -8,7 +8,7 @@ use super::*;
 struct Fixture {
     _dir: tempfile::TempDir,
     path: PathBuf,
-    records: broadcast::Sender<Arc<Record>>,
+    observed: Arc<Observed>,
     _server: Server,
 }
 
@@ -29,8 +29,8 @@ fn fixture_with(limits: Limits, identify: Identify) -> Fixture {
     // What a dead daemon left behind.
     std::fs::write(&path, "").unwrap();
     let (calls, mut received) = mpsc::channel::<Call>(1);
-    let (records, _) = broadcast::channel(4);
-    let server = serve_with(&path, calls, records.clone(), limits, identify).unwrap();
+    let observed = Arc::new(Observed::with_backlog(64, 4));
+    let server = serve_with(&path, calls, Arc::clone(&observed), limits, identify).unwrap();
     tokio::spawn(async move {
         while let Some(call) = received.recv().await {
             let answer = match call.request {
@@ -43,7 +43,7 @@ fn fixture_with(limits: Limits, identify: Identify) -> Fixture {
     Fixture {
         _dir: dir,
         path,
-        records,
+        observed,
         _server: server,
     }
 }
@@ -203,7 +203,7 @@ async fn a_monitor_gets_records_and_hears_of_missed_ones() {
     assert_eq!(listening, Some(Ok(Reply::Done(serde_json::Value::Null))));
     let record = Arc::new(crate::observe::text::tests::record());
     for _ in 0..64 {
-        fixture.records.send(Arc::clone(&record)).unwrap();
+        fixture.observed.tell(Record::clone(&record));
     }
     let seen = tokio::task::spawn_blocking(move || {
         let mut seen = 0;
@@ -226,4 +226,38 @@ async fn a_monitor_gets_records_and_hears_of_missed_ones() {
     .await
     .unwrap();
     assert!(seen >= 4, "the channel holds four: {seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_observer_gets_the_past_and_what_follows_only_if_it_asks_for_it() {
+    let fixture = fixture();
+    let tell = |time| {
+        let record = crate::observe::text::tests::record();
+        fixture.observed.tell(Record { time, ..record });
+    };
+    (1..=3).for_each(tell);
+    let observe = |follow| {
+        let query = Query {
+            last: Some(2),
+            follow,
+            ..Query::default()
+        };
+        client::send(&fixture.path, &Request::Observe(query)).unwrap()
+    };
+    let time = |reply: Option<Result<Reply, Failure>>| match reply {
+        Some(Ok(Reply::Flow(flow))) => flow.record.time,
+        other => panic!("{other:?}"),
+    };
+    let listening = Some(Ok(Reply::Done(serde_json::Value::Null)));
+    tokio::task::block_in_place(|| {
+        let mut past = observe(false);
+        assert_eq!(past.next(), listening);
+        assert_eq!([time(past.next()), time(past.next())], [2, 3]);
+        assert_eq!(past.next(), None);
+        let mut follower = observe(true);
+        assert_eq!(follower.next(), listening);
+        tell(4);
+        let times = [(); 3].map(|()| time(follower.next()));
+        assert_eq!(times, [2, 3, 4]);
+    });
 }

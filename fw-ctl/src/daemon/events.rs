@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 use super::{Names, SharedRecent, recent};
 use crate::datapath::EventReader;
-use crate::observe::{Clock, Record};
+use crate::observe::{Clock, Observed};
 use crate::why::why;
 
 /// Events read before other tasks have their turn.
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub async fn pump(
     reader: EventReader,
     names: watch::Receiver<Arc<Names>>,
-    records: broadcast::Sender<Arc<Record>>,
+    observed: Arc<Observed>,
     recent: SharedRecent,
 ) {
     // SAFETY: the reader owns its descriptor, returns the same one every time, and
@@ -49,18 +49,14 @@ pub async fn pump(
         if measured.elapsed() > CLOCK_AGE {
             (clock, measured) = (Clock::now(), Instant::now());
         }
-        let heard = records.receiver_count() > 0;
         let mut read = 0;
         while read < BATCH {
             match ready.get_inner_mut().next_event() {
                 Ok(Some(event)) => {
                     read += 1;
                     recent::note(&recent, &event);
-                    if heard {
-                        // Nobody may be left to hear it: that is no failure.
-                        let record = names.borrow().record(&event, clock);
-                        let _ = records.send(Arc::new(record));
-                    }
+                    let record = names.borrow().record(&event, clock);
+                    observed.tell(record);
                 }
                 Ok(None) => {
                     ready.clear_ready();

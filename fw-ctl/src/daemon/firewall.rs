@@ -270,7 +270,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     pub(super) fn name(&self, number: u64, compiled: &Compiled) {
         self.names.send_modify(|names| {
             let mut new = Names::clone(names);
-            new.add_plan(number, compiled.plan.rules.clone());
+            new.add_plan(number, &compiled.plan.rules);
             let identities: Arc<dyn Identify + Send + Sync> = compiled.identities.clone();
             new.identities = identities;
             *names = Arc::new(new);
@@ -316,7 +316,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
 
     fn tell_links(&self) {
         let links = self.network.links.iter();
-        let links: BTreeMap<_, _> = links.map(|link| (link.index, link.name.clone())).collect();
+        let links: BTreeMap<_, Arc<str>> = links
+            .map(|link| (link.index, link.name.as_str().into()))
+            .collect();
         self.names.send_if_modified(|names| {
             if names.links == links {
                 return false;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fw_common::wire::Event;
 
 use crate::compile::plan::PlanRule;
-use crate::observe::{Clock, Identify, Identity, Record, WORLD, resolve};
+use crate::observe::{Clock, Identify, Identity, Record, RuleName, WORLD, resolve};
 
 /// Plans whose rules are remembered: the one in force, and the one before it,
 /// whose last events may still be on their way.
@@ -18,12 +18,12 @@ const PLANS: usize = 2;
 #[derive(Clone)]
 pub struct Names {
     /// `cluster/node`.
-    pub node: String,
+    pub node: Arc<str>,
     /// Who addresses are.
     pub identities: Arc<dyn Identify + Send + Sync>,
     /// Names of links by index.
-    pub links: BTreeMap<u32, String>,
-    plans: Vec<(u64, Arc<Vec<PlanRule>>)>,
+    pub links: BTreeMap<u32, Arc<str>>,
+    plans: Vec<(u64, Arc<Vec<Arc<RuleName>>>)>,
 }
 
 impl Names {
@@ -31,7 +31,7 @@ impl Names {
     #[must_use]
     pub fn new(node: String) -> Self {
         Self {
-            node,
+            node: node.into(),
             identities: Arc::new(Nobody),
             links: BTreeMap::new(),
             plans: Vec::new(),
@@ -39,7 +39,8 @@ impl Names {
     }
 
     /// Remembers the rules of plan `number`, and forgets those of the oldest.
-    pub fn add_plan(&mut self, number: u64, rules: Vec<PlanRule>) {
+    pub fn add_plan(&mut self, number: u64, rules: &[PlanRule]) {
+        let rules = rules.iter().map(|rule| Arc::new(rule.into())).collect();
         self.plans.retain(|plan| plan.0 != number);
         self.plans.insert(0, (number, Arc::new(rules)));
         self.plans.truncate(PLANS);
@@ -47,7 +48,7 @@ impl Names {
 
     /// The rules of plan `number`.
     #[must_use]
-    pub fn rules(&self, number: u64) -> Option<&Arc<Vec<PlanRule>>> {
+    pub fn rules(&self, number: u64) -> Option<&Arc<Vec<Arc<RuleName>>>> {
         self.plans
             .iter()
             .find(|plan| plan.0 == number)
@@ -60,13 +61,12 @@ impl Names {
         let rule = self
             .rules(event.plan)
             .and_then(|rules| rules.get(usize::from(event.rule)));
-        let interface = self.links.get(&event.ifindex).map(String::as_str);
         resolve(
             event,
             &self.node,
             clock,
             self.identities.as_ref(),
-            interface,
+            self.links.get(&event.ifindex),
             rule,
         )
     }
@@ -76,11 +76,11 @@ impl Names {
 struct Nobody;
 
 impl Identify for Nobody {
-    fn identity(&self, _: IpAddr) -> Identity {
-        Identity {
+    fn identity(&self, _: IpAddr) -> Arc<Identity> {
+        Arc::new(Identity {
             number: WORLD,
             labels: vec!["reserved:world".into()],
-        }
+        })
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
     fn an_event_is_named_by_the_plan_that_judged() {
         let mut names = Names::new("default/n".into());
         for number in 1..=3_u64 {
-            names.add_plan(number, vec![rule(&format!("plan{number}"))]);
+            names.add_plan(number, &[rule(&format!("plan{number}"))]);
         }
         names.links.insert(2, "eth0".into());
         let policy = |plan| {
@@ -115,8 +115,8 @@ mod tests {
                 ..Event::default()
             };
             let record = names.record(&event, Clock::now());
-            assert_eq!(record.interface, "eth0");
-            record.rule.map(|rule| rule.policy)
+            assert_eq!(&*record.interface, "eth0");
+            record.rule.map(|rule| rule.policy.clone())
         };
         assert_eq!(policy(3).as_deref(), Some("plan3"));
         assert_eq!(policy(2).as_deref(), Some("plan2"));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::pinned::Pinned;
 use super::sources::Files;
@@ -13,10 +13,11 @@ use crate::control::server;
 use crate::datapath::Datapath;
 use crate::exit;
 use crate::netlink::Watcher;
+use crate::observe::Observed;
 use crate::why::why;
 
-/// Verdicts that a slow monitor may be behind before it misses some.
-const BACKLOG: usize = 4_096;
+/// Flows that are remembered: some two MB.
+const HISTORY: usize = 8_192;
 /// Requests that wait for the one before them.
 const QUEUE: usize = 16;
 
@@ -67,15 +68,15 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
             Watcher::open().map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
         let node = format!("{}/{}", config.policy.cluster_name, config.node_name());
         let (names, known) = watch::channel(Arc::new(Names::new(node)));
-        let (records, _) = broadcast::channel(BACKLOG);
+        let observed = Arc::new(Observed::new(HISTORY));
         let (calls, requests) = mpsc::channel(QUEUE);
-        let _server = server::serve(&config.paths.control_socket(), calls, records.clone())?;
+        let _server = server::serve(&config.paths.control_socket(), calls, Arc::clone(&observed))?;
         let files = Files {
             overrides,
             lists: Arc::default(),
         };
         let firewall = Firewall::new(Pinned::new(datapath), files, config, names);
-        tokio::spawn(events::pump(reader, known, records, firewall.recent()));
+        tokio::spawn(events::pump(reader, known, observed, firewall.recent()));
         Box::pin(service::serve(firewall, watcher, requests)).await
     });
     // Files that are being compiled keep nobody from ending.

@@ -13,7 +13,8 @@ use crate::daemon::status::{
     Unbanned,
 };
 use crate::netlink::LocalAddresses;
-use crate::observe::text;
+use crate::observe::lines::{self, Style};
+use crate::observe::{json, text};
 use crate::trace::{Trace, trace};
 
 thread_local! {
@@ -57,6 +58,11 @@ pub(super) fn replies(mut bytes: &[u8]) {
                 }
                 assert!(!text::summary(&record).is_empty());
                 assert!(!text::explanation(&record).is_empty());
+            }
+            Ok(Reply::Flow(flow)) => {
+                assert!(!lines::compact(&flow, Style::default()).is_empty());
+                assert!(!lines::dict(&flow, Style::default()).is_empty());
+                assert!(json::flow(&flow.record, flow.message).is_object());
             }
             Ok(Reply::Failed(failure)) => drop(failure.line()),
             Ok(Reply::Missed(_)) => {}

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,27 +51,44 @@ pub struct Identity {
 impl Identity {
     /// The node itself, when nothing more is known.
     #[must_use]
-    pub fn host() -> Self {
-        Self {
-            number: HOST,
-            labels: vec!["reserved:host".into()],
-        }
+    pub fn host() -> Arc<Self> {
+        static IDENTITY: LazyLock<Arc<Identity>> = LazyLock::new(|| {
+            Arc::new(Identity {
+                number: HOST,
+                labels: vec!["reserved:host".into()],
+            })
+        });
+        Arc::clone(&IDENTITY)
     }
 
     /// The reserved name, else the number, as `cilium monitor` writes it.
     #[must_use]
     pub fn name(&self) -> String {
-        match RESERVED.iter().find(|row| row.1 == self.number) {
-            Some((name, _)) => (*name).to_owned(),
+        match self.reserved_name() {
+            Some(name) => name.to_owned(),
             None => self.number.to_string(),
         }
+    }
+
+    /// The name, if it is a reserved one.
+    #[must_use]
+    pub fn reserved_name(&self) -> Option<&'static str> {
+        let mut named = RESERVED.iter().filter(|row| row.1 == self.number);
+        named.next().map(|row| row.0)
+    }
+
+    /// The number of a reserved name, or a number as it is written.
+    #[must_use]
+    pub fn number_of(text: &str) -> Option<u32> {
+        let row = RESERVED.iter().find(|(name, _)| *name == text);
+        row.map(|row| row.1).or_else(|| text.parse().ok())
     }
 }
 
 /// Says who an address is.
 pub trait Identify {
     /// The identity of an address; everything unknown is the world.
-    fn identity(&self, address: IpAddr) -> Identity;
+    fn identity(&self, address: IpAddr) -> Arc<Identity>;
 }
 
 /// The identities of an inventory with their numbers. Reserved ones have Cilium's;
@@ -79,7 +97,7 @@ pub trait Identify {
 #[derive(Debug)]
 pub struct Numbered {
     identities: Identities,
-    numbers: BTreeMap<LabelSet, u32>,
+    numbered: BTreeMap<LabelSet, Arc<Identity>>,
 }
 
 impl Numbered {
@@ -91,17 +109,17 @@ impl Numbered {
             .map(|(_, labels)| labels.clone())
             .collect();
         let mut taken = BTreeSet::new();
-        let numbers = sets
+        let numbered = sets
             .into_iter()
-            .map(|labels| {
-                let text = texts(&labels);
-                let number = reserved(&text).unwrap_or_else(|| free(&mut taken, hash(&text)));
-                (labels, number)
+            .map(|set| {
+                let labels = texts(&set);
+                let number = reserved(&labels).unwrap_or_else(|| free(&mut taken, hash(&labels)));
+                (set, Arc::new(Identity { number, labels }))
             })
             .collect();
         Self {
             identities,
-            numbers,
+            numbered,
         }
     }
 }
@@ -121,11 +139,14 @@ impl Numbered {
 }
 
 impl Identify for Numbered {
-    fn identity(&self, address: IpAddr) -> Identity {
+    fn identity(&self, address: IpAddr) -> Arc<Identity> {
         let labels = self.identities.of(address);
-        Identity {
-            number: self.numbers.get(labels.as_ref()).copied().unwrap_or(0),
-            labels: texts(labels),
+        match self.numbered.get(labels.as_ref()) {
+            Some(identity) => Arc::clone(identity),
+            None => Arc::new(Identity {
+                number: 0,
+                labels: texts(labels),
+            }),
         }
     }
 }
@@ -173,8 +194,6 @@ fn hash(labels: &[String]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::policy::label::Label;
 

@@ -7,20 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::clock::rfc3339;
 use super::text::{self, HOST_ENDPOINT};
-use super::{Endpoint, HOST, Record, Told, icmp};
-
-/// Cilium's `MessageTypeDrop` and `MessageTypePolicyVerdict` (`pkg/monitor/api`).
-const DROP: u8 = 1;
-const POLICY_VERDICT: u8 = 5;
-
-/// Which of Cilium's two messages about a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Message {
-    /// What policy says.
-    PolicyVerdict,
-    /// That it was dropped.
-    Drop,
-}
+use super::{Endpoint, HOST, Message, Record, Told, icmp};
 
 /// One line of `-o json`.
 #[must_use]
@@ -52,9 +39,10 @@ pub fn flow(record: &Record, message: Message) -> Value {
     put(
         "event_type",
         match (message, reason) {
-            (Message::PolicyVerdict, _) => json!({"type": POLICY_VERDICT}),
-            (Message::Drop, Some(reason)) => json!({"type": DROP, "sub_type": reason.number()}),
-            (Message::Drop, None) => json!({"type": DROP}),
+            (Message::Drop, Some(reason)) => {
+                json!({"type": message.number(), "sub_type": reason.number()})
+            }
+            _ => json!({"type": message.number()}),
         },
     );
     put(
@@ -78,9 +66,9 @@ pub fn flow(record: &Record, message: Message) -> Value {
     if let Some((key, policies)) = decided_by(record) {
         put(key, policies);
     }
-    // A BoolValue: present although false (an allowed packet opens a flow).
-    if record.told == Told::Allow {
-        flow.insert("is_reply".into(), json!(false));
+    // A BoolValue: present although false.
+    if let Some(is_reply) = record.is_reply() {
+        flow.insert("is_reply".into(), json!(is_reply));
     }
     json!({"flow": flow, "node_name": record.node, "time": time})
 }
@@ -152,24 +140,17 @@ fn endpoint(endpoint: &Endpoint) -> Value {
     } else {
         0
     };
-    let value = |key: &str| {
-        let prefix = format!("k8s:{key}=");
-        let mut found = endpoint.identity.labels.iter();
-        found
-            .find_map(|label| label.strip_prefix(&prefix))
-            .unwrap_or_default()
-            .to_owned()
-    };
     without_zeros(json!({
         "ID": id,
         "identity": endpoint.identity.number,
-        "namespace": value("io.kubernetes.pod.namespace"),
+        "namespace": endpoint.namespace(),
         "labels": endpoint.identity.labels,
     }))
 }
 
 /// Names of flow.proto's enum `DropReason`.
-fn drop_reason_desc(reason: DropReason) -> &'static str {
+#[must_use]
+pub fn drop_reason_desc(reason: DropReason) -> &'static str {
     match reason {
         DropReason::DefaultDeny => "POLICY_DENIED",
         DropReason::DenyRule => "POLICY_DENY",
@@ -199,7 +180,8 @@ fn match_number(name: &str) -> u8 {
 }
 
 /// `TCP Flags: SYN`, `UDP`, `ICMPv4 EchoRequest`.
-fn summary(record: &Record) -> String {
+#[must_use]
+pub fn summary(record: &Record) -> String {
     let icmp = |v6| icmp::name(v6, record.icmp_type, record.icmp_code);
     match record.protocol {
         _ if record.family == 0 => String::new(),
@@ -216,22 +198,21 @@ fn summary(record: &Record) -> String {
 
 /// The policy behind the verdict. Only clusterwide policies select a node.
 fn decided_by(record: &Record) -> Option<(&'static str, Value)> {
-    let rule = record.rule.as_ref()?;
-    if rule.origin.is_empty() || !record.by_policy() {
-        return None;
-    }
+    let policy = record.decided_by()?;
     let key = match (record.ingress, record.told) {
         (true, Told::Allow) => "ingress_allowed_by",
         (true, _) => "ingress_denied_by",
         (false, Told::Allow) => "egress_allowed_by",
         (false, _) => "egress_denied_by",
     };
-    let policy = json!({"name": rule.policy, "kind": "CiliumClusterwideNetworkPolicy"});
+    let policy = json!({"name": policy, "kind": "CiliumClusterwideNetworkPolicy"});
     Some((key, json!([policy])))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::text::tests::record;
     use super::*;
 
@@ -292,7 +273,7 @@ mod tests {
         allowed.told = Told::Allow;
         allowed.reason = None;
         allowed.ingress = false;
-        allowed.rule.as_mut().unwrap().match_type = "L3-L4".into();
+        Arc::make_mut(allowed.rule.as_mut().unwrap()).match_type = "L3-L4".into();
         let json = flow(&allowed, Message::PolicyVerdict);
         assert_eq!(json["flow"]["verdict"], "FORWARDED");
         assert_eq!(json["flow"]["is_reply"], false);

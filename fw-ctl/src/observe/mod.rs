@@ -5,13 +5,20 @@
 //! renders them as `cilium monitor` does ([`text`]) or as Hubble's JSON ([`json`]).
 
 mod clock;
+pub mod filter;
+mod flow;
+mod history;
 mod icmp;
 mod identity;
 pub mod json;
+pub mod lines;
+pub mod local;
 mod record;
 pub mod text;
 
 pub use clock::Clock;
+pub use flow::{Flow, Message};
+pub use history::{Extent, Observed, Query};
 pub use icmp::type_name as icmp_type_name;
 pub use identity::{HOST, Identify, Identity, Numbered, WORLD};
 pub use record::{Endpoint, Record, RuleName, Told, resolve};

@@ -1,6 +1,7 @@
 //! One report of the datapath with names in place of numbers.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use fw_common::wire::{Action, Direction, DropReason, Event};
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ pub struct Endpoint {
     /// Its port, 0 where there is none.
     pub port: u16,
     /// Who it is.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
 }
 
 /// The rule that decided.
@@ -61,7 +62,7 @@ pub struct Record {
     /// Nanoseconds since 1970.
     pub time: u64,
     /// `cluster/node`, as Hubble names nodes.
-    pub node: String,
+    pub node: Arc<str>,
     /// Passed, dropped, or would have been.
     pub told: Told,
     /// [`DropReason`] slot; `None` when allowed.
@@ -89,11 +90,11 @@ pub struct Record {
     /// Index of the interface.
     pub ifindex: u32,
     /// Its name; empty when it is gone.
-    pub interface: String,
+    pub interface: Arc<str>,
     /// Number of the plan that judged.
     pub plan: u64,
     /// The rule; `None` when that plan is not known any more.
-    pub rule: Option<RuleName>,
+    pub rule: Option<Arc<RuleName>>,
 }
 
 impl Record {
@@ -118,6 +119,14 @@ impl Record {
         }
     }
 
+    /// The policy behind the verdict, where a written one is.
+    #[must_use]
+    pub fn decided_by(&self) -> Option<&str> {
+        let rule = self.rule.as_ref().filter(|_| self.by_policy())?;
+        let is_written = !rule.origin.is_empty() && !rule.policy.is_empty();
+        is_written.then_some(&rule.policy)
+    }
+
     /// The side that is not the node.
     #[must_use]
     pub fn remote(&self) -> &Endpoint {
@@ -134,11 +143,11 @@ impl Record {
 #[must_use]
 pub fn resolve(
     event: &Event,
-    node: &str,
+    node: &Arc<str>,
     clock: Clock,
     identities: &dyn Identify,
-    interface: Option<&str>,
-    rule: Option<&PlanRule>,
+    interface: Option<&Arc<str>>,
+    rule: Option<&Arc<RuleName>>,
 ) -> Record {
     let told = match event.action {
         action if action == Action::Allow as u8 => Told::Allow,
@@ -161,7 +170,7 @@ pub fn resolve(
     };
     Record {
         time: clock.real(event.time),
-        node: node.to_owned(),
+        node: Arc::clone(node),
         told,
         reason: (told != Told::Allow).then_some(event.reason),
         ingress,
@@ -175,8 +184,8 @@ pub fn resolve(
         vlan: event.vlan,
         length: event.length,
         ifindex: event.ifindex,
-        interface: interface.unwrap_or_default().to_owned(),
+        interface: interface.map_or_else(|| "".into(), Arc::clone),
         plan: event.plan,
-        rule: rule.map(RuleName::from),
+        rule: rule.map(Arc::clone),
     }
 }

@@ -63,7 +63,7 @@ pub fn explanation(record: &Record) -> String {
     let interface = if record.interface.is_empty() {
         format!("ifindex {}", record.ifindex)
     } else {
-        record.interface.clone()
+        record.interface.to_string()
     };
     let vlan = match record.vlan {
         0 => String::new(),

@@ -1,5 +1,7 @@
 //! The lines against those that Cilium prints.
 
+use std::sync::Arc;
+
 use super::super::{Identity, RuleName};
 use super::*;
 
@@ -7,10 +9,10 @@ pub fn record() -> Record {
     let endpoint = |address: &str, port, number, label: &str| Endpoint {
         address: address.parse().unwrap(),
         port,
-        identity: Identity {
+        identity: Arc::new(Identity {
             number,
             labels: vec![label.into()],
-        },
+        }),
     };
     Record {
         time: 1_795_233_983_000_000_123,
@@ -30,12 +32,12 @@ pub fn record() -> Record {
         ifindex: 2,
         interface: "eth0".into(),
         plan: 7,
-        rule: Some(RuleName {
+        rule: Some(Arc::new(RuleName {
             policy: "host-all".into(),
             rule: "default-deny".into(),
             origin: "host-all.yaml:9".into(),
             match_type: "none".into(),
-        }),
+        })),
     }
 }
 
@@ -57,15 +59,15 @@ fn verdict_lines_are_ciliums() {
     allow.told = Told::Allow;
     allow.reason = None;
     allow.ingress = false;
-    allow.destination.identity.number = 6;
+    Arc::make_mut(&mut allow.destination.identity).number = 6;
     allow.tcp_flags = 0x12;
-    allow.rule.as_mut().unwrap().match_type = "L3-Only".into();
+    Arc::make_mut(allow.rule.as_mut().unwrap()).match_type = "L3-Only".into();
     assert_eq!(
         without_hash(&policy_verdict(&allow, false)),
         "Policy verdict log: flow HASH local EP ID 1, remote ID remote-node, proto 6, egress, action allow, auth: disabled, match L3-Only, 10.0.2.2:47500 -> 10.0.2.15:6443 tcp SYN, ACK"
     );
     assert!(policy_verdict(&allow, true).contains("remote ID 6,"));
-    allow.destination.identity.number = 4_711;
+    Arc::make_mut(&mut allow.destination.identity).number = 4_711;
     assert!(policy_verdict(&allow, false).contains("remote ID 4711,"));
 }
 

@@ -25,6 +25,7 @@ mod leap;
 mod lifecycle;
 mod lists;
 mod masquerade;
+mod observe;
 mod pods;
 mod rates;
 mod reload;

@@ -136,5 +136,5 @@ fn events_find_the_names_of_their_plan() {
     let names = receiver.borrow();
     assert_eq!(names.rules(1).unwrap()[0].policy, "first");
     assert_eq!(names.rules(2).unwrap()[0].policy, "second");
-    assert_eq!(names.links[&2], "eth0");
+    assert_eq!(&*names.links[&2], "eth0");
 }

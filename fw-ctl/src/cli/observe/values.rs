@@ -1,0 +1,223 @@
+//! What filters of `fw-ctl observe` are given, each as Hubble's client reads it.
+
+use fw_common::wire::DropReason;
+use ipnet::IpNet;
+
+use crate::glob::check_glob;
+use crate::observe::filter::{Filter, Labels, Side};
+use crate::observe::json::drop_reason_desc;
+use crate::observe::{Identity, Message, Told};
+
+type Read = Result<(), String>;
+
+/// An address or a prefix.
+pub fn address(side: &mut Side, text: &str) -> Read {
+    let net: Result<IpNet, _> = match text.parse() {
+        Ok(address) => Ok(IpNet::from(std::net::IpAddr::V4(address))),
+        Err(_) => text
+            .parse::<std::net::IpAddr>()
+            .map(IpNet::from)
+            .or_else(|_| text.parse()),
+    };
+    let net =
+        net.map_err(|_| "it is no address and no prefix (10.0.0.0/8, 2001:db8::1)".to_owned())?;
+    side.address.push(net.trunc());
+    Ok(())
+}
+
+/// A port.
+pub fn port(side: &mut Side, text: &str) -> Read {
+    let port = text
+        .parse()
+        .map_err(|_| "it is no port (1-65535)".to_owned())?;
+    side.port.push(port);
+    Ok(())
+}
+
+/// A number or the name of a reserved identity.
+pub fn identity(side: &mut Side, text: &str) -> Read {
+    let number = Identity::number_of(text).ok_or_else(|| {
+        "it is neither a number nor a reserved identity (host, world, remote-node, \
+         kube-apiserver, health, ingress, init, unmanaged)"
+            .to_owned()
+    })?;
+    side.identity.push(number);
+    Ok(())
+}
+
+/// A selector of labels.
+pub fn label(side: &mut Side, text: &str) -> Read {
+    side.label.push(Labels::parse(text)?);
+    Ok(())
+}
+
+/// The namespace of a pod.
+pub fn namespace(side: &mut Side, text: &str) -> Read {
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    side.namespace.push(text.to_owned());
+    Ok(())
+}
+
+/// `policy-verdict`, `drop`, `drop:133`.
+pub fn message(filter: &mut Filter, text: &str) -> Read {
+    let (name, sub_type) = text
+        .split_once(':')
+        .map_or((text, None), |(name, sub)| (name, Some(sub)));
+    match (name, sub_type) {
+        ("policy-verdict", None) => filter.message.push(Message::PolicyVerdict),
+        ("policy-verdict", Some(_)) => {
+            return Err(
+                "a policy-verdict has no sub-types; --policy and --verdict tell them apart"
+                    .to_owned(),
+            );
+        }
+        ("drop", sub_type) => {
+            filter.message.push(Message::Drop);
+            if let Some(text) = sub_type {
+                reason(filter, text)?;
+            }
+        }
+        ("trace" | "l7" | "agent" | "debug" | "capture" | "trace-sock" | "recorder", _) => {
+            return Err(format!(
+                "fw-ctl tells verdicts and drops, and has no {name} events; leave it out, or \
+                 write policy-verdict or drop"
+            ));
+        }
+        _ => return Err("it is no type: write policy-verdict, drop or drop:REASON".to_owned()),
+    }
+    Ok(())
+}
+
+/// What became of the packet, in Hubble's words.
+pub fn verdict(filter: &mut Filter, text: &str) -> Read {
+    let told = match text.to_ascii_uppercase().as_str() {
+        "FORWARDED" => Told::Allow,
+        "DROPPED" => Told::Deny,
+        "AUDIT" => Told::Audit,
+        _ => return Err("fw-ctl's verdicts are FORWARDED, DROPPED and AUDIT".to_owned()),
+    };
+    filter.verdict.push(told);
+    Ok(())
+}
+
+/// A reason by Hubble's name or Cilium's number. Several reasons may share one.
+pub fn reason(filter: &mut Filter, text: &str) -> Read {
+    let name = text.to_ascii_uppercase();
+    let mut known = (0..=u8::MAX).map_while(DropReason::from_slot);
+    let found = known
+        .find(|reason| drop_reason_desc(*reason) == name || reason.number().to_string() == text);
+    match found {
+        Some(reason) => filter.reason.push(reason.number()),
+        None => {
+            let known = (0..=u8::MAX).map_while(DropReason::from_slot);
+            let names: std::collections::BTreeSet<_> = known.map(drop_reason_desc).collect();
+            let names: Vec<_> = names.into_iter().collect();
+            return Err(format!("fw-ctl's reasons are {}", names.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+/// A protocol by its name or number.
+pub fn protocol(filter: &mut Filter, text: &str) -> Read {
+    let numbers: &[u8] = match text.to_ascii_lowercase().as_str() {
+        "tcp" => &[6],
+        "udp" => &[17],
+        "sctp" => &[132],
+        "icmp" => &[1, 58],
+        "icmpv4" => &[1],
+        "icmpv6" => &[58],
+        "vrrp" => &[112],
+        "igmp" => &[2],
+        "http" | "dns" | "kafka" => {
+            return Err("it is of layer 7, and fw-ctl judges packets; filter by --port".to_owned());
+        }
+        _ => &[text.parse().map_err(|_| {
+            "it is no protocol: write tcp, udp, sctp, icmp, icmpv4, icmpv6, vrrp, igmp or a number".to_owned()
+        })?],
+    };
+    filter.protocol.extend(numbers);
+    Ok(())
+}
+
+/// `syn`, `syn,ack`.
+pub fn tcp_flags(filter: &mut Filter, text: &str) -> Read {
+    const NAMES: [&str; 8] = ["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr"];
+    let mut flags = 0;
+    for name in text.split(',') {
+        let name = name.trim().to_ascii_lowercase();
+        let bit = NAMES.iter().position(|known| *known == name);
+        let bit = bit.ok_or_else(|| format!("TCP's flags are {}", NAMES.join(", ")))?;
+        flags |= 1 << bit;
+    }
+    filter.tcp_flags.push(flags);
+    Ok(())
+}
+
+/// `ingress`, `egress`.
+pub fn direction(filter: &mut Filter, text: &str) -> Read {
+    filter
+        .ingress
+        .push(match text.to_ascii_lowercase().as_str() {
+            "ingress" => true,
+            "egress" => false,
+            _ => return Err("it is no direction: write ingress or egress".to_owned()),
+        });
+    Ok(())
+}
+
+/// `4`, `6`; with a `v` before it, too.
+pub fn family(filter: &mut Filter, text: &str) -> Read {
+    filter.family.push(match text.trim_start_matches('v') {
+        "4" => 4,
+        "6" => 6,
+        _ => return Err("it is no version of IP: write 4 or 6".to_owned()),
+    });
+    Ok(())
+}
+
+/// `true`, `false`.
+pub fn reply(filter: &mut Filter, text: &str) -> Read {
+    let reply = text.parse().map_err(|_| "write true or false".to_owned())?;
+    filter.reply.push(reply);
+    Ok(())
+}
+
+/// A pattern of `cluster/node`.
+pub fn node(filter: &mut Filter, text: &str) -> Read {
+    // `cluster/`: all nodes there.
+    let parts = text.split('/').filter(|part| !part.is_empty());
+    parts.clone().try_for_each(check_glob)?;
+    if parts.count() == 0 {
+        return Err("it names no node and no cluster".to_owned());
+    }
+    filter.node.push(text.to_owned());
+    Ok(())
+}
+
+/// A pattern of names of interfaces.
+pub fn interface(filter: &mut Filter, text: &str) -> Read {
+    check_glob(text)?;
+    filter.interface.push(text.to_owned());
+    Ok(())
+}
+
+/// `212`, `untagged`.
+pub fn vlan(filter: &mut Filter, text: &str) -> Read {
+    let id = match text {
+        "untagged" => Some(0),
+        _ => text.parse().ok().filter(|id| (1..=4_094).contains(id)),
+    };
+    let id = id.ok_or_else(|| "it is no VLAN: write 1-4094, or untagged".to_owned())?;
+    filter.vlan.push(id);
+    Ok(())
+}
+
+/// A pattern of names of policies.
+pub fn policy(filter: &mut Filter, text: &str) -> Read {
+    check_glob(text)?;
+    filter.policy.push(text.to_owned());
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! What Cilium tells of one packet: a denied one twice, what policy says and that it was dropped.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Record, Told};
+
+/// Which of Cilium's two messages about a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Message {
+    /// What policy says.
+    PolicyVerdict,
+    /// That it was dropped.
+    Drop,
+}
+
+impl Message {
+    /// Cilium's `MessageTypeDrop` and `MessageTypePolicyVerdict` (`pkg/monitor/api/types.go`).
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Drop => 1,
+            Self::PolicyVerdict => 5,
+        }
+    }
+}
+
+/// One message, as Hubble tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Which.
+    pub message: Message,
+    /// About which packet.
+    pub record: Arc<Record>,
+}
+
+impl Flow {
+    /// Every message about a packet, in the order in which Cilium sends them.
+    #[must_use]
+    pub fn of(record: &Arc<Record>) -> Vec<Self> {
+        let flow = |message| Self {
+            message,
+            record: Arc::clone(record),
+        };
+        record.messages().into_iter().map(flow).collect()
+    }
+}
+
+impl Record {
+    /// The messages about it.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Message> {
+        let mut messages = Vec::new();
+        // A malformed packet is dropped before policy is asked; in audit mode the
+        // verdict line is the only one that can say that it would have been.
+        if self.by_policy() || self.told == Told::Audit {
+            messages.push(Message::PolicyVerdict);
+        }
+        if self.told == Told::Deny {
+            messages.push(Message::Drop);
+        }
+        messages
+    }
+
+    /// Hubble's `is_reply`: what is allowed opens a connection; of what is not, nobody knows.
+    #[must_use]
+    pub fn is_reply(&self) -> Option<bool> {
+        (self.told == Told::Allow).then_some(false)
+    }
+}
