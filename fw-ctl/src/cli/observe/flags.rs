@@ -305,10 +305,10 @@ impl FromArgMatches for FilterArgs {
             };
             tracker
                 .add(flag, value)
-                .map_err(|(kind, why)| clap::Error::raw(kind, format!("{why}\n")))?;
+                .map_err(|(kind, why)| clap::Error::raw(kind, why))?;
         }
         if not {
-            let why = "`--not` stands before the filter that it is about, and there is none\n";
+            let why = "`--not` stands before the filter that it is about, and there is none";
             return Err(clap::Error::raw(ErrorKind::MissingRequiredArgument, why));
         }
         let (allow, deny) = (allow.filters(), deny.filters());

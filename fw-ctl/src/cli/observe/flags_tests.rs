@@ -28,11 +28,8 @@ fn no_flags_are_no_filters() {
 fn every_flag_becomes_its_condition() {
     for (arguments, filter) in [
         ("-t drop", r#"{"message":["drop"]}"#),
-        ("-t drop:133", r#"{"message":["drop"],"reason":[133]}"#),
-        (
-            "--type drop:policy_deny",
-            r#"{"message":["drop"],"reason":[181]}"#,
-        ),
+        ("-t drop:133", r#"{"message":["drop:133"]}"#),
+        ("--type drop:policy_deny", r#"{"message":["drop:181"]}"#),
         (
             "-t policy-verdict -t drop",
             r#"{"message":["policy-verdict","drop"]}"#,

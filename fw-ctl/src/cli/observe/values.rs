@@ -1,10 +1,12 @@
 //! What filters of `fw-ctl observe` are given, each as Hubble's client reads it.
 
+use std::collections::BTreeSet;
+
 use fw_common::wire::DropReason;
 use ipnet::IpNet;
 
 use crate::glob::check_glob;
-use crate::observe::filter::{Filter, Labels, Side};
+use crate::observe::filter::{Filter, Kind, Labels, Side};
 use crate::observe::json::drop_reason_desc;
 use crate::observe::{Identity, Message, Told};
 
@@ -66,19 +68,18 @@ pub fn message(filter: &mut Filter, text: &str) -> Read {
         .split_once(':')
         .map_or((text, None), |(name, sub)| (name, Some(sub)));
     match (name, sub_type) {
-        ("policy-verdict", None) => filter.message.push(Message::PolicyVerdict),
+        ("policy-verdict", None) => filter.message.push(Message::PolicyVerdict.into()),
         ("policy-verdict", Some(_)) => {
             return Err(
                 "a policy-verdict has no sub-types; --policy and --verdict tell them apart"
                     .to_owned(),
             );
         }
-        ("drop", sub_type) => {
-            filter.message.push(Message::Drop);
-            if let Some(text) = sub_type {
-                reason(filter, text)?;
-            }
-        }
+        ("drop", None) => filter.message.push(Message::Drop.into()),
+        ("drop", Some(text)) => filter.message.push(Kind {
+            message: Message::Drop,
+            reason: Some(reason_number(text)?),
+        }),
         ("trace" | "l7" | "agent" | "debug" | "capture" | "trace-sock" | "recorder", _) => {
             return Err(format!(
                 "fw-ctl tells verdicts and drops, and has no {name} events; leave it out, or \
@@ -102,22 +103,23 @@ pub fn verdict(filter: &mut Filter, text: &str) -> Read {
     Ok(())
 }
 
-/// A reason by Hubble's name or Cilium's number. Several reasons may share one.
+/// A reason by Hubble's name or Cilium's number.
 pub fn reason(filter: &mut Filter, text: &str) -> Read {
-    let name = text.to_ascii_uppercase();
-    let mut known = (0..=u8::MAX).map_while(DropReason::from_slot);
-    let found = known
-        .find(|reason| drop_reason_desc(*reason) == name || reason.number().to_string() == text);
-    match found {
-        Some(reason) => filter.reason.push(reason.number()),
-        None => {
-            let known = (0..=u8::MAX).map_while(DropReason::from_slot);
-            let names: std::collections::BTreeSet<_> = known.map(drop_reason_desc).collect();
-            let names: Vec<_> = names.into_iter().collect();
-            return Err(format!("fw-ctl's reasons are {}", names.join(", ")));
-        }
-    }
+    filter.reason.push(reason_number(text)?);
     Ok(())
+}
+
+/// Several reasons may share a number.
+fn reason_number(text: &str) -> Result<u8, String> {
+    let name = text.to_ascii_uppercase();
+    let known = || (0..=u8::MAX).map_while(DropReason::from_slot);
+    let found = known()
+        .find(|reason| drop_reason_desc(*reason) == name || reason.number().to_string() == text);
+    found.map(DropReason::number).ok_or_else(|| {
+        let names: BTreeSet<_> = known().map(drop_reason_desc).collect();
+        let names: Vec<_> = names.into_iter().collect();
+        format!("fw-ctl's reasons are {}", names.join(", "))
+    })
 }
 
 /// A protocol by its name or number.

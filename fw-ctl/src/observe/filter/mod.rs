@@ -2,6 +2,7 @@
 //! `pkg/hubble/filters`): every kind of condition of a filter must hold, and of one kind any
 //! value; a flow is told if one filter matches it, and none of those that deny.
 
+mod kind;
 mod labels;
 
 use std::net::IpAddr;
@@ -10,9 +11,10 @@ use fw_common::wire::DropReason;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub use kind::Kind;
 pub use labels::Labels;
 
-use super::{Endpoint, Flow, Message, Told};
+use super::{Endpoint, Flow, Told};
 use crate::glob::glob_match;
 use crate::policy::label::{Label, LabelSet, NAMESPACE};
 
@@ -34,7 +36,7 @@ pub struct Filter {
     pub verdict: Vec<Told>,
     /// Which messages.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub message: Vec<Message>,
+    pub message: Vec<Kind>,
     /// Cilium's numbers of reasons for a drop.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reason: Vec<u8>,
@@ -125,7 +127,7 @@ impl Filter {
         let record = &*flow.record;
         let is_read = record.family != 0;
         holds(&self.verdict, |told| *told == record.told)
-            && holds(&self.message, |message| *message == flow.message)
+            && holds(&self.message, |kind| kind.is(flow))
             && holds(&self.reason, |number| {
                 record.drop_reason().map(DropReason::number) == Some(*number)
                     && record.told == Told::Deny

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::observe::Record;
 use crate::observe::text::tests::record;
+use crate::observe::{Message, Record};
 
 fn flow(change: impl FnOnce(&mut Record)) -> Flow {
     let mut record = record();
@@ -94,6 +94,19 @@ fn drops_have_reasons_and_what_is_allowed_opens_a_connection() {
     let dropped = flow(|record| record.told = Told::Deny);
     assert!(filter(r#"{"reason":[181,133]}"#).matches(&dropped));
     assert!(!filter(r#"{"reason":[181]}"#).matches(&dropped));
+    let dropped = Flow {
+        message: Message::Drop,
+        ..dropped
+    };
+    for (json, matches) in [
+        (r#"{"message":["drop"]}"#, true),
+        (r#"{"message":["drop:133"]}"#, true),
+        (r#"{"message":["drop:181"]}"#, false),
+        (r#"{"message":["policy-verdict","drop:133"]}"#, true),
+    ] {
+        assert_eq!(filter(json).matches(&dropped), matches, "{json}");
+    }
+    assert!(serde_json::from_str::<Filter>(r#"{"message":["drop:many"]}"#).is_err());
     let allowed = flow(|record| (record.told, record.reason) = (Told::Allow, None));
     assert!(filter(r#"{"reply":[false]}"#).matches(&allowed));
     assert!(!filter(r#"{"reply":[true]}"#).matches(&allowed));
