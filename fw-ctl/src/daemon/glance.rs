@@ -12,7 +12,7 @@ use super::Seen;
 use crate::control::server::Call;
 
 /// So long files may take to be read.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Calls that are answered with what the files say.
 #[derive(Default)]

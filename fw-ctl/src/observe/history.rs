@@ -140,8 +140,9 @@ impl Observed {
     pub fn tell(&self, record: Record) {
         let record = Arc::new(record);
         let second = self.began.elapsed().as_secs();
+        let flows = Flow::of(&record);
         let mut ring = self.ring();
-        for flow in Flow::of(&record) {
+        for flow in flows {
             ring.push(flow, second);
         }
         // Under the lock, so that nobody gets it twice, or neither as past nor as present.

@@ -18,26 +18,7 @@ pub struct Style {
     pub policies: bool,
 }
 
-/// The columns of a table, and the lines of a block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Columns {
-    /// When.
-    pub time: String,
-    /// `cluster/node`.
-    pub node: String,
-    /// `10.0.2.2:47500 (world)`
-    pub source: String,
-    /// `10.0.2.15:6443 (host)`
-    pub destination: String,
-    /// `policy-verdict:none INGRESS`, or the reason of a drop.
-    pub kind: String,
-    /// `AUDITED`, `DROPPED`, …
-    pub verdict: String,
-    /// `TCP Flags: SYN`
-    pub summary: String,
-}
-
-/// Above the columns of a table.
+/// Above the columns of a table, and before the lines of a block.
 pub const HEADER: [&str; 7] = [
     "TIMESTAMP",
     "NODE",
@@ -48,39 +29,32 @@ pub const HEADER: [&str; 7] = [
     "SUMMARY",
 ];
 
-impl Columns {
-    /// Of a flow.
-    #[must_use]
-    pub fn of(flow: &Flow, style: Style) -> Self {
-        let record = &*flow.record;
-        Self {
-            time: local(record.time, style.time),
-            node: record.node.to_string(),
-            source: side(&record.source, record),
-            destination: side(&record.destination, record),
-            kind: kind(flow),
-            verdict: verdict(flow, style),
-            summary: summary(record),
-        }
-    }
+/// What stands below each of [`HEADER`]; no node unless it is asked for.
+#[must_use]
+pub fn cells(flow: &Flow, style: Style) -> [String; HEADER.len()] {
+    let record = &*flow.record;
+    let node = match style.node {
+        true => record.node.to_string(),
+        false => String::new(),
+    };
+    [
+        local(record.time, style.time),
+        node,
+        side(&record.source, record),
+        side(&record.destination, record),
+        kind(flow),
+        verdict(flow, style),
+        summary(record),
+    ]
 }
 
 /// `Nov 21 04:06:23.000: 10.0.2.2:47500 (world) <> 10.0.2.15:6443 (host) policy-verdict:none INGRESS AUDITED (TCP Flags: SYN)`
 #[must_use]
 pub fn compact(flow: &Flow, style: Style) -> String {
-    let columns = Columns::of(flow, style);
-    let Columns {
-        time,
-        source,
-        destination,
-        kind,
-        verdict,
-        summary,
-        ..
-    } = columns;
+    let [time, node, source, destination, kind, verdict, summary] = cells(flow, style);
     let node = match style.node {
-        true => format!(" [{}]", columns.node),
-        false => String::new(),
+        true => format!(" [{node}]"),
+        false => node,
     };
     let arrow = match flow.record.is_reply() {
         None => "<>",
@@ -93,17 +67,7 @@ pub fn compact(flow: &Flow, style: Style) -> String {
 /// A block of lines with a key each; `------------` stands between two blocks.
 #[must_use]
 pub fn dict(flow: &Flow, style: Style) -> String {
-    let columns = Columns::of(flow, style);
-    let cells = [
-        columns.time,
-        columns.node,
-        columns.source,
-        columns.destination,
-        columns.kind,
-        columns.verdict,
-        columns.summary,
-    ];
-    let lines = HEADER.iter().zip(cells);
+    let lines = HEADER.iter().zip(cells(flow, style));
     let lines = lines.filter(|(key, _)| style.node || **key != "NODE");
     let lines: Vec<_> = lines
         .map(|(key, cell)| format!("{key:>11}: {cell}"))

@@ -358,15 +358,15 @@ impl Tracker {
                 };
                 add(left, value).and_then(|()| add(right, value))
             }
-            Means::Flow(add) => {
-                add(&mut self.left, value).and_then(|()| add(&mut self.right, value))
-            }
-            Means::Is(add, value) => {
-                add(&mut self.left, value).and_then(|()| add(&mut self.right, value))
-            }
+            Means::Flow(add) => self.add_to_both(add, value),
+            Means::Is(add, value) => self.add_to_both(add, value),
             Means::Not => Ok(()),
         }
         .map_err(invalid)
+    }
+
+    fn add_to_both(&mut self, add: OnFlow, value: &str) -> Result<(), String> {
+        add(&mut self.left, value).and_then(|()| add(&mut self.right, value))
     }
 
     fn filters(self) -> Vec<Filter> {

@@ -16,7 +16,7 @@ use crate::exit;
 use crate::moment;
 use crate::observe::filter::Filters;
 use crate::observe::json::flow as as_json;
-use crate::observe::lines::{Columns, HEADER, Style, compact, dict};
+use crate::observe::lines::{HEADER, Style, cells, compact, dict};
 use crate::observe::local::Layout;
 use crate::observe::{Flow, Query};
 
@@ -137,7 +137,7 @@ pub fn run(args: &Args) -> Outcome {
     let mut is_first = true;
     for reply in send(&args.client.socket(), &Request::Observe(query))? {
         match reply? {
-            Reply::Flow(flow) if is_table => rows.push(look.row(&flow)),
+            Reply::Flow(flow) if is_table => rows.push(cells(&flow, look.style())),
             Reply::Flow(flow) => {
                 if look.show(&flow, std::mem::take(&mut is_first))? == Reader::Gone {
                     return Ok(exit::OK);
@@ -186,23 +186,6 @@ impl Look {
             node: self.print_node_name,
             policies: self.print_policy_names,
         }
-    }
-
-    fn row(&self, flow: &Flow) -> [String; HEADER.len()] {
-        let columns = Columns::of(flow, self.style());
-        let node = match self.print_node_name {
-            true => columns.node,
-            false => String::new(),
-        };
-        [
-            columns.time,
-            node,
-            columns.source,
-            columns.destination,
-            columns.kind,
-            columns.verdict,
-            columns.summary,
-        ]
     }
 
     fn show(&self, flow: &Flow, is_first: bool) -> Result<Reader, Failure> {

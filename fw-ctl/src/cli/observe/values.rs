@@ -1,6 +1,7 @@
 //! What filters of `fw-ctl observe` are given, each as Hubble's client reads it.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use fw_common::wire::DropReason;
 use ipnet::IpNet;
@@ -14,13 +15,8 @@ type Read = Result<(), String>;
 
 /// An address or a prefix.
 pub fn address(side: &mut Side, text: &str) -> Read {
-    let net: Result<IpNet, _> = match text.parse() {
-        Ok(address) => Ok(IpNet::from(std::net::IpAddr::V4(address))),
-        Err(_) => text
-            .parse::<std::net::IpAddr>()
-            .map(IpNet::from)
-            .or_else(|_| text.parse()),
-    };
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    let net = address.or_else(|_| text.parse());
     let net =
         net.map_err(|_| "it is no address and no prefix (10.0.0.0/8, 2001:db8::1)".to_owned())?;
     side.address.push(net.trunc());

@@ -5,8 +5,6 @@
 mod kind;
 mod labels;
 
-use std::net::IpAddr;
-
 use fw_common::wire::DropReason;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -158,7 +156,7 @@ impl Filter {
 impl Side {
     /// `is_read`: the packet could be parsed that far.
     fn matches(&self, side: &Endpoint, is_read: bool) -> bool {
-        holds(&self.address, |net| is_read && contains(net, side.address))
+        holds(&self.address, |net| is_read && net.contains(&side.address))
             && holds(&self.port, |port| is_read && *port == side.port)
             && holds(&self.identity, |number| *number == side.identity.number)
             && (self.label.is_empty() || {
@@ -170,10 +168,6 @@ impl Side {
             })
             && holds(&self.namespace, |name| side.namespace() == name)
     }
-}
-
-fn contains(net: &IpNet, address: IpAddr) -> bool {
-    net.contains(&address)
 }
 
 /// `cluster/node` by its patterns; without a `/` the pattern is one of the node in any

@@ -1,5 +1,6 @@
 //! Every condition by itself, and how they are joined.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::*;
