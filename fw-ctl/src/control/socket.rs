@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -52,6 +53,10 @@ fn give_to_group(path: &Path) {
         tracing::info!("there is no group {GROUP}: only root may ask; try: groupadd -r {GROUP}");
         return;
     };
+    // Where the service manager has seen to it, its sandbox may forbid to do so once more.
+    if std::fs::metadata(path).is_ok_and(|file| file.gid() == id) {
+        return;
+    }
     if let Err(error) = chown(path, None, Some(Gid::from_raw(id))) {
         tracing::warn!(
             "the control socket cannot be given to the group {GROUP}: {}; only root may ask; try: \
@@ -73,7 +78,7 @@ fn group(groups: &str, name: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixStream;
 
     use super::*;

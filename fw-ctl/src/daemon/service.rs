@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::block_in_place;
-use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{sleep, sleep_until};
 
 use super::firewall::START;
 use super::glance::Glance;
@@ -30,6 +30,9 @@ use crate::why::why;
 
 /// Between two checks where no watchdog asks for more.
 const CHECK: Duration = Duration::from_secs(30);
+/// Checks in the time that the watchdog gives: a long change between two of them must not look
+/// as if the daemon hung.
+const CHECKS: u32 = 4;
 
 /// Questions wait so long for the first plan: who asks a daemon that has just
 /// started wants to know how it goes then. Changes never wait.
@@ -65,6 +68,8 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
         lists: ListWatch::new(),
         held: Vec::new(),
         late: false,
+        checked: Instant::now(),
+        every: sd_notify::watchdog_enabled().map_or(CHECK, |limit| limit / CHECKS),
     };
     if service.firewall.judges() {
         // Before the operator's files are read: they may be on a file system that
@@ -72,8 +77,7 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
         service.ready();
     }
     service.reloads.ask(Asker::signal(START));
-    let mut ticks = interval(sd_notify::watchdog_enabled().map_or(CHECK, |limit| limit / 2));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    service.check();
     let mut listening = true;
     let mut patience = pin!(sleep(STARTING));
     let mut ready = pin!(sleep(READY));
@@ -85,11 +89,14 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
             glance,
             lists,
             late,
+            checked,
+            every,
             ..
         } = &mut service;
         reloads.next(looking(firewall));
         let sources = firewall.sources().clone();
         glance.next(move || Seen::now(&sources));
+        let next = *checked + *every;
         let may_watch = firewall.inputs().is_some() && firewall.trial_ends().is_none();
         tokio::select! {
             look = reloads.look() => service.looked(look),
@@ -107,10 +114,12 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
                 reloads.ask(Asker::signal("SIGHUP"));
             }
             () = until(firewall.trial_ends()) => service.trial_ends(),
-            _ = ticks.tick() => service.check(),
+            () = until(Some(next)) => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
+        // Not as one of many above: after a long change it comes first.
+        service.check_after(service.every);
     }
     let stopped = service.firewall.farewell();
     Manager::stopping(stopped);
@@ -129,11 +138,17 @@ struct Service<K, S> {
     held: Vec<Call>,
     /// They wait no longer.
     late: bool,
+    /// When the kernel was last compared with what was installed.
+    checked: Instant,
+    /// How often it is.
+    every: Duration,
 }
 
 impl<K: Kernel, S: Sources> Service<K, S> {
     /// A look at the files has ended.
     fn looked(&mut self, look: Result<Taken, Failure>) {
+        // The change may take long: the watchdog is to count from its beginning.
+        self.check_after(self.every / 4);
         let (asked, wish, attach) = self.reloads.take();
         let (firewall, lists) = (&mut self.firewall, &mut self.lists);
         let Some(value) = block_in_place(|| apply(firewall, look, wish, attach, lists)) else {
@@ -211,8 +226,16 @@ impl<K: Kernel, S: Sources> Service<K, S> {
         self.tell();
     }
 
+    /// Checks, unless that was done less than so long ago.
+    fn check_after(&mut self, age: Duration) {
+        if self.checked.elapsed() >= age {
+            self.check();
+        }
+    }
+
     fn check(&mut self) {
         let sound = block_in_place(|| self.firewall.check());
+        self.checked = Instant::now();
         self.tell();
         if sound {
             Manager::alive();
