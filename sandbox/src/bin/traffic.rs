@@ -11,9 +11,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::RcvBufForce;
 use nix::time::{ClockId, clock_gettime};
 use sandbox::probe::{Connection, Outcome};
 use sandbox::{Error, Namespace, Result};
@@ -22,17 +24,25 @@ use sandbox::{Error, Namespace, Result};
 const PACE: Duration = Duration::from_millis(20);
 /// Between two words of a conversation.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long an emulated machine may take to answer, and TCP to repeat what was lost once.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an emulated machine may take to answer where an answer must come.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// At least so long somebody waits where none may come: TCP repeats what was lost once.
+const DOUBT: Duration = Duration::from_secs(2);
+/// So much longer than the answer of a moment ago took.
+const DOUBTS: u32 = 4;
+/// For datagrams that came while their reader had no time, as long as all other programs of a
+/// busy machine may take: some of them would be lost else, and not by a firewall.
+const BUFFER: usize = 8 << 20;
 /// How long a conversation may be silent.
-const SILENCE: Duration = Duration::from_secs(15);
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Packets and connections, written down one by one.
 #[derive(Debug, Parser)]
 enum Traffic {
     /// Send numbered datagrams to each of these places, for ever
     Send { to: Vec<SocketAddr> },
-    /// Write down datagrams (port, number, time), and serve what `talk` and `ask` want
+    /// Write down datagrams (port, number, when sent, when read), and serve what `talk` and
+    /// `ask` want
     Serve {
         #[arg(long)]
         log: PathBuf,
@@ -44,8 +54,11 @@ enum Traffic {
         log: PathBuf,
         to: SocketAddr,
     },
-    /// Connect once, and say what came of it
-    Ask { to: SocketAddr },
+    /// Connect to one place and then to another, and say in a line each what came of it
+    Ask {
+        to: SocketAddr,
+        then: Option<SocketAddr>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -53,7 +66,7 @@ fn main() -> ExitCode {
         Traffic::Send { to } => send(&to),
         Traffic::Serve { log, ports } => serve(&log, &ports),
         Traffic::Talk { log, to } => talk(&log, to),
-        Traffic::Ask { to } => ask(to),
+        Traffic::Ask { to, then } => ask(to, then),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,16 +77,23 @@ fn main() -> ExitCode {
     }
 }
 
+/// Each place has a socket of its own: one to which nothing goes must not hold up the others.
 fn send(to: &[SocketAddr]) -> Result<()> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(Error::io("make a socket"))?;
-    for number in 0_u64.. {
-        for place in to {
-            // Before the network is up there is no way, and nobody.
-            let _ = socket.send_to(&number.to_be_bytes(), place);
-        }
-        thread::sleep(PACE);
+    for &place in to {
+        let socket =
+            UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(Error::io("make a socket"))?;
+        thread::spawn(move || {
+            for number in 0_u64.. {
+                let [first, second] = [number.to_be_bytes(), now().to_be_bytes()];
+                // Before the network is up there is no way, and nobody.
+                let _ = socket.send_to(&[first, second].concat(), place);
+                thread::sleep(PACE);
+            }
+        });
     }
-    Ok(())
+    loop {
+        thread::park();
+    }
 }
 
 fn serve(log: &Path, ports: &[u16]) -> Result<()> {
@@ -82,6 +102,8 @@ fn serve(log: &Path, ports: &[u16]) -> Result<()> {
         let address = (Ipv4Addr::UNSPECIFIED, port);
         let bind = || Error::io(format!("bind port {port}"));
         let datagrams = UdpSocket::bind(address).map_err(bind())?;
+        setsockopt(&datagrams, RcvBufForce, &BUFFER)
+            .map_err(Error::io(format!("make room for port {port}")))?;
         let connections = TcpListener::bind(address).map_err(bind())?;
         let log = log.try_clone().map_err(Error::io("share the log"))?;
         thread::spawn(move || receive(&datagrams, port, log));
@@ -97,12 +119,14 @@ fn serve(log: &Path, ports: &[u16]) -> Result<()> {
 }
 
 fn receive(socket: &UdpSocket, port: u16, mut log: File) {
-    let mut bytes = [0; 8];
+    let mut bytes = [0; 16];
     while let Ok(length) = socket.recv(&mut bytes) {
-        if length == bytes.len() {
-            let number = u64::from_be_bytes(bytes);
+        if let (Some((number, sent)), true) = (bytes.split_first_chunk(), length == bytes.len()) {
+            let number = u64::from_be_bytes(*number);
+            let sent = sent.try_into().map_or(0, i64::from_be_bytes);
             // One write: lines of several threads do not mix.
-            let _ = log.write_all(format!("{port} {number} {}\n", now()).as_bytes());
+            let line = format!("{port} {number} {sent} {}\n", now());
+            let _ = log.write_all(line.as_bytes());
         }
     }
 }
@@ -138,10 +162,18 @@ fn talk(log: &Path, to: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-fn ask(to: SocketAddr) -> Result<()> {
-    let opened = Connection::open_within(PATIENCE, &Namespace::here()?, None, to);
-    let outcome: Outcome = opened.and_then(|mut open| open.talk("hello")).into();
-    anstream::println!("{outcome}");
+fn ask(to: SocketAddr, then: Option<SocketAddr>) -> Result<()> {
+    let here = Namespace::here()?;
+    let say = |patience, place| {
+        let opened = Connection::open_within(patience, &here, None, place);
+        let outcome: Outcome = opened.and_then(|mut open| open.talk("hello")).into();
+        anstream::println!("{outcome}");
+    };
+    let began = Instant::now();
+    say(PATIENCE, to);
+    if let Some(then) = then {
+        say(DOUBT.max(began.elapsed() * DOUBTS), then);
+    }
     Ok(())
 }
 

@@ -5,10 +5,6 @@ use std::time::Duration;
 
 use sandbox::guest::Output;
 
-/// Between an end that is written down and the last datagram of before: a receiver that is
-/// emulated may be that late.
-const LATE: f64 = 0.3;
-
 /// A boot that is over. Times are seconds of the guest's monotonic clock.
 pub struct Boot {
     output: Output,
@@ -20,6 +16,8 @@ pub struct Boot {
 struct Datagram {
     port: u16,
     number: u64,
+    sent: f64,
+    /// Somebody has read it, on an emulated machine maybe much later.
     at: f64,
 }
 
@@ -68,6 +66,13 @@ impl Boot {
         self.output.file(name).unwrap().trim_end().to_owned()
     }
 
+    /// What somebody outside got, at the port that is allowed and at the other one.
+    pub fn asked(&self, step: &str) -> [String; 2] {
+        let text = self.text(&format!("{step}.asked"));
+        let (first, second) = text.split_once('\n').unwrap_or((&text, ""));
+        [first.to_owned(), second.to_owned()]
+    }
+
     /// How a command that was kept ended.
     pub fn status(&self, name: &str) -> i32 {
         number(&self.text(&format!("{name}.status")))
@@ -98,11 +103,12 @@ impl Boot {
         number::<f64>(&self.property(file, &format!("{name}TimestampMonotonic"))) / 1e6
     }
 
-    /// What arrived in a step; from its beginning, or from when the kept command `after` was done.
+    /// What arrived of all that was sent in a step; from its beginning, or from when the kept
+    /// command `after` was done.
     pub fn during(&self, step: &str, after: Option<&str>, nic: Nic) -> Arrived {
         let index = self.step(step);
         let from = match after {
-            Some(name) => self.times(&format!("{step}.{name}")).1 + LATE,
+            Some(name) => self.times(&format!("{step}.{name}")).1,
             None => self.steps[index].1,
         };
         let to = self.steps.get(index + 1).map_or(f64::MAX, |(_, at)| *at);
@@ -144,7 +150,7 @@ impl Boot {
     fn between(&self, from: f64, to: f64, nic: Nic) -> Arrived {
         let (allowed, denied) = nic.ports();
         let of = |port: u16| {
-            let here = move |d: &&Datagram| d.port == port && (from..to).contains(&d.at);
+            let here = move |d: &&Datagram| d.port == port && (from..to).contains(&d.sent);
             self.arrived
                 .iter()
                 .filter(here)
@@ -170,12 +176,13 @@ fn two(line: &str) -> (String, f64) {
 
 fn datagram(line: &str) -> Datagram {
     let words: Vec<_> = line.split(' ').collect();
-    let [port, sent, at] = words[..] else {
+    let [port, count, sent, at] = words[..] else {
         panic!("`{line}` is no datagram");
     };
     Datagram {
         port: number(port),
-        number: number(sent),
+        number: number(count),
+        sent: number::<f64>(sent) / 1e6,
         at: number::<f64>(at) / 1e6,
     }
 }

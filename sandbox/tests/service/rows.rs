@@ -4,8 +4,8 @@ use crate::evidence::{Arrived, Boot, Nic};
 use crate::table::Table;
 
 /// How long an emulated machine may take, beside other tests, for what takes milliseconds
-/// elsewhere.
-const SOON: f64 = 10.0;
+/// elsewhere: some twenty times what it takes.
+const SOON: f64 = 60.0;
 
 /// One boot and the table that it adds to.
 pub struct Rows<'a> {
@@ -25,8 +25,7 @@ impl Rows<'_> {
     /// kept command of this name was done.
     pub fn judged(&mut self, step: &str, after: Option<&str>, nic: Nic, state: State) {
         let arrived = self.boot.during(step, after, nic);
-        let [first, second] =
-            [".allowed", ".denied"].map(|end| self.boot.text(&format!("{step}{end}")));
+        let [first, second] = self.boot.asked(step);
         let (expected, answer) = match state {
             State::Open => ("open: everything answers", "answered"),
             State::Filtered => ("no denied packet arrives, no other is lost", "no answer"),
@@ -44,8 +43,7 @@ impl Rows<'_> {
     pub fn judged_soon(&mut self, step: &str, nic: Nic) {
         let arrived = self.boot.during(step, None, nic);
         let open = self.boot.open_for(step, nic);
-        let [first, second] =
-            [".allowed", ".denied"].map(|end| self.boot.text(&format!("{step}{end}")));
+        let [first, second] = self.boot.asked(step);
         let is_so = arrived.allowed > 0
             && arrived.missing == 0
             && open < SOON

@@ -23,9 +23,7 @@ keep() {
 # What somebody outside gets, at the port that is allowed and at the other one.
 ask() {
     to=${1:-192.0.2.1}
-    ip netns exec outside traffic ask "$to:${2:-7001}" >"$out/$step.allowed" 2>&1 &
-    ip netns exec outside traffic ask "$to:${3:-7002}" >"$out/$step.denied" 2>&1
-    wait $!
+    ip netns exec outside traffic ask "$to:${2:-7001}" "$to:${3:-7002}" >"$out/$step.asked" 2>&1
 }
 
 # What systemd knows of the service.
@@ -33,10 +31,10 @@ show() {
     systemctl show fw-ctl >"$out/$step.show"
 }
 
-# Waits until a command succeeds; at most three minutes: this machine may be very slow.
+# Waits until a command succeeds; at most ten minutes: this machine may be very slow.
 until_ok() {
     read -r end _ </proc/uptime
-    end=$((${end%.*} + 180))
+    end=$((${end%.*} + 600))
     until "$@"; do
         read -r now _ </proc/uptime
         [ "${now%.*}" -lt $end ] || return 1
@@ -49,7 +47,10 @@ says() { systemctl show -P StatusText fw-ctl | grep -q "$1"; }
 restarted() { [ "$(systemctl show -P NRestarts fw-ctl)" -ge "$1" ]; }
 has_address() { ip -4 address show dev "$1" up | grep -q inet; }
 # As the kernel has it, whatever the daemon says.
-filters() { ls /sys/fs/bpf/fw-ctl/v*/links/"$(cat "/sys/class/net/$1/ifindex")"-* >/dev/null; }
+filters() {
+    index=$(cat "/sys/class/net/$1/ifindex")
+    ls /sys/fs/bpf/fw-ctl/v*/links | grep -qxE "$index-(xdp|tc-ingress|filter-ingress)"
+}
 
 # The interface that comes later: it may `bind` and `unbind`.
 late() { cat /run/guest/eth2 >"/sys/bus/virtio/drivers/virtio_net/$1"; }
