@@ -15,6 +15,7 @@ pub mod exit;
 pub mod fuzz;
 mod glob;
 pub mod harm;
+pub mod hubble;
 pub mod inventory;
 pub mod lists;
 pub mod lookup;

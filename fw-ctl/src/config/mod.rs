@@ -31,6 +31,8 @@ pub use vlans::VlanEntry;
 pub const DEFAULT_FILE: &str = "/etc/fw-ctl/fw-ctl.toml";
 /// Name of the control socket in the run directory.
 pub const CONTROL_SOCKET: &str = "control.sock";
+/// Name of the socket of Hubble's API there.
+const HUBBLE_SOCKET: &str = "hubble.sock";
 /// The file of the package, below everything that the operator writes.
 pub const VENDOR_FILE: &str = "/usr/lib/fw-ctl/fw-ctl.toml";
 
@@ -296,6 +298,12 @@ impl Paths {
     #[must_use]
     pub fn control_socket(&self) -> PathBuf {
         self.run_dir.join(CONTROL_SOCKET)
+    }
+
+    /// The socket of Hubble's API.
+    #[must_use]
+    pub fn hubble_socket(&self) -> PathBuf {
+        self.run_dir.join(HUBBLE_SOCKET)
     }
 }
 

@@ -2,7 +2,7 @@
 //! directory. Whoever may open the socket may ask; only root may change.
 
 pub mod client;
-mod places;
+pub(crate) mod places;
 pub mod protocol;
 pub mod server;
 pub mod socket;

@@ -1,5 +1,6 @@
 //! Puts the daemon together.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
@@ -11,10 +12,10 @@ use crate::config::{Config, Overrides, Paths};
 use crate::control::protocol::Failure;
 use crate::control::server;
 use crate::datapath::Datapath;
-use crate::exit;
 use crate::netlink::Watcher;
 use crate::observe::Observed;
 use crate::why::why;
+use crate::{exit, hubble};
 
 /// Flows that are remembered: some two MB.
 const HISTORY: usize = 8_192;
@@ -67,10 +68,11 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
         let watcher =
             Watcher::open().map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
         let node = format!("{}/{}", config.policy.cluster_name, config.node_name());
-        let (names, known) = watch::channel(Arc::new(Names::new(node)));
+        let (names, known) = watch::channel(Arc::new(Names::new(node.clone())));
         let observed = Arc::new(Observed::new(HISTORY));
         let (calls, requests) = mpsc::channel(QUEUE);
         let _server = server::serve(&config.paths.control_socket(), calls, Arc::clone(&observed))?;
+        let _hubble = hubble(&config.paths.hubble_socket(), &observed, &node);
         let files = Files {
             overrides,
             lists: Arc::default(),
@@ -82,6 +84,14 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
     // Files that are being compiled keep nobody from ending.
     runtime.shutdown_background();
     served
+}
+
+/// Serves Hubble's API, if that is possible: it is no reason not to filter.
+fn hubble(path: &Path, observed: &Arc<Observed>, node: &str) -> Option<hubble::Server> {
+    let served = hubble::serve(path, Arc::clone(observed), node);
+    served
+        .inspect_err(|failure| tracing::error!("{failure}"))
+        .ok()
 }
 
 #[cfg(test)]

@@ -41,6 +41,15 @@ impl Clock {
     }
 }
 
+/// Nanoseconds since 1970, now.
+#[must_use]
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
+}
+
 /// Nanoseconds since 1970 as RFC 3339 in UTC, with nine digits as protojson writes them.
 #[must_use]
 pub fn rfc3339(nanoseconds: u64) -> String {

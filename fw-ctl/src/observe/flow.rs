@@ -37,6 +37,12 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// See [`Record::uuid`].
+    #[must_use]
+    pub fn uuid(&self) -> String {
+        self.record.uuid(self.message)
+    }
+
     /// Every message about a packet, in the order in which Cilium sends them.
     #[must_use]
     pub fn of(record: &Arc<Record>) -> Vec<Self> {
@@ -49,6 +55,18 @@ impl Flow {
 }
 
 impl Record {
+    /// Of this message alone, in the form of RFC 9562 §5.8: of the packet's time, its number and
+    /// which message it is.
+    #[must_use]
+    pub fn uuid(&self, message: Message) -> String {
+        let (time, number) = (self.time, self.number);
+        let message = u64::from(message.number());
+        let (high, middle, low) = (time >> 32, time >> 16 & 0xffff, time >> 4 & 0xfff);
+        let variant = 0x8000 | (time & 0xf) << 4 | message;
+        let number = number & 0xffff_ffff_ffff;
+        format!("{high:08x}-{middle:04x}-8{low:03x}-{variant:04x}-{number:012x}")
+    }
+
     /// The messages about it.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {

@@ -79,11 +79,25 @@ pub struct Extent {
     pub per_minute: u64,
 }
 
+impl Extent {
+    /// Flows a second, of the last minute.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        let seconds = self
+            .uptime
+            .as_secs_f64()
+            .clamp(1.0, Duration::from_secs(RATE_SECONDS).as_secs_f64());
+        f64::from(u32::try_from(self.per_minute).unwrap_or(u32::MAX)) / seconds
+    }
+}
+
 /// A ring of flows.
 struct Ring {
     flows: VecDeque<Flow>,
     capacity: usize,
     seen: u64,
+    /// Records that were told.
+    told: u64,
     /// Flows in each of the last seconds, by second since the begin.
     rate: [(u64, u64); RATE_SECONDS as usize],
 }
@@ -125,6 +139,7 @@ impl Observed {
                 flows: VecDeque::new(),
                 capacity: capacity.max(1),
                 seen: 0,
+                told: 0,
                 rate: [(0, 0); RATE_SECONDS as usize],
             }),
             live: broadcast::channel(backlog).0,
@@ -137,12 +152,13 @@ impl Observed {
     }
 
     /// Remembers a record, and tells those who listen.
-    pub fn tell(&self, record: Record) {
-        let record = Arc::new(record);
+    pub fn tell(&self, mut record: Record) {
         let second = self.began.elapsed().as_secs();
-        let flows = Flow::of(&record);
         let mut ring = self.ring();
-        for flow in flows {
+        ring.told += 1;
+        record.number = ring.told;
+        let record = Arc::new(record);
+        for flow in Flow::of(&record) {
             ring.push(flow, second);
         }
         // Under the lock, so that nobody gets it twice, or neither as past nor as present.

@@ -20,6 +20,10 @@ pub fn flow(record: &Record, message: Message) -> Value {
         }
     };
     put("time", json!(time));
+    // One that was told; others have no number yet.
+    if record.number != 0 {
+        put("uuid", json!(record.uuid(message)));
+    }
     let (verdict, reason) = match record.told {
         Told::Allow => ("FORWARDED", None),
         Told::Deny => ("DROPPED", record.drop_reason()),
@@ -167,7 +171,8 @@ pub fn drop_reason_desc(reason: DropReason) -> &'static str {
 }
 
 /// Cilium `pkg/monitor/api/types.go`, `PolicyMatchType`.
-fn match_number(name: &str) -> u8 {
+#[must_use]
+pub fn match_number(name: &str) -> u8 {
     match name {
         "L3-Only" => 1,
         "L3-L4" => 2,

@@ -16,7 +16,7 @@ pub mod local;
 mod record;
 pub mod text;
 
-pub use clock::Clock;
+pub use clock::{Clock, now};
 pub use flow::{Flow, Message};
 pub use history::{Extent, Observed, Query};
 pub use icmp::type_name as icmp_type_name;

@@ -59,6 +59,9 @@ impl From<&PlanRule> for RuleName {
 /// One verdict, as the daemon sends it to its clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
+    /// Its place among all that were told, from 1; 0 before that.
+    #[serde(default)]
+    pub number: u64,
     /// Nanoseconds since 1970.
     pub time: u64,
     /// `cluster/node`, as Hubble names nodes.
@@ -169,6 +172,7 @@ pub fn resolve(
         }
     };
     Record {
+        number: 0,
         time: clock.real(event.time),
         node: Arc::clone(node),
         told,

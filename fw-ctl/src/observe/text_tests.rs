@@ -15,6 +15,7 @@ pub fn record() -> Record {
         }),
     };
     Record {
+        number: 0,
         time: 1_795_233_983_000_000_123,
         node: "default/node1".into(),
         told: Told::Audit,

@@ -34,7 +34,7 @@ const DOUBTS: u32 = 4;
 /// busy machine may take: some of them would be lost else, and not by a firewall.
 const BUFFER: usize = 8 << 20;
 /// How long a conversation may be silent.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// Packets and connections, written down one by one.
 #[derive(Debug, Parser)]

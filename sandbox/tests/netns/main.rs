@@ -20,6 +20,7 @@ mod first_enforcement;
 mod fixture;
 mod foreign;
 mod frames;
+mod hubble;
 mod interfaces;
 mod leap;
 mod lifecycle;

@@ -39,7 +39,7 @@ fn observe_some(fw_ctl: &FwCtl, arguments: &[&str]) -> Vec<Value> {
 }
 
 /// A denied SYN, an allowed one and a denied datagram of each family, from these ports on.
-fn traffic(fixture: &Fixture, first: u16) {
+pub fn traffic(fixture: &Fixture, first: u16) {
     let (from, node) = (&fixture.lab.stranger, &fixture.lab.node);
     for (number, family) in (0..).zip(Family::BOTH) {
         let port = first + 10 * number;
@@ -111,6 +111,9 @@ fn flows_are_what_the_packets_were_and_filters_tell_them_apart(xdp: &'static str
         );
     }
     filters(&fixture);
+    let all = observe(fw_ctl, &["--all"]);
+    let uuid = all[1]["uuid"].as_str().unwrap();
+    assert_eq!(observe(fw_ctl, &["--all", "--uuid", uuid]), all[1..2]);
 }
 
 /// Whether a flow is one of those that a filter asks for.

@@ -58,7 +58,7 @@ const fn short(short: char, flag: Flag) -> Flag {
 }
 
 /// Long names, in the order of the help.
-static FLAGS: [Flag; 30] = [
+static FLAGS: [Flag; 31] = [
     flag(
         "not",
         "",
@@ -219,6 +219,12 @@ static FLAGS: [Flag; 30] = [
         "PATTERN",
         "Only of these nodes: node1, rack1-*, cluster/",
         Means::Flow(values::node),
+    ),
+    flag(
+        "uuid",
+        "UUID",
+        "Only these flows, as `-o json` names them",
+        Means::Flow(values::uuid),
     ),
     flag(
         "interface",

@@ -77,7 +77,11 @@ fn every_flag_becomes_its_condition() {
         ("--ip-version v6", r#"{"family":[6]}"#),
         ("--reply=false", r#"{"reply":[false]}"#),
         ("--node-name default/", r#"{"node":["default/"]}"#),
-        ("--interface bond*", r#"{"interface":["bond*"]}"#),
+        (
+            "--uuid 18EA63D2-06a2-8d1f-8071-000000000006",
+            r#"{"uuid":["18ea63d2-06a2-8d1f-8071-000000000006"]}"#,
+        ),
+        ("--interface bond*", r#"{"interface":[{"name":"bond*"}]}"#),
         ("--vlan untagged --vlan 212", r#"{"vlan":[0,212]}"#),
         ("--policy host-*", r#"{"policy":["host-*"]}"#),
     ] {
@@ -137,6 +141,7 @@ fn wrong_values_are_told_with_what_is_right() {
         ("--ip-version 5", "no version of IP"),
         ("--reply maybe", "true or false"),
         ("--node-name /", "names no node"),
+        ("--uuid 6", "no UUID"),
         ("--interface eth[", "`]` is missing"),
         ("--vlan 4095", "no VLAN"),
         (

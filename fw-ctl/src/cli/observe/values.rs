@@ -7,7 +7,7 @@ use fw_common::wire::DropReason;
 use ipnet::IpNet;
 
 use crate::glob::check_glob;
-use crate::observe::filter::{Filter, Kind, Labels, Side};
+use crate::observe::filter::{Filter, Interface, Kind, Labels, Side, protocols};
 use crate::observe::json::drop_reason_desc;
 use crate::observe::{Identity, Message, Told};
 
@@ -120,23 +120,15 @@ fn reason_number(text: &str) -> Result<u8, String> {
 
 /// A protocol by its name or number.
 pub fn protocol(filter: &mut Filter, text: &str) -> Read {
-    let numbers: &[u8] = match text.to_ascii_lowercase().as_str() {
-        "tcp" => &[6],
-        "udp" => &[17],
-        "sctp" => &[132],
-        "icmp" => &[1, 58],
-        "icmpv4" => &[1],
-        "icmpv6" => &[58],
-        "vrrp" => &[112],
-        "igmp" => &[2],
-        "http" | "dns" | "kafka" => {
+    match protocols(text) {
+        Some([]) => {
             return Err("it is of layer 7, and fw-ctl judges packets; filter by --port".to_owned());
         }
-        _ => &[text.parse().map_err(|_| {
+        Some(numbers) => filter.protocol.extend(numbers),
+        None => filter.protocol.push(text.parse().map_err(|_| {
             "it is no protocol: write tcp, udp, sctp, icmp, icmpv4, icmpv6, vrrp, igmp or a number".to_owned()
-        })?],
-    };
-    filter.protocol.extend(numbers);
+        })?),
+    }
     Ok(())
 }
 
@@ -183,6 +175,19 @@ pub fn reply(filter: &mut Filter, text: &str) -> Read {
     Ok(())
 }
 
+/// What one flow is called.
+pub fn uuid(filter: &mut Filter, text: &str) -> Read {
+    let is_uuid = text.split('-').map(str::len).eq([8, 4, 4, 4, 12])
+        && text
+            .bytes()
+            .all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+    if !is_uuid {
+        return Err("it is no UUID".to_owned());
+    }
+    filter.uuid.push(text.to_ascii_lowercase());
+    Ok(())
+}
+
 /// A pattern of `cluster/node`.
 pub fn node(filter: &mut Filter, text: &str) -> Read {
     // `cluster/`: all nodes there.
@@ -198,7 +203,10 @@ pub fn node(filter: &mut Filter, text: &str) -> Read {
 /// A pattern of names of interfaces.
 pub fn interface(filter: &mut Filter, text: &str) -> Read {
     check_glob(text)?;
-    filter.interface.push(text.to_owned());
+    filter.interface.push(Interface {
+        name: Some(text.to_owned()),
+        index: None,
+    });
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 
 mod kind;
 mod labels;
+mod protocol;
 
 use fw_common::wire::DropReason;
 use ipnet::IpNet;
@@ -11,10 +12,11 @@ use serde::{Deserialize, Serialize};
 
 pub use kind::Kind;
 pub use labels::Labels;
+pub use protocol::protocols;
 
-use super::{Endpoint, Flow, Told};
+use super::{Endpoint, Flow, Record, Told};
 use crate::glob::glob_match;
-use crate::policy::label::{Label, LabelSet, NAMESPACE};
+use crate::policy::label::{CLUSTER, Label, LabelSet, NAMESPACE};
 
 /// TCP's number.
 const TCP: u8 = 6;
@@ -56,15 +58,41 @@ pub struct Filter {
     /// 4 or 6.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub family: Vec<u8>,
-    /// Patterns of names of interfaces.
+    /// Interfaces.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub interface: Vec<String>,
+    pub interface: Vec<Interface>,
     /// Outermost VLAN ids, 0 for untagged packets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub vlan: Vec<u16>,
     /// Patterns of names of the policy that decided.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub policy: Vec<String>,
+    /// Flows by [`Flow::uuid`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uuid: Vec<String>,
+    /// A condition that holds for nothing.
+    #[serde(skip_serializing_if = "is_default")]
+    pub never: bool,
+}
+
+/// An interface: all that is given must be so.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Interface {
+    /// Pattern of its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<u32>,
+}
+
+impl Interface {
+    fn is(&self, record: &Record) -> bool {
+        let name = self.name.as_ref();
+        name.is_none_or(|pattern| glob_match(pattern, &record.interface))
+            && self.index.is_none_or(|index| index == record.ifindex)
+    }
 }
 
 /// Conditions on one side of a flow.
@@ -86,6 +114,9 @@ pub struct Side {
     /// Namespaces of pods.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub namespace: Vec<String>,
+    /// Clusters of pods and nodes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cluster: Vec<String>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -124,7 +155,9 @@ impl Filter {
     pub fn matches(&self, flow: &Flow) -> bool {
         let record = &*flow.record;
         let is_read = record.family != 0;
-        holds(&self.verdict, |told| *told == record.told)
+        !self.never
+            && holds(&self.uuid, |uuid| *uuid == flow.uuid())
+            && holds(&self.verdict, |told| *told == record.told)
             && holds(&self.message, |kind| kind.is(flow))
             && holds(&self.reason, |number| {
                 record.drop_reason().map(DropReason::number) == Some(*number)
@@ -140,9 +173,7 @@ impl Filter {
             && holds(&self.ingress, |ingress| *ingress == record.ingress)
             && holds(&self.reply, |reply| record.is_reply() == Some(*reply))
             && holds(&self.family, |family| *family == record.family)
-            && holds(&self.interface, |pattern| {
-                glob_match(pattern, &record.interface)
-            })
+            && holds(&self.interface, |pattern| pattern.is(record))
             && holds(&self.vlan, |vlan| *vlan == record.vlan)
             && holds(&self.policy, |pattern| {
                 let policy = record.decided_by();
@@ -167,6 +198,7 @@ impl Side {
                     .any(|selector| selector.0.matches(&labels))
             })
             && holds(&self.namespace, |name| side.namespace() == name)
+            && holds(&self.cluster, |name| side.label(CLUSTER) == name)
     }
 }
 
@@ -186,9 +218,15 @@ impl Endpoint {
     /// Namespace of the pod, if it is one.
     #[must_use]
     pub fn namespace(&self) -> &str {
+        self.label(NAMESPACE)
+    }
+
+    /// The value of a label of Kubernetes, empty where there is none.
+    #[must_use]
+    pub fn label(&self, key: &str) -> &str {
         let labels = self.identity.labels.iter();
         let mut values = labels.filter_map(|label| {
-            let rest = label.strip_prefix("k8s:")?.strip_prefix(NAMESPACE)?;
+            let rest = label.strip_prefix("k8s:")?.strip_prefix(key)?;
             rest.strip_prefix('=')
         });
         values.next().unwrap_or_default()

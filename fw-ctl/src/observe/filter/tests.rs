@@ -70,8 +70,8 @@ fn every_condition_matches_what_it_says_and_nothing_else() {
         (r#"{"reply":[true,false]}"#, false),
         (r#"{"family":[4]}"#, true),
         (r#"{"family":[6]}"#, false),
-        (r#"{"interface":["eth*"]}"#, true),
-        (r#"{"interface":["bond0"]}"#, false),
+        (r#"{"interface":[{"name":"eth*"}]}"#, true),
+        (r#"{"interface":[{"name":"bond0"},{"index":7}]}"#, false),
         (r#"{"vlan":[0]}"#, true),
         (r#"{"vlan":[212]}"#, false),
         (r#"{"policy":["host-*"]}"#, true),
@@ -130,7 +130,7 @@ fn what_could_not_be_read_matches_nothing_about_it() {
     ] {
         assert!(!filter(json).matches(&unread), "{json}");
     }
-    assert!(filter(r#"{"interface":["eth0"]}"#).matches(&unread));
+    assert!(filter(r#"{"interface":[{"name":"eth0","index":2}]}"#).matches(&unread));
 }
 
 #[test]

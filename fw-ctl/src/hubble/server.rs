@@ -1,0 +1,112 @@
+//! Where Hubble's API is served.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::unfold;
+use tokio::net::{UnixListener, UnixStream};
+use tonic::transport::Server as Grpc;
+
+use super::connection::Connection;
+use super::service::{Health, Hubble, Observer, Peer};
+use crate::control::places::Places;
+use crate::control::protocol::Failure;
+use crate::control::socket;
+use crate::exit;
+use crate::observe::Observed;
+use crate::why::why;
+
+/// Connections at one time, and how many more only root may have.
+pub(super) const CLIENTS: (usize, usize) = (16, 4);
+/// Requests that one connection may have open.
+const STREAMS: u32 = 8;
+/// Clients that are told flows at one time: one that takes nothing keeps the history of the
+/// moment at which it asked.
+const FEEDS: usize = 32;
+/// A client that says nothing for so long is asked whether it is there, and has as long to answer.
+const ALIVE: Duration = Duration::from_secs(30);
+
+/// Serves; removes the socket when dropped.
+pub struct Server {
+    path: PathBuf,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+        // Somebody may have removed it before; then there is nothing left to do.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Binds `path` and serves what is `observed` on `node` (`cluster/node`). The caller holds the
+/// lock of the run directory, so that a socket that lies there is a dead daemon's.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub fn serve(path: &Path, observed: Arc<Observed>, node: &str) -> Result<Server, Failure> {
+    let failed = |error: std::io::Error| {
+        let path = path.display();
+        let message = format!(
+            "cannot make the socket of Hubble's API {path}: {}",
+            why(&error)
+        );
+        Failure::new(exit::UNREACHABLE, message)
+    };
+    let listener = socket::listen_at(path).map_err(failed)?;
+    let listener = UnixListener::from_std(listener).map_err(failed)?;
+    let clients = Places::new(CLIENTS.0, CLIENTS.1);
+    let incoming = unfold((listener, clients), async |(listener, clients)| {
+        let connection = accept(&listener, &clients).await;
+        Some((Ok::<_, Infallible>(connection), (listener, clients)))
+    });
+    let hubble = Hubble {
+        observed,
+        node: node.into(),
+        address: format!("unix://{}", path.display()).into(),
+        feeds: Places::new(FEEDS, 0),
+    };
+    let served = Grpc::builder()
+        .max_concurrent_streams(STREAMS)
+        .http2_keepalive_interval(Some(ALIVE))
+        .http2_keepalive_timeout(Some(ALIVE))
+        .add_service(Observer(hubble.clone()))
+        .add_service(Peer(hubble.clone()))
+        .add_service(Health(hubble))
+        .serve_with_incoming(incoming);
+    let task = tokio::spawn(async move {
+        if let Err(error) = served.await {
+            tracing::error!("Hubble's API is not served any more: {error}");
+        }
+    });
+    Ok(Server {
+        path: path.to_owned(),
+        task,
+    })
+}
+
+/// The next client for whom there is a place. Others are hung up on: who waits would not know
+/// what for.
+async fn accept(listener: &UnixListener, clients: &Places) -> Connection {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, mostly: wait for clients to go away.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        if let Some(place) = clients.take(is_root(&stream)) {
+            return Connection::new(stream, place);
+        }
+        tracing::warn!(
+            "Hubble's API has no place for another client: {} at one time",
+            CLIENTS.0
+        );
+    }
+}
+
+fn is_root(stream: &UnixStream) -> bool {
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == 0)
+}
