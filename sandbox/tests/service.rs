@@ -254,8 +254,9 @@ fn unreachable(rows: &mut Rows<'_>) {
     );
 
     rows.succeeds("appeared.filtered", "an interface appears");
+    rows.succeeds("appeared.known", "it gets an address");
     rows.judged_soon("appeared", Late);
-    rows.judged("appeared", Some("filtered"), Late, Filtered);
+    rows.judged("appeared", Some("known"), Late, Filtered);
 
     rows.judged("hanging", None, First, Filtered);
     rows.succeeds("hanging.back", "the daemon hangs, and is replaced");

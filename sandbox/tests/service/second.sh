@@ -17,6 +17,8 @@ step appeared
 late bind
 keep filtered until_ok late_filters
 until_ok late_has_address
+# An address that the node never had is judged once the kernel has told the daemon of it.
+keep known until_ok late_is_judged
 ask 198.51.100.1 7003 7004
 late unbind
 

@@ -57,3 +57,7 @@ late() { cat /run/guest/eth2 >"/sys/bus/virtio/drivers/virtio_net/$1"; }
 late_name() { ls "/sys/bus/virtio/devices/$(cat /run/guest/eth2)/net"; }
 late_filters() { filters "$(late_name)"; }
 late_has_address() { has_address "$(late_name)"; }
+late_is_judged() {
+    ip netns exec outside traffic ask 198.51.100.1:7003 198.51.100.1:7004 | tail -n 1 |
+        grep -qx 'no answer'
+}
