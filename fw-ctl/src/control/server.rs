@@ -8,7 +8,7 @@
 //! do, root is heard at once, and the daemon does not grow.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::places::{Place, Places};
 use super::protocol::{Failure, MAX_LINE, MAX_REQUEST, Reply, Request};
-use super::socket;
+use super::socket::{self, Served};
 use crate::exit;
 use crate::observe::{Flow, Observed, Query, Record};
 use crate::why::why;
@@ -100,20 +100,6 @@ pub struct Call {
     pub answer: oneshot::Sender<Result<serde_json::Value, Failure>>,
 }
 
-/// Listens; removes the socket when dropped.
-pub struct Server {
-    path: PathBuf,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-        // Somebody may have removed it before; then there is nothing left to do.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
 /// Binds `path` and serves. The caller holds the lock of the run directory, so
 /// that a socket that lies there is a dead daemon's.
 ///
@@ -123,7 +109,7 @@ pub fn serve(
     path: &Path,
     calls: mpsc::Sender<Call>,
     observed: Arc<Observed>,
-) -> Result<Server, Failure> {
+) -> Result<Served, Failure> {
     serve_with(path, calls, observed, LIMITS, Peer::of)
 }
 
@@ -133,7 +119,7 @@ fn serve_with(
     observed: Arc<Observed>,
     limits: Limits,
     identify: Identify,
-) -> Result<Server, Failure> {
+) -> Result<Served, Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(
             exit::UNREACHABLE,
@@ -157,10 +143,7 @@ fn serve_with(
         limits,
     });
     let task = tokio::spawn(accept(listener, house, identify));
-    Ok(Server {
-        path: path.to_owned(),
-        task,
-    })
+    Ok(Served::new(path, task))
 }
 
 /// What all clients share.

@@ -1,5 +1,6 @@
 //! Clients that mean no good, some of them members of the group, and root among them.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -24,7 +25,7 @@ struct Fixture {
     path: PathBuf,
     observed: Arc<Observed>,
     daemon: Arc<Daemon>,
-    _server: Server,
+    _server: Served,
 }
 
 /// Soon enough for a person at the keyboard, on a machine that does much else.

@@ -1,5 +1,6 @@
 //! A server with a daemon that answers `status` only, and clients of all kinds.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::client;
@@ -9,7 +10,7 @@ struct Fixture {
     _dir: tempfile::TempDir,
     path: PathBuf,
     observed: Arc<Observed>,
-    _server: Server,
+    _server: Served,
 }
 
 pub(super) const ROOT: Peer = Peer {

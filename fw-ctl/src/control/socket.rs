@@ -4,12 +4,13 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
 use nix::sys::socket::{bind, listen, socket};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 use nix::unistd::{Gid, chown};
+use tokio::task::JoinHandle;
 
 /// Its members may ask how it goes; only root may change anything.
 pub const GROUP: &str = "fw-ctl";
@@ -19,6 +20,30 @@ const MODE: Mode = Mode::from_bits_truncate(0o660);
 /// room (`sockaddr_un`).
 const NEW: &str = ".new";
 const GROUPS: &str = "/etc/group";
+
+/// A socket that a task serves: both are gone when this is dropped.
+pub struct Served {
+    path: PathBuf,
+    task: JoinHandle<()>,
+}
+
+impl Served {
+    /// At `path`, by `task`.
+    pub(crate) fn new(path: &Path, task: JoinHandle<()>) -> Self {
+        Self {
+            path: path.to_owned(),
+            task,
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.task.abort();
+        // Somebody may have removed it before; then there is nothing left to do.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
 
 /// Listens at `path`, in the place of whatever lies there. Until the file has its owner
 /// and mode nobody can connect, and from then on there is no moment without one.

@@ -11,6 +11,7 @@ use super::{ConfirmedStore, Firewall, Lock, Names, events, service};
 use crate::config::{Config, Overrides, Paths};
 use crate::control::protocol::Failure;
 use crate::control::server;
+use crate::control::socket::Served;
 use crate::datapath::Datapath;
 use crate::netlink::Watcher;
 use crate::observe::Observed;
@@ -87,7 +88,7 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
 }
 
 /// Serves Hubble's API, if that is possible: it is no reason not to filter.
-fn hubble(path: &Path, observed: &Arc<Observed>, node: &str) -> Option<hubble::Server> {
+fn hubble(path: &Path, observed: &Arc<Observed>, node: &str) -> Option<Served> {
     let served = hubble::serve(path, Arc::clone(observed), node);
     served
         .inspect_err(|failure| tracing::error!("{failure}"))

@@ -12,7 +12,7 @@ mod proto;
 mod server;
 mod service;
 
-pub use server::{Server, serve};
+pub use server::serve;
 
 #[cfg(test)]
 mod tests;

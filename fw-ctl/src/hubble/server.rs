@@ -1,7 +1,7 @@
 //! Where Hubble's API is served.
 
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::connection::Connection;
 use super::service::{Health, Hubble, Observer, Peer};
 use crate::control::places::Places;
 use crate::control::protocol::Failure;
-use crate::control::socket;
+use crate::control::socket::{self, Served};
 use crate::exit;
 use crate::observe::Observed;
 use crate::why::why;
@@ -28,26 +28,12 @@ const FEEDS: usize = 32;
 /// A client that says nothing for so long is asked whether it is there, and has as long to answer.
 const ALIVE: Duration = Duration::from_secs(30);
 
-/// Serves; removes the socket when dropped.
-pub struct Server {
-    path: PathBuf,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-        // Somebody may have removed it before; then there is nothing left to do.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
 /// Binds `path` and serves what is `observed` on `node` (`cluster/node`). The caller holds the
 /// lock of the run directory, so that a socket that lies there is a dead daemon's.
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub fn serve(path: &Path, observed: Arc<Observed>, node: &str) -> Result<Server, Failure> {
+pub fn serve(path: &Path, observed: Arc<Observed>, node: &str) -> Result<Served, Failure> {
     let failed = |error: std::io::Error| {
         let path = path.display();
         let message = format!(
@@ -82,10 +68,7 @@ pub fn serve(path: &Path, observed: Arc<Observed>, node: &str) -> Result<Server,
             tracing::error!("Hubble's API is not served any more: {error}");
         }
     });
-    Ok(Server {
-        path: path.to_owned(),
-        task,
-    })
+    Ok(Served::new(path, task))
 }
 
 /// The next client for whom there is a place. Others are hung up on: who waits would not know

@@ -18,13 +18,13 @@ use super::proto::health::{HealthCheckRequest, HealthCheckResponse};
 use super::proto::observer::{
     Empty, GetFlowsRequest, GetFlowsResponse, GetNodesResponse, ServerStatusResponse, Told,
 };
-use super::server::Server;
+use crate::control::socket::Served;
 use crate::observe::text::tests::record;
 use crate::observe::{self, Observed, Record};
 
 struct Fixture {
     dir: tempfile::TempDir,
-    _server: Server,
+    _server: Served,
     observed: Arc<Observed>,
     client: Grpc<Channel>,
 }
