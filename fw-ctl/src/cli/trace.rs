@@ -74,6 +74,18 @@ pub fn run(args: &Args) -> Outcome {
         Format::Json => print_json(&answer)?,
         Format::Table => print(&text(&answer))?,
     }
+    outcome(&answer)
+}
+
+/// Whether it passes, as far as plan and programs agree.
+fn outcome(answer: &Trace) -> Outcome {
+    if answer.programs.as_ref().is_some_and(|said| !said.agree) {
+        return Err(Failure::new(
+            exit::UNREACHABLE,
+            "the programs in the kernel do not do what the plan says",
+        )
+        .help("report this as a bug, with the output above and that of fw-ctl status"));
+    }
     Ok(if answer.verdict == "allow" {
         exit::OK
     } else {
@@ -115,4 +127,49 @@ fn text(answer: &Trace) -> String {
         bad("denied")
     });
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{Programs, SCHEMA};
+
+    fn answer(verdict: &str, agree: Option<bool>) -> Trace {
+        Trace {
+            schema: SCHEMA,
+            flow: Flow {
+                source: "192.0.2.9".parse().unwrap(),
+                destination: "10.0.0.1".parse().unwrap(),
+                protocol: 6,
+                source_port: 0,
+                destination_port: 22,
+                vlan: 0,
+            },
+            direction: Some("ingress".into()),
+            steps: vec![],
+            verdict: verdict.into(),
+            mode: "enforce".into(),
+            rule: None,
+            programs: agree.map(|agree| Programs {
+                answers: vec![],
+                agree,
+            }),
+        }
+    }
+
+    #[test]
+    fn programs_that_differ_are_an_error_whatever_the_plan_says() {
+        for (verdict, agree, code) in [
+            ("allow", None, exit::OK),
+            ("deny", None, exit::NEGATIVE),
+            ("allow", Some(true), exit::OK),
+            ("deny", Some(true), exit::NEGATIVE),
+            ("allow", Some(false), exit::UNREACHABLE),
+            ("deny", Some(false), exit::UNREACHABLE),
+        ] {
+            let outcome = outcome(&answer(verdict, agree));
+            let found = outcome.unwrap_or_else(|failure| failure.exit);
+            assert_eq!(found, code, "{verdict} {agree:?}");
+        }
+    }
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use fw_common::wire::{Counter, Direction, RuleTally, Tally};
+use fw_common::wire::{Counter, Direction, FlowKey, RuleTally, Tally};
 
 use crate::compile::plan::{Mode, Plan};
 use crate::control::protocol::Failure;
 use crate::datapath::flows::Pressure;
-use crate::datapath::seed::{Remembered, Seed};
-use crate::datapath::{AttachedProgram, Ingress, Tested};
+use crate::datapath::frame::Packet;
+use crate::datapath::seed::{Known, Remembered, Seed};
+use crate::datapath::{Answer, AttachedProgram, Ingress, Tested};
 use crate::netlink::{Link, LocalAddresses, Wish};
 use crate::sockets::Sockets;
 
@@ -147,6 +148,22 @@ pub trait Kernel {
     /// What was tested last.
     fn tested(&self) -> Option<Tested> {
         None
+    }
+    /// What the loaded programs make of a packet by the plan in force, as the first of its
+    /// connection, on a node that has the address `local` and has banned nobody; nothing on
+    /// the node notices. `None`: they cannot be asked, or not yet.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn ask(&mut self, _packet: &Packet, _local: IpAddr) -> Result<Option<Vec<Answer>>, Failure> {
+        Ok(None)
+    }
+    /// What the datapath remembers of a connection.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn connection(&self, _key: &FlowKey) -> Result<Option<Known>, Failure> {
+        Ok(None)
     }
     /// States again what packets read beside the plan, where somebody has changed it;
     /// returns what that was.

@@ -48,6 +48,7 @@ mod sealed;
 pub mod service;
 pub mod sources;
 pub mod status;
+mod trace;
 mod trial;
 mod unconfirmed;
 mod watch;

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use fw_common::wire::{Counter, Direction, RuleTally, Tally};
+use fw_common::wire::{Counter, Direction, FlowKey, RuleTally, Tally};
 
 use super::{AttachedLink, InForce, Ingress, Kernel, Trial};
 use crate::compile::plan::{Mode, Plan};
 use crate::control::protocol::Failure;
 use crate::datapath::flows::Pressure;
+use crate::datapath::frame::Packet;
 use crate::datapath::image::plan_hash;
-use crate::datapath::seed::{Remembered, Seed};
+use crate::datapath::seed::{Known, Remembered, Seed};
 use crate::datapath::{
-    Attached, AttachedProgram, Datapath, DatapathError, Installed, LinkRef, Tested, XdpWish,
+    Answer, Attached, AttachedProgram, Datapath, DatapathError, Installed, LinkRef, Tested, XdpWish,
 };
 use crate::netlink::{Link, LocalAddresses, Wish};
 use crate::sockets::{self, Sockets};
@@ -176,6 +177,14 @@ impl Kernel for Pinned {
 
     fn tested(&self) -> Option<Tested> {
         self.datapath.tested().cloned()
+    }
+
+    fn ask(&mut self, packet: &Packet, local: IpAddr) -> Result<Option<Vec<Answer>>, Failure> {
+        Ok(self.datapath.ask(packet, local)?)
+    }
+
+    fn connection(&self, key: &FlowKey) -> Result<Option<Known>, Failure> {
+        Ok(self.datapath.connection(key)?)
     }
 
     fn mend(&mut self) -> Result<Vec<&'static str>, Failure> {

@@ -25,7 +25,7 @@ use crate::control::server::Call;
 use crate::exit;
 use crate::lists::moment;
 use crate::netlink::{NetlinkError, Network, Watcher};
-use crate::trace::{Context, Trace, trace};
+use crate::trace::Trace;
 use crate::why::why;
 
 /// Between two checks where no watchdog asks for more.
@@ -433,21 +433,7 @@ fn answer<K: Kernel, S: Sources>(
         Request::Journal => Answer::Journal(firewall.journal()),
         Request::Rules => Answer::Rules(firewall.rules()?),
         Request::Detach => Answer::Detached(firewall.detach()?),
-        Request::Trace(flow) => {
-            let (compiled, network) = firewall.plan().ok_or_else(|| {
-                Failure::new(
-                    exit::UNREACHABLE,
-                    "no policy was accepted since the daemon started: there is nothing to trace",
-                )
-                .help("fw-ctl status names the errors")
-            })?;
-            let local = network.local_addresses();
-            let context = Context {
-                ban: &|peer| firewall.ban_of(peer),
-                ..compiled.context(&local)
-            };
-            Answer::Trace(trace(context, *flow))
-        }
+        Request::Trace(flow) => Answer::Trace(firewall.trace(*flow)?),
         Request::Ban(request) => Answer::Banned(firewall.ban(request)?),
         Request::Unban { addresses } => Answer::Unbanned(firewall.unban(addresses.as_deref())?),
         Request::Bans => Answer::Bans(firewall.bans()),

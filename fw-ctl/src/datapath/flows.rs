@@ -213,6 +213,14 @@ impl Flows {
             .map_err(writing("OWN_PORTS"))
     }
 
+    /// The state of a connection, forgotten or not.
+    pub(super) fn find(&self, key: &FlowKey) -> Option<FlowState> {
+        let words = key.words();
+        let place = self.seeds.place(words);
+        let found = self.buckets.bucket(place.bucket).find(place.tag, words)?;
+        Some(found.state)
+    }
+
     /// Gives a connection the state that `choose` makes of what is known of it; `None`
     /// leaves it as it is. Returns whether that changed anything.
     pub(super) fn put(

@@ -6,6 +6,8 @@
 
 use std::net::IpAddr;
 
+use fw_common::wire::Direction;
+
 /// Shortest Ethernet frame without its checksum (IEEE 802.3).
 pub const MINIMUM: usize = 60;
 
@@ -159,6 +161,16 @@ impl Payload {
 }
 
 impl Packet {
+    /// Its direction on a node that has the address `local`.
+    #[must_use]
+    pub fn direction(&self, local: IpAddr) -> Direction {
+        if self.destination == local {
+            Direction::Ingress
+        } else {
+            Direction::Egress
+        }
+    }
+
     /// The frame, at least [`MINIMUM`] bytes; `None` if the addresses are of
     /// different families.
     #[must_use]

@@ -62,6 +62,6 @@ pub use former::INCOMPLETE;
 pub use image::plan_hash;
 pub use live::{Datapath, Installed};
 pub use modelrun::ModelRun;
-pub use selftest::Tested;
+pub use selftest::{Answer, Said, Tested};
 pub use testrun::{Hook, Outcome, TestRun, Verdict};
 pub use trial::Trial;

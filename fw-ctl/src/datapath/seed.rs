@@ -32,7 +32,29 @@ pub struct Remembered {
     pub idle: u32,
 }
 
+/// What is remembered of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Who began it.
+    pub origin: Origin,
+    /// How far it is.
+    pub phase: Phase,
+    /// Seconds since it was seen.
+    pub idle: u32,
+}
+
 impl Flows {
+    /// What is remembered of a connection at `now`.
+    #[must_use]
+    pub fn known(&self, key: &FlowKey, now: u32) -> Option<Known> {
+        let state = self.find(key).filter(|state| state.is_live(now))?;
+        Some(Known {
+            origin: state.origin(),
+            phase: state.phase(),
+            idle: state.idle(now),
+        })
+    }
+
     /// Remembers connections as if packets of them had been seen at `now`, by the clock of
     /// the datapath, but for those of which more is known. Returns how many are new, or
     /// known better.
@@ -81,6 +103,14 @@ impl Datapath {
     pub fn seed(&mut self, seeds: &[Seed]) -> Result<usize, DatapathError> {
         let now = self.now()?;
         self.tables.flows_mut().seed(now, seeds)
+    }
+
+    /// What is remembered of a connection.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn connection(&self, key: &FlowKey) -> Result<Option<Known>, DatapathError> {
+        Ok(self.tables.flows().known(key, self.now()?))
     }
 
     /// The TCP connections that are remembered, and open.

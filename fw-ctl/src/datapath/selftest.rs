@@ -9,9 +9,10 @@
 //! The kernel's verifier takes as long for it as for the programs that filter. So it is
 //! loaded beside, after the first plan is in force, which is tried then.
 
+mod ask;
+mod said;
 mod samples;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,9 +20,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use aya::maps::{Array, MapData};
-use fw_common::wire::{
-    Action, ActiveWord, Direction, Event, Generation, GenerationFlags, RULE_NO_POLICY, RateBucket,
-};
+use fw_common::wire::{ActiveWord, Event, Generation, GenerationFlags, RateBucket};
 
 use super::error::DatapathError;
 use super::events::EventReader;
@@ -32,9 +31,11 @@ use super::peer_store::{PEER_ROOTS, PEERS};
 use super::pins::{self, Pins, failed};
 use super::programs::Programs;
 use super::tables::{open_array, open_data, writing};
-use super::testrun::{Hook, Verdict, execute};
+use super::testrun::{Hook, execute};
 use crate::compile::plan::{Plan, PlanRule};
-use crate::policy::rules::Service;
+pub use ask::Answer;
+pub use said::Said;
+use said::{differs, hooks};
 use samples::{NODE, Sample};
 
 /// Packets for a plan that is installed: some milliseconds.
@@ -104,6 +105,7 @@ struct Instance {
     generations: Array<MapData, Generation>,
     rates: Array<MapData, RateBucket>,
     connections: Buckets,
+    local: Local,
     events: EventReader,
 }
 
@@ -296,6 +298,7 @@ impl Instance {
                 generations: open_array(own, "GENERATION", fw_common::wire::GENERATIONS)?,
                 rates: open_array(own, RATES, 1)?,
                 connections: Buckets::open(own)?,
+                local,
                 events: EventReader::open(own)?,
             })
         };
@@ -346,6 +349,26 @@ impl Instance {
         subject: Subject,
         packets: &mut usize,
     ) -> Result<Option<String>, DatapathError> {
+        let enforces = self.look_at(subject)?;
+        for sample in samples {
+            let Some(frame) = sample.frame() else {
+                continue;
+            };
+            for hook in hooks(sample.direction) {
+                let limited = sample.word.is_limited();
+                let said = self.judge(*hook, &frame, limited)?;
+                *packets += 1;
+                let expected = Said::by_word(sample.word, enforces);
+                if said != expected {
+                    return Ok(Some(differs(sample, *hook, rules, (expected, said))));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Judges by this from now on. Returns whether it enforces.
+    fn look_at(&mut self, subject: Subject) -> Result<bool, DatapathError> {
         let header = Generation {
             // Every packet is to be reported.
             event_limit: u32::MAX,
@@ -358,30 +381,21 @@ impl Instance {
         self.active
             .set(0, subject.word, 0)
             .map_err(writing("ACTIVE"))?;
-        let enforces = header.flags & GenerationFlags::ENFORCE != 0;
-        for sample in samples {
-            let Some(frame) = sample.frame() else {
-                continue;
-            };
-            for hook in hooks(sample.direction) {
-                self.connections.clear();
-                if sample.word.is_limited() {
-                    self.rates
-                        .set(0, RateBucket::default(), 0)
-                        .map_err(writing(RATES))?;
-                }
-                while self.next_event()?.is_some() {}
-                let verdict = execute(&mut self.programs, *hook, &frame, 1, false)?.verdict;
-                let event = self.next_event()?;
-                *packets += 1;
-                let said = Said::by_program(verdict, event.as_ref());
-                let expected = Said::by_plan(sample, enforces);
-                if said != expected {
-                    return Ok(Some(differs(sample, *hook, rules, (expected, said))));
-                }
-            }
+        Ok(header.flags & GenerationFlags::ENFORCE != 0)
+    }
+
+    /// What the program of `hook` makes of a frame that is the first of its connection, and
+    /// of its peer, where it is `limited` how many pass.
+    fn judge(&mut self, hook: Hook, frame: &[u8], limited: bool) -> Result<Said, DatapathError> {
+        self.connections.clear();
+        if limited {
+            self.rates
+                .set(0, RateBucket::default(), 0)
+                .map_err(writing(RATES))?;
         }
-        Ok(None)
+        while self.next_event()?.is_some() {}
+        let verdict = execute(&mut self.programs, hook, frame, 1, false)?.verdict;
+        Ok(Said::by_program(verdict, self.next_event()?.as_ref()))
     }
 
     fn next_event(&mut self) -> Result<Option<Event>, DatapathError> {
@@ -396,86 +410,6 @@ fn step_back() {
     const LEAST: libc::c_int = 19;
     // SAFETY: it takes a number, and changes the priority of this thread only (sched(7)).
     unsafe { libc::nice(LEAST) };
-}
-
-/// What became of a packet, and by which rule; `None`: by none that is reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Said {
-    verdict: Verdict,
-    decided: Option<(u8, u16)>,
-}
-
-impl Said {
-    fn by_program(verdict: Verdict, event: Option<&Event>) -> Self {
-        Self {
-            verdict,
-            decided: event.map(|event| (event.action, event.rule)),
-        }
-    }
-
-    fn by_plan(sample: &Sample, enforces: bool) -> Self {
-        let rule = sample.word.rule();
-        let (verdict, action) = match (sample.word.is_allow(), enforces) {
-            (true, _) => (Verdict::Pass, Action::Allow),
-            (false, true) => (Verdict::Drop, Action::Deny),
-            (false, false) => (Verdict::Pass, Action::Audit),
-        };
-        let reported = action != Action::Allow || rule != RULE_NO_POLICY;
-        Self {
-            verdict,
-            decided: reported.then_some((action as u8, rule)),
-        }
-    }
-
-    fn describe(self, rules: &[PlanRule]) -> String {
-        let verdict = match self.verdict {
-            Verdict::Pass => "passes",
-            Verdict::Drop => "is dropped",
-        };
-        match self.decided {
-            None => format!("{verdict}, by no rule"),
-            Some((_, rule)) => match rules.get(usize::from(rule)) {
-                Some(named) if !named.policy.is_empty() => {
-                    format!("{verdict} by rule {rule} ({} {})", named.policy, named.rule)
-                }
-                _ => format!("{verdict} by rule {rule}"),
-            },
-        }
-    }
-}
-
-/// The programs that judge a direction.
-const fn hooks(direction: Direction) -> &'static [Hook] {
-    match direction {
-        Direction::Ingress => &[Hook::Xdp, Hook::TcIngress],
-        Direction::Egress => &[Hook::TcEgress],
-    }
-}
-
-fn differs(sample: &Sample, hook: Hook, rules: &[PlanRule], says: (Said, Said)) -> String {
-    let (way, program) = match hook {
-        Hook::Xdp => ("from", "XDP"),
-        Hook::TcIngress => ("from", "TC ingress"),
-        Hook::TcEgress | Hook::TcEgressForwarded => ("to", "TC egress"),
-    };
-    let service = match sample.service {
-        Service::Port { protocol, port } => {
-            let names = BTreeMap::from([(6, "TCP"), (17, "UDP"), (132, "SCTP")]);
-            format!("{} {port}", names.get(&protocol).unwrap_or(&"port"))
-        }
-        Service::Icmp(kind) => format!("ICMP type {kind}"),
-        Service::Icmpv6(kind) => format!("ICMPv6 type {kind}"),
-        Service::Protocol(number) => format!("protocol {number}"),
-    };
-    let vlan = match sample.vlan {
-        0 => String::new(),
-        vlan => format!(" in VLAN {vlan}"),
-    };
-    let (expected, said) = (says.0.describe(rules), says.1.describe(rules));
-    format!(
-        "by the plan {service} {way} {}{vlan} {expected}, by the program ({program}) it {said}",
-        sample.peer
-    )
 }
 
 /// A test that could not be done.

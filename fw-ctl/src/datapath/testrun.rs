@@ -60,6 +60,16 @@ impl Hook {
             Self::TcEgress | Self::TcEgressForwarded => Direction::Egress,
         }
     }
+
+    /// As people say it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Xdp => "XDP",
+            Self::TcIngress => "TC ingress",
+            Self::TcEgress | Self::TcEgressForwarded => "TC egress",
+        }
+    }
 }
 
 /// What the program did with the frame.

@@ -7,7 +7,6 @@ use fw_common::wire::{Counter, Direction, DropReason, VerdictWord};
 
 use super::{Engine, EngineError, Flow, Judgement};
 use crate::compile::plan::Plan;
-use crate::datapath::frame::{Packet, Payload};
 use crate::datapath::{DatapathError, Hook, ModelRun, Outcome, TestRun};
 use crate::reference::builtin_name;
 
@@ -80,17 +79,7 @@ impl Datapath {
 
     /// Runs the flow as the first packet of its connection.
     fn run(&mut self, flow: &Flow, local: IpAddr) -> Result<Outcome, EngineError> {
-        let packet = Packet {
-            vlan: flow.vlan,
-            source: flow.source,
-            destination: flow.destination,
-            payload: Payload::new(
-                flow.protocol,
-                (flow.source_port, flow.destination_port),
-                (flow.icmp_type, flow.icmp_code),
-            ),
-        };
-        let frame = packet.frame().ok_or_else(|| EngineError {
+        let frame = flow.packet().frame().ok_or_else(|| EngineError {
             message: format!("flow {}: its addresses are of two families", flow.id),
             exit: 3,
         })?;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use fw_common::wire::Direction;
 
+use crate::datapath::frame::{Packet, Payload};
 use crate::policy::rules::{ICMP, ICMPV6, PORT_PROTOCOLS, Service};
 use crate::vlans::UNTAGGED;
 
@@ -35,6 +36,21 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// The packet.
+    #[must_use]
+    pub fn packet(&self) -> Packet {
+        Packet {
+            vlan: self.vlan,
+            source: self.source,
+            destination: self.destination,
+            payload: Payload::new(
+                self.protocol,
+                (self.source_port, self.destination_port),
+                (self.icmp_type, self.icmp_code),
+            ),
+        }
+    }
+
     /// The address that is not the node's.
     #[must_use]
     pub fn peer(&self) -> IpAddr {

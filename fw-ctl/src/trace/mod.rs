@@ -6,6 +6,7 @@
 //! does; the rules that were candidates come from the rules behind it.
 
 mod flow;
+mod programs;
 
 use std::net::IpAddr;
 
@@ -23,6 +24,7 @@ use crate::policy::rules::{
 use crate::reference::builtin_name;
 use crate::vlans;
 pub use flow::{From, To};
+pub use programs::{Programs, compare};
 
 /// Version of the JSON.
 pub const SCHEMA: u32 = 1;
@@ -64,12 +66,16 @@ pub struct Trace {
     pub mode: String,
     /// The rule that decided, where one did.
     pub rule: Option<DecidingRule>,
+    /// What the programs in the kernel say; `None` where they were not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub programs: Option<Programs>,
 }
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// `local`, `built-in`, `vlan`, `failsafe`, `ban`, `identity`, `group`, `service`, `rules`, `verdict`.
+    /// `local`, `built-in`, `vlan`, `failsafe`, `ban`, `identity`, `group`, `service`, `rules`,
+    /// `verdict`, `conntrack`, `program`; empty: as the one before.
     pub name: String,
     /// What was found.
     pub found: String,
@@ -86,9 +92,38 @@ pub struct DecidingRule {
     pub origin: String,
 }
 
+/// Who decides about a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Nobody: it is not judged.
+    NotJudged,
+    /// A built-in, which lets it pass.
+    Builtin,
+    /// A ban.
+    Banned,
+    /// A rule, or that there is none.
+    Rule(VerdictWord),
+}
+
+impl Decision {
+    const fn is_allow(self) -> bool {
+        match self {
+            Self::NotJudged | Self::Builtin => true,
+            Self::Banned => false,
+            Self::Rule(word) => word.is_allow(),
+        }
+    }
+}
+
 /// Traces the first packet of a connection.
 #[must_use]
 pub fn trace(context: Context<'_>, flow: Flow) -> Trace {
+    decide(context, flow).0
+}
+
+/// The same for who wants to compare it: with the decision, by the plan alone.
+#[must_use]
+pub fn decide(context: Context<'_>, flow: Flow) -> (Trace, Decision) {
     let mut tracer = Tracer {
         context,
         flow,
@@ -96,8 +131,8 @@ pub fn trace(context: Context<'_>, flow: Flow) -> Trace {
         rule: None,
         direction: None,
     };
-    let allowed = tracer.run();
-    Trace {
+    let decision = tracer.run();
+    let trace = Trace {
         schema: SCHEMA,
         flow,
         direction: tracer.direction.map(|direction| {
@@ -108,14 +143,16 @@ pub fn trace(context: Context<'_>, flow: Flow) -> Trace {
             .to_owned()
         }),
         steps: tracer.steps,
-        verdict: if allowed { "allow" } else { "deny" }.into(),
+        verdict: if decision.is_allow() { "allow" } else { "deny" }.into(),
         mode: match context.plan.mode {
             Mode::Audit => "audit",
             Mode::Enforce => "enforce",
         }
         .into(),
         rule: tracer.rule,
-    }
+        programs: None,
+    };
+    (trace, decision)
 }
 
 struct Tracer<'a> {
@@ -134,12 +171,11 @@ impl Tracer<'_> {
         });
     }
 
-    /// Whether it may pass.
-    fn run(&mut self) -> bool {
+    fn run(&mut self) -> Decision {
         let Some(direction) = self.local() else {
             self.step("failsafe", "not asked");
             self.step("verdict", "passes: not judged");
-            return true;
+            return Decision::NotJudged;
         };
         self.direction = Some(direction);
         let plan = self.context.plan;
@@ -150,7 +186,7 @@ impl Tracer<'_> {
             self.step("built-in", described(name));
             self.failsafe(direction, word);
             self.step("verdict", "allowed by a built-in, before any policy");
-            return true;
+            return Decision::Builtin;
         }
         self.step("built-in", "none fits");
         let rule = plan.rule(word);
@@ -159,7 +195,7 @@ impl Tracer<'_> {
         self.failsafe(direction, word);
         if word.is_failsafe() {
             self.step("verdict", "allowed by a failsafe entry, before any policy");
-            return true;
+            return Decision::Rule(word);
         }
         if let Some(ban) = (self.context.ban)(peer) {
             self.step("ban", ban);
@@ -167,13 +203,13 @@ impl Tracer<'_> {
         }
         if word.is_unadmitted() {
             self.step("verdict", verdict(word, rule, plan.mode));
-            return false;
+            return Decision::Rule(word);
         }
         self.identity(peer);
         self.groups(direction, peer);
         self.candidates(direction, peer, service);
         self.step("verdict", verdict(word, rule, plan.mode));
-        word.is_allow()
+        Decision::Rule(word)
     }
 
     /// What the failsafe entries say, on every trace: it is they who keep the operator in,
@@ -212,12 +248,12 @@ impl Tracer<'_> {
         }
     }
 
-    fn banned(&mut self) -> bool {
+    fn banned(&mut self) -> Decision {
         let plan = self.context.plan;
         let word = VerdictWord::deny(RULE_BAN);
         self.decide(word);
         self.step("verdict", verdict(word, plan.rule(word), plan.mode));
-        false
+        Decision::Banned
     }
 
     fn decide(&mut self, word: VerdictWord) {
@@ -341,7 +377,8 @@ impl Tracer<'_> {
 
 /// The flow as engines judge it. It names an ICMP type but no code: code 0 is
 /// meant, so that the built-in for code 4 of type 3 fits none.
-fn judged(flow: &Flow, direction: Direction) -> engine::Flow {
+#[must_use]
+pub fn judged(flow: &Flow, direction: Direction) -> engine::Flow {
     let icmp = [ICMP, ICMPV6].contains(&flow.protocol);
     // A type is checked to be below 256 where it is read.
     let icmp_type = u8::try_from(flow.destination_port).unwrap_or(u8::MAX);
@@ -355,7 +392,7 @@ fn judged(flow: &Flow, direction: Direction) -> engine::Flow {
         destination_port: port(flow.destination_port),
         icmp_type: if icmp { icmp_type } else { 0 },
         icmp_code: 0,
-        vlan: Some(flow.vlan),
+        vlan: (flow.vlan != vlans::UNTAGGED).then_some(flow.vlan),
         direction,
         expect: None,
     }

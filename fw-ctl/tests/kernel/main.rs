@@ -8,6 +8,7 @@
 
 mod agreement;
 mod amend;
+mod ask;
 mod attach;
 mod bans;
 mod blocklist;
