@@ -11,10 +11,12 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+use super::counting::Counting;
 use super::expected::Expected;
 use super::held::HeldStore;
 use super::links::Tried;
 use super::status::Reloaded;
+use super::tallies::TallyStore;
 use super::trial::OnTrial;
 use super::{
     AttachedLink, BanStore, Compiled, ConfirmedStore, Event, InForce, Kernel, Look, ModeStore,
@@ -104,6 +106,9 @@ pub struct Firewall<K, S> {
     pub(super) refused_lists: Option<RefusedLists>,
     /// Why the last accepted plan could not be had from the disk.
     pub(super) record: Option<String>,
+    /// What rules have decided.
+    pub(super) tallies: TallyStore,
+    pub(super) counting: Counting,
     /// What events told of lately.
     pub(super) recent: SharedRecent,
     /// Whether the files were looked at once.
@@ -136,6 +141,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             looked: None,
             refused_lists: None,
             record: None,
+            tallies: TallyStore::open(state),
+            counting: Counting::default(),
             recent: SharedRecent::default(),
             started: false,
         }
@@ -290,7 +297,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         // Before it judges, so that its first event finds its rules.
         self.name(number, compiled);
         self.remember_open(compiled, compiled.plan.mode);
+        self.count_rules();
         let in_force = self.kernel.install(&compiled.plan, number)?;
+        self.count_anew(number, compiled);
         self.troubles.remove(&Trouble::Kernel);
         Ok(in_force)
     }

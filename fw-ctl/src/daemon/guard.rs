@@ -122,6 +122,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         self.mend_tables();
         self.self_test();
         self.sweep_bans();
+        self.count_at_times();
         let lost = self.installed.is_some() && !self.confirmed.exists();
         if lost || self.troubles.contains_key(&Trouble::State) {
             self.keep();

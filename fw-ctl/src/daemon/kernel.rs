@@ -207,6 +207,15 @@ pub trait Kernel {
     /// # Errors
     /// When the counters cannot be read.
     fn rule_counters(&self, rules: usize) -> Result<Vec<RuleTally>, Failure>;
+    /// The same of generation `number`, in force or not; `None`: the kernel does not hold it.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    fn rule_counters_of(
+        &self,
+        number: u64,
+        rules: usize,
+    ) -> Result<Option<Vec<RuleTally>>, Failure>;
     /// Verdicts that were not reported.
     ///
     /// # Errors

@@ -220,6 +220,14 @@ impl Kernel for Pinned {
         Ok(self.datapath.rule_counters(rules)?)
     }
 
+    fn rule_counters_of(
+        &self,
+        number: u64,
+        rules: usize,
+    ) -> Result<Option<Vec<RuleTally>>, Failure> {
+        Ok(self.datapath.rule_counters_of(number, rules)?)
+    }
+
     fn lost_events(&self) -> Result<u64, Failure> {
         Ok(self.datapath.lost_events()?)
     }

@@ -10,6 +10,7 @@ use super::status::{
     CounterStatus, GenerationStatus, InterfaceStatus, ListStatus, RuleStatus, Rules, SCHEMA,
     Status, UnfilteredStatus, hex,
 };
+use super::tallies::Counted;
 use super::{AttachedLink, Compiled, Firewall, Kernel, Seen, Sources, links};
 use crate::cli::output::plain;
 use crate::control::protocol::Failure;
@@ -17,6 +18,7 @@ use crate::datapath::INCOMPLETE;
 use crate::datapath::flows::Pressure;
 use crate::exit;
 use crate::lists::List;
+use crate::moment;
 use crate::netlink::{Choice, Demand, Link, Network, plan};
 
 /// How the trouble begins that the kernel's tables cannot be compared.
@@ -47,9 +49,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             .help("fw-ctl status names the errors"));
         };
         let rules = &compiled.plan.rules;
-        let tallies = self.kernel.rule_counters(rules.len())?;
-        let rules = rules.iter().zip(tallies).enumerate();
-        let rules = rules.map(|(id, (rule, tally))| RuleStatus {
+        let counted = self.counted(in_force.number);
+        let counted = counted.unwrap_or_else(|| vec![Counted::default(); rules.len()]);
+        let rules = rules.iter().zip(counted).enumerate();
+        let rules = rules.map(|(id, (rule, Counted { tally, since, last }))| RuleStatus {
             id,
             direction: match rule.direction {
                 Some(Direction::Ingress) => "ingress",
@@ -66,6 +69,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             packets: tally.packets,
             bytes: tally.bytes,
             limited: rule.rate.map(|_| tally.limited),
+            since: moment::rfc3339(since),
+            last_hit: last.map(moment::rfc3339),
         });
         Ok(Rules {
             schema: SCHEMA,

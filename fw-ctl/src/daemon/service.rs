@@ -121,6 +121,7 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
         // Not as one of many above: after a long change it comes first.
         service.check_after(service.every);
     }
+    block_in_place(|| service.firewall.count_at_end());
     let stopped = service.firewall.farewell();
     Manager::stopping(stopped);
     tracing::info!("{stopped}");
@@ -431,7 +432,10 @@ fn answer<K: Kernel, S: Sources>(
         Request::Confirm => Answer::Confirmed(firewall.confirm(call.connected)?),
         Request::Rollback { to, change } => Answer::Reloaded(firewall.rollback(*to, change, seen)?),
         Request::Journal => Answer::Journal(firewall.journal()),
-        Request::Rules => Answer::Rules(firewall.rules()?),
+        Request::Rules => {
+            firewall.count_now();
+            Answer::Rules(firewall.rules()?)
+        }
         Request::Detach => Answer::Detached(firewall.detach()?),
         Request::Trace(flow) => Answer::Trace(firewall.trace(*flow)?),
         Request::Ban(request) => Answer::Banned(firewall.ban(request)?),

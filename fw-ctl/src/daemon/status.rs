@@ -262,6 +262,12 @@ pub struct RuleStatus {
     /// Packets beyond the rate: dropped, or in audit mode reported; `None`: no rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limited: Option<u64>,
+    /// Since when it is counted, over reloads, restarts and boots.
+    #[serde(default)]
+    pub since: String,
+    /// When it decided something last, to half a minute; `None`: not since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_hit: Option<String>,
 }
 
 /// Answer to `reload`.

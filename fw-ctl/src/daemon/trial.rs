@@ -94,8 +94,13 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             Ok(()) => {
                 self.name(number, &compiled);
                 self.remember_open(&compiled, compiled.plan.mode);
-                self.kernel
-                    .install_on_trial(&compiled.plan, number, patience)
+                self.count_rules();
+                let plan = &compiled.plan;
+                let tried = self.kernel.install_on_trial(plan, number, patience);
+                if tried.is_ok() {
+                    self.count_anew(number, &compiled);
+                }
+                tried
             }
         };
         let in_force = match installed {

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use fw_common::wire::{ActiveWord, Counter, Direction, Generation, RuleTally, Tally};
+use fw_common::wire::{ActiveWord, Counter, Direction, GENERATIONS, Generation, RuleTally, Tally};
 
 use super::attach::{self, Attached, AttachedProgram, Attacher, LinkRef, XdpWish};
 use super::error::DatapathError;
@@ -401,6 +401,23 @@ impl Datapath {
     /// The kernel cannot be asked.
     pub fn rule_counters(&self, rules: usize) -> Result<Vec<RuleTally>, DatapathError> {
         self.tables.rule_counters(self.tables.active()?, rules)
+    }
+
+    /// The same of the generation `number`, in force or not; `None`: the kernel does not hold it.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn rule_counters_of(
+        &self,
+        number: u64,
+        rules: usize,
+    ) -> Result<Option<Vec<RuleTally>>, DatapathError> {
+        for index in 0..GENERATIONS {
+            if self.tables.generation(index)?.number == number {
+                return self.tables.rule_counters(index, rules).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// The consumer of the events. There must be only one at a time.

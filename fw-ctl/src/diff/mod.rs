@@ -18,7 +18,7 @@ use crate::compile::plan::Plan;
 pub use addresses::Addresses;
 pub use effect::{Change, Passage, effect, find};
 pub use groups::{GroupChange, groups};
-pub use rules::{Field, Named, RuleChange, rules};
+pub use rules::{Field, Named, RuleChange, rules, said};
 pub use services::ServiceSet;
 pub use settings::{Setting, Surroundings, settings};
 pub use who::{Described, Who};

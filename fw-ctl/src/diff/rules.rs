@@ -111,6 +111,14 @@ fn listed(rules: &RuleSet) -> Vec<One<'_>> {
     listed.collect()
 }
 
+/// Every rule of one side, by what it says: ingress first, in the order of the documents.
+/// `cluster` is the name of the cluster.
+#[must_use]
+pub fn said(rules: &RuleSet, cluster: &str) -> Vec<Named> {
+    let listed = listed(rules);
+    listed.iter().map(|one| named(one, cluster)).collect()
+}
+
 /// Every rule that is not on both sides. `clusters` are the names of their clusters.
 #[must_use]
 pub fn rules(from: &RuleSet, to: &RuleSet, clusters: [&str; 2]) -> Vec<RuleChange> {

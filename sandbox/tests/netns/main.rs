@@ -32,6 +32,7 @@ mod rates;
 mod reload;
 mod removed;
 mod replies;
+mod rules;
 mod shipped;
 mod trace;
 mod traffic;

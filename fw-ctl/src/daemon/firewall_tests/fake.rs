@@ -33,6 +33,8 @@ pub(super) struct Pins {
     pub(super) remembered: Vec<Remembered>,
     /// What was asked to be remembered.
     pub(super) seeds: Vec<Seed>,
+    /// Packets that each rule of a generation has decided, by its number.
+    pub(super) counted: BTreeMap<u64, u64>,
 }
 
 impl Pins {
@@ -263,6 +265,22 @@ impl Kernel for Fake {
     }
     fn rule_counters(&self, rules: usize) -> Result<Vec<RuleTally>, Failure> {
         Ok(vec![RuleTally::default(); rules])
+    }
+    fn rule_counters_of(
+        &self,
+        number: u64,
+        rules: usize,
+    ) -> Result<Option<Vec<RuleTally>>, Failure> {
+        let pins = self.0.borrow();
+        let Some(packets) = pins.counted.get(&number).copied() else {
+            return Ok(None);
+        };
+        let tally = RuleTally {
+            packets,
+            bytes: packets * 60,
+            limited: 0,
+        };
+        Ok(Some(vec![tally; rules]))
     }
     fn lost_events(&self) -> Result<u64, Failure> {
         Ok(0)

@@ -30,6 +30,7 @@ use crate::sockets::Sockets;
 mod bans;
 mod broken;
 mod changes;
+mod counting;
 mod devices;
 mod fake;
 mod files;
