@@ -33,6 +33,7 @@ mod reload;
 mod removed;
 mod replies;
 mod shipped;
+mod top;
 mod traffic;
 mod trial;
 mod upgrade;
