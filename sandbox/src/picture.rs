@@ -23,6 +23,53 @@ const PALETTE: [&str; 16] = [
     "#6e7681", "#ffa198", "#56d364", "#e3b341", "#79c0ff", "#d2a8ff", "#56d4dd", "#f0f6fc",
 ];
 
+/// A picture of the README.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Its file in `docs/pictures`.
+    pub file: &'static str,
+    /// What is to be seen, for who cannot see it.
+    pub title: &'static str,
+    /// What is typed: words with a blank between them.
+    pub command: &'static str,
+    /// How it must end; see `fw-ctl`'s exit codes.
+    pub exit: i32,
+    /// A program that fills the screen: taken when this is to be read, and ended by `q`.
+    pub live: Option<&'static str>,
+}
+
+/// Every picture that `sandbox pictures` makes.
+pub const PICTURES: [Picture; 4] = [
+    Picture {
+        file: "status.svg",
+        title: "fw-ctl status: mode, plan, what was dropped and why, and each interface",
+        command: "fw-ctl status",
+        exit: 0,
+        live: None,
+    },
+    Picture {
+        file: "rules.svg",
+        title: "fw-ctl rules: each rule with the line that it is written in, and its packets",
+        command: "fw-ctl rules",
+        exit: 0,
+        live: None,
+    },
+    Picture {
+        file: "trace.svg",
+        title: "fw-ctl trace: what happens to a new connection, and which line decides",
+        command: "fw-ctl trace --from 203.0.113.66 --to 10.0.0.10:22/tcp",
+        exit: 1,
+        live: None,
+    },
+    Picture {
+        file: "top.svg",
+        title: "fw-ctl top: packets and bytes a second by rule, and the last drops",
+        command: "fw-ctl top",
+        exit: 0,
+        live: Some("over 2."),
+    },
+];
+
 /// A picture of `rows` below the line in which `command` was typed. `title` says in words what
 /// is to be seen.
 #[must_use]

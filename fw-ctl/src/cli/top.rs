@@ -29,7 +29,7 @@ pub struct Args {
     /// The same as --batch --iterations 1
     #[arg(long, conflicts_with_all = ["batch", "iterations"])]
     once: bool,
-    /// The table that is shown first; with --batch only these, and not in JSON
+    /// The table that is shown first; with --batch, the tables that are printed
     #[arg(long, value_enum, value_name = "TABLE", value_delimiter = ',')]
     view: Vec<Pane>,
     #[command(flatten)]
@@ -60,8 +60,9 @@ pub fn run(args: &Args) -> Outcome {
         true => Some(1),
         false => args.iterations,
     };
-    if !is_batch {
-        for_a_terminal(args)?;
+    match is_batch {
+        true => for_programs(args)?,
+        false => for_a_terminal(args)?,
     }
     let unstartable = |error: std::io::Error| {
         let message = format!(
@@ -92,11 +93,23 @@ pub fn run(args: &Args) -> Outcome {
     )
 }
 
+/// What contradicts itself in a batch.
+fn for_programs(args: &Args) -> Result<(), Failure> {
+    if args.output.format == Format::Json && !args.view.is_empty() {
+        let what = "an object of JSON has every table, so --view has no meaning";
+        return Err(Failure::new(exit::USAGE, what).help("fw-ctl top --batch -o json"));
+    }
+    Ok(())
+}
+
 /// What is wrong where no terminal can be taken over.
 fn for_a_terminal(args: &Args) -> Result<(), Failure> {
     let refuse = |what: &str| Err(Failure::new(exit::USAGE, what).help("fw-ctl top --batch"));
     if args.output.format == Format::Json {
         return refuse("JSON is for programs, and a live view is not");
+    }
+    if args.view.len() > 1 {
+        return refuse("a screen shows one table at a time, and --view names several");
     }
     if !std::io::stdout().is_terminal() {
         return refuse("stdout is no terminal, so there is nothing to draw on");
@@ -143,6 +156,21 @@ mod tests {
         assert_eq!(args(&["-b", "-n", "3"]).unwrap().iterations, Some(3));
         let views = args(&["--view", "rules,ports"]).unwrap().view;
         assert_eq!(views, [Pane::Rules, Pane::Ports]);
+    }
+
+    #[test]
+    fn views_that_mean_nothing_are_refused() {
+        for (arguments, help) in [
+            (
+                &["--batch", "-o", "json", "--view", "ports"][..],
+                "fw-ctl top --batch -o json",
+            ),
+            (&["--view", "ports,rules"], "fw-ctl top --batch"),
+        ] {
+            let failure = run(&args(arguments).unwrap()).unwrap_err();
+            assert_eq!(failure.exit, exit::USAGE);
+            assert_eq!(failure.help.as_deref(), Some(help));
+        }
     }
 
     #[test]

@@ -62,10 +62,13 @@ pub fn run(
             return Ok(());
         }
     }
-    Err(Failure::new(
-        exit::UNREACHABLE,
-        "nobody asks the daemon any more",
-    ))
+    Err(nobody_asks())
+}
+
+/// Both threads of [`super::feed`] have ended.
+pub(super) fn nobody_asks() -> Failure {
+    Failure::new(exit::UNREACHABLE, "nobody asks the daemon any more")
+        .help("fw-ctl rules, and report it: this is a fault of fw-ctl top")
 }
 
 fn show(view: &View, panes: &[Pane], format: Format) -> Result<Reader, Failure> {

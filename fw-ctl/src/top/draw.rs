@@ -6,7 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell as Field, Clear, Paragraph, Row as Record, Table as Grid};
 
-use super::fit::{GAP, fit};
+use super::fit::{GAP, cut, fit};
 use super::keys::Choices;
 use super::number::rate;
 use super::tables::{Pane, Row, Table, Tone, table};
@@ -217,16 +217,17 @@ fn pane(
     let header = header.style(Style::new().add_modifier(Modifier::UNDERLINED));
     let rows = table.rows.iter().skip(scrolled);
     let rows = rows.take(usize::from(area.height));
-    let rows = rows.map(|row| record(row, &shown, look));
+    let rows = rows.map(|row| record(row, table, &shown, look));
     let widths = shown.iter().map(|(_, width)| Constraint::Length(*width));
     let grid = Grid::new(rows, widths).header(header).column_spacing(GAP);
     frame.render_widget(grid, area);
 }
 
-fn record(row: &Row, shown: &[(usize, u16)], look: Look) -> Record<'static> {
-    let fields = shown.iter().map(|(number, _)| {
+fn record(row: &Row, table: &Table, shown: &[(usize, u16)], look: Look) -> Record<'static> {
+    let fields = shown.iter().map(|(number, width)| {
         let cell = &row.cells[*number];
-        field(cell.text(), cell.is_number())
+        let is_place = table.columns[*number].is_place();
+        field(cut(&cell.text(), *width, is_place), cell.is_number())
     });
     Record::new(fields.collect::<Vec<_>>()).style(look.of(row.tone))
 }

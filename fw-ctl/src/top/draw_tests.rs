@@ -38,6 +38,12 @@ fn rules() {
 }
 
 #[test]
+fn rules_where_there_is_room() {
+    let choices = Choices::new(Pane::Rules);
+    insta::assert_snapshot!(lines(&frame((104, 8), &view(), &choices, true).0));
+}
+
+#[test]
 fn reasons() {
     insta::assert_snapshot!(text(Pane::Reasons, 8));
 }

@@ -25,10 +25,15 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// When there can be no more threads.
 pub fn start(socket: PathBuf, delay: Duration) -> io::Result<Receiver<News>> {
     let (tell, told) = sync_channel(BACKLOG);
+    let (ready, is_ready) = sync_channel(1);
     let (place, teller) = (socket.clone(), tell.clone());
     let thread = |name: &str| thread::Builder::new().name(name.into());
-    thread("flows").spawn(move || follow(&place, &teller))?;
-    thread("counters").spawn(move || read(&socket, delay, &tell))?;
+    thread("flows").spawn(move || follow(&place, &teller, &ready))?;
+    thread("counters").spawn(move || {
+        // Flows of the first interval are whole if somebody listens before it begins.
+        let _ = is_ready.recv_timeout(AGAIN);
+        read(&socket, delay, &tell);
+    })?;
     Ok(told)
 }
 
@@ -58,12 +63,12 @@ fn read(socket: &Path, delay: Duration, tell: &SyncSender<News>) {
 }
 
 /// Until nobody listens any more.
-fn follow(socket: &Path, tell: &SyncSender<News>) {
+fn follow(socket: &Path, tell: &SyncSender<News>, ready: &SyncSender<()>) {
     let mut past = DROPS as u64;
     loop {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX));
-        let Some(failure) = follow_once(socket, past, now, tell) else {
+        let Some(failure) = follow_once(socket, past, now, (tell, ready)) else {
             return;
         };
         // What is remembered of it was told already, as far as it was there.
@@ -71,12 +76,18 @@ fn follow(socket: &Path, tell: &SyncSender<News>) {
         if tell.send(News::Deaf(failure)).is_err() {
             return;
         }
+        let _ = ready.try_send(());
         thread::sleep(AGAIN);
     }
 }
 
-/// Why no flows are told any more; `None`: nobody listens.
-fn follow_once(socket: &Path, past: u64, now: u64, tell: &SyncSender<News>) -> Option<Failure> {
+/// Why no flows are told any more; `None`: nobody listens. Says when it is `ready`.
+fn follow_once(
+    socket: &Path,
+    past: u64,
+    now: u64,
+    (tell, ready): (&SyncSender<News>, &SyncSender<()>),
+) -> Option<Failure> {
     let query = Query {
         last: Some(past),
         follow: true,
@@ -97,7 +108,12 @@ fn follow_once(socket: &Path, past: u64, now: u64, tell: &SyncSender<News>) -> O
             Ok(Reply::Record(_)) => continue,
             Ok(Reply::Failed(failure)) | Err(failure) => return Some(failure),
         };
+        let is_heard = matches!(news, News::Heard);
         tell.send(news).ok()?;
+        if is_heard {
+            // Whoever waited is told once, and nobody waits after that.
+            let _ = ready.try_send(());
+        }
     }
     Some(Failure::new(
         exit::UNREACHABLE,

@@ -1,6 +1,6 @@
 //! Which columns of a table there is room for, and how wide they are.
 
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::tables::{Column, Table};
 
@@ -53,6 +53,31 @@ pub fn fit(table: &Table, room: u16) -> Vec<(usize, u16)> {
     }
 }
 
+/// As much of a text as there is room for. Of a place in a file the end is kept: its name and the
+/// line say more than the directories that all have in common.
+#[must_use]
+pub fn cut(text: &str, room: u16, is_place: bool) -> String {
+    let room = usize::from(room);
+    if text.width() <= room {
+        return text.to_owned();
+    }
+    // One column for the mark.
+    let mut left = room.saturating_sub(1);
+    let fits = |character: &char| {
+        let width = character.width().unwrap_or(0);
+        let fits = width <= left;
+        left = if fits { left - width } else { 0 };
+        fits
+    };
+    match is_place {
+        true => {
+            let kept: Vec<char> = text.chars().rev().take_while(fits).collect();
+            format!("…{}", kept.iter().rev().collect::<String>())
+        }
+        false => format!("{}…", text.chars().take_while(fits).collect::<String>()),
+    }
+}
+
 fn total(shown: &[(usize, u16)]) -> u32 {
     let gaps = u32::from(GAP) * (shown.len().max(1) as u32 - 1);
     shown
@@ -83,6 +108,19 @@ mod tests {
                 before = shown.len();
             }
             assert_eq!(fit(&table, 300).len(), table.columns.len());
+        }
+    }
+
+    #[test]
+    fn what_is_cut_keeps_what_says_most() {
+        let place = "/etc/fw-ctl/policies/web.yaml:9";
+        assert_eq!(cut(place, 12, true), "…/web.yaml:9");
+        assert_eq!(cut(place, 31, true), place);
+        assert_eq!(cut("default-deny", 8, false), "default…");
+        assert_eq!(cut("東京東京", 6, false), "東京…");
+        assert_eq!(cut("東京東京", 6, true), "…東京");
+        for room in 1..40 {
+            assert!(cut("größer 東京 x", room, true).width() <= usize::from(room));
         }
     }
 

@@ -1,12 +1,13 @@
 //! The loop between keys, news and the terminal.
 
 use std::io;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
+use super::batch;
 use super::draw::{Shown, draw};
 use super::keys::{Choices, Wish};
 use super::signals::Signals;
@@ -58,7 +59,8 @@ fn first_reading(
                     return Ok(None);
                 }
             }
-            Err(_) => {}
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(batch::nobody_asks()),
         }
     }
 }

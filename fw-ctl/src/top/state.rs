@@ -158,7 +158,11 @@ impl State {
                 return false;
             }
             News::Deaf(failure) => {
-                (self.listening, self.heard) = (false, false);
+                // A daemon that hangs up may be another one at the next reading.
+                if std::mem::take(&mut self.listening) {
+                    self.base = None;
+                }
+                self.heard = false;
                 self.view.deaf = Some(format!(
                     "no flows are told, trying again: {}",
                     failure.line()

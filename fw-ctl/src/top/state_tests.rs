@@ -182,6 +182,18 @@ fn a_daemon_that_was_gone_is_not_compared_with_the_one_that_is_back() {
     assert_eq!(trouble, Some("no counters, trying again: no plan"));
 }
 
+/// It may have come back between two readings.
+#[test]
+fn a_daemon_that_hung_up_is_not_compared_with_the_next_one() {
+    let deaf = || News::Deaf(Failure::new(exit::UNREACHABLE, "hung up"));
+    let mut state = after([News::Heard, reading(0, 1, 100), deaf(), reading(2, 1, 900)]);
+    assert_eq!(rates(&state), (None, None));
+    // Where there is no room for one more that listens, there are counters all the same.
+    state.take(deaf());
+    state.take(reading(4, 1, 910));
+    assert_eq!(rates(&state), (Some(5.0), Some(5.0)));
+}
+
 #[test]
 fn readings_that_come_together_are_one() {
     let mut state = after([reading(0, 1, 100), reading(2, 1, 200)]);
@@ -255,6 +267,8 @@ fn where_nobody_listened_all_the_time_there_is_no_rate() {
     state.take(News::Heard);
     state.take(reading(6, 1, 0));
     assert_eq!(new(&state), None, "it was gone in between");
+    state.take(reading(8, 1, 0));
+    assert_eq!(new(&state), Some(0.0));
     assert_eq!(state.view().deaf, None);
 }
 

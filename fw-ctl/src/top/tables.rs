@@ -81,6 +81,17 @@ pub struct Column {
     pub weight: u8,
 }
 
+/// The column of places in files.
+const ORIGIN: &str = "ORIGIN";
+
+impl Column {
+    /// It holds places in files.
+    #[must_use]
+    pub fn is_place(self) -> bool {
+        self.name == ORIGIN
+    }
+}
+
 /// A row.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -216,7 +227,7 @@ fn rules(view: &View) -> Table {
         column("VERDICT", 7),
         column("POLICY", 8),
         column("RULE", 8),
-        column("ORIGIN", 2),
+        column(ORIGIN, 2),
     ];
     if has_limits {
         columns.insert(2, column("LIMITED/s", 7));

@@ -1,5 +1,7 @@
 //! `fw-ctl top`: rates of real packets, on a pseudo-terminal and as lines.
 
+use std::collections::BTreeSet;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -11,7 +13,7 @@ use sandbox::frame::{FrameSocket, ethernet, tcp_syn};
 use sandbox::{Family, Pty};
 use serde_json::Value;
 
-use crate::fixture::{Fixture, INGRESS_WEB};
+use crate::fixture::{Fixture, INGRESS_NOTHING, INGRESS_WEB};
 use crate::on_xdp_and_tc;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -145,6 +147,42 @@ fn rates_are_those_of_the_packets_and_names_those_of_the_rules(xdp: &'static str
     assert!(text.contains("Ports: reported flows, sampled; not packets\nDROPS/s"));
     assert!(!text.contains("Sources:"), "{text}");
     assert!(text.contains("tcp/7001"), "{text}");
+}
+
+/// Rules of another generation count from 0 or from elsewhere: that is no rate.
+#[test]
+fn a_reload_makes_no_absurd_rates() {
+    let Some(fixture) = Fixture::start("off", "enforce", &[("web", INGRESS_WEB)]) else {
+        return;
+    };
+    let _knocking = Knocking::start(&fixture, 7_001);
+    let batch = ["top", "--batch", "-n", "8", "-d", "0.5", "-o", "json"];
+    let mut command = fixture.fw_ctl.command(&batch);
+    let top = command.stdout(Stdio::piped()).spawn().unwrap();
+    thread::sleep(Duration::from_millis(1_500));
+    fixture.write_policy("other", INGRESS_NOTHING);
+    fixture.reload();
+    let output = top.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let views: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let generations: BTreeSet<_> = views
+        .iter()
+        .map(|view| view["generation"].as_u64().unwrap())
+        .collect();
+    assert_eq!(generations.len(), 2, "{text}");
+    for pair in views.windows(2) {
+        let is_new = pair[0]["generation"] != pair[1]["generation"];
+        for rule in pair[1]["rules"].as_array().unwrap() {
+            let rate = &rule["packets_per_second"];
+            assert_eq!(rate.is_null(), is_new, "{rule}");
+            let rate = rate.as_f64().unwrap_or_default();
+            assert!((0.0..f64::from(RATE) * 3.0).contains(&rate), "{rule}");
+        }
+    }
 }
 
 #[test]
