@@ -21,7 +21,7 @@ use sandbox::{
 };
 
 /// How long a command may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// What the traffic may do before the first picture.
 const WARM_UP: Duration = Duration::from_secs(3);
 /// Size of the terminal. Lines that are longer are broken, as on a real one.

@@ -119,7 +119,7 @@ impl Pty {
     /// Reads what was written until now.
     fn read(&mut self) -> Result<()> {
         let millis = TURN.as_millis() as u16;
-        let mut bytes = [0; 65_536];
+        let mut bytes = [0; 8_192];
         loop {
             let mut ready = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
             let waiting = poll(&mut ready, PollTimeout::from(millis));
