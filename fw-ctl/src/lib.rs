@@ -28,6 +28,7 @@ mod ranges;
 pub mod reference;
 pub mod sockets;
 pub mod texts;
+pub mod top;
 pub mod trace;
 pub mod vlans;
 mod why;

@@ -50,7 +50,7 @@ impl From<Output> for Answer {
     }
 }
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "daemon",
     "status",
     "doctor",
@@ -59,6 +59,7 @@ const COMMANDS: [&str; 14] = [
     "monitor",
     "observe",
     "rules",
+    "top",
     "policy",
     "trace",
     "detach",
@@ -103,6 +104,10 @@ fn wrong_usage_exits_with_2() {
         &["observe", "-t", "trace"],
         &["observe", "-f", "-o", "table"],
         &["observe", "--not"],
+        // Nobody looks at what a test has as stdout.
+        &["top"],
+        &["top", "--once", "-d", "0"],
+        &["top", "-n", "1"],
     ] {
         let answer = sandbox.run(arguments);
         assert_eq!(answer.code, Some(2), "{arguments:?} {answer:?}");
@@ -123,6 +128,7 @@ fn without_a_daemon_every_client_says_so_and_exits_with_5() {
         &["monitor"],
         &["observe"],
         &["rules"],
+        &["top", "--once"],
         &["trace", "--from", "10.0.0.1", "--to", "10.0.0.2:22/tcp"],
     ] {
         let answer = sandbox.run(&[arguments, &["--run-dir", &run_dir]].concat());

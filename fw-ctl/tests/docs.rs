@@ -54,6 +54,7 @@ fn every_path_in_the_documents_exists() {
         "docs/diff.md",
         "docs/lists.md",
         "docs/systemd.md",
+        "docs/top.md",
         "docs/upgrades.md",
         "docs/vlans.md",
     ] {

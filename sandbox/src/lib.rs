@@ -3,7 +3,8 @@
 //! From the outside in: [`Lab`] is the network (a node, its peers, one Ethernet
 //! segment, a pod behind the node); [`Servers`] answer on it; [`probe`], [`ping`] and
 //! [`frame`] send traffic; [`Daemon`] and [`FwCtl`] run the program under test in
-//! the node's namespaces; [`Monitor`] reads what it reports.
+//! the node's namespaces; [`Monitor`] reads what it reports; [`Pty`] runs it on a
+//! [`terminal`], of which [`picture`] makes an image.
 //!
 //! [`guest`] runs other kernels than this machine's, with the same programs in them.
 //!
@@ -22,10 +23,13 @@ mod lab;
 mod monitor;
 mod netns;
 mod nic;
+pub mod picture;
 pub mod ping;
 pub mod probe;
+mod pty;
 mod servers;
 pub mod signals;
+pub mod terminal;
 mod under_test;
 mod workdir;
 
@@ -37,6 +41,7 @@ pub use monitor::{Monitor, Verdict};
 pub use netns::Namespace;
 pub use nic::Nic;
 pub use probe::Outcome;
+pub use pty::Pty;
 pub use servers::{Protocol, Servers, Service, tcp, udp};
 pub use under_test::binary;
 pub use workdir::WorkDir;

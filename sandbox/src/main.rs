@@ -6,10 +6,11 @@
 //! what the firewall reported. Any disagreement ends it with exit code 1.
 //!
 //! `sandbox devices` does it over every kind of network device instead, and `sandbox faults`
-//! breaks things meanwhile.
+//! breaks things meanwhile. `sandbox pictures` makes the pictures of the README.
 
 mod devices;
 mod faults;
+mod pictures;
 mod run;
 
 use std::path::PathBuf;
@@ -53,6 +54,8 @@ enum Command {
     /// Kill the daemon, fill its disk, break its files, take its interface away, while every
     /// packet is held against the plans that may be in force
     Faults(faults::Arguments),
+    /// Make the pictures of the README, of real runs
+    Pictures(pictures::Arguments),
 }
 
 impl Arguments {
@@ -69,6 +72,9 @@ impl Arguments {
                 devices::run(wanted, self.fw_ctl(), self.policies.clone())
             }
             Some(Command::Faults(wanted)) => faults::run(wanted, self.fw_ctl()),
+            Some(Command::Pictures(wanted)) => {
+                pictures::run(wanted, self.fw_ctl(), self.policies.clone())
+            }
             None => run::run(self),
         }
     }

@@ -26,7 +26,8 @@ mod rollback;
 mod rules;
 mod ssh;
 mod status;
-mod table;
+pub(crate) mod table;
+mod top;
 mod trace;
 pub mod validate;
 mod version;
@@ -84,6 +85,8 @@ enum Command {
     Observe(observe::Args),
     /// List the rules in force with what they decided
     Rules(rules::Args),
+    /// Watch rates by rule, reason, source, port and interface, and the last drops
+    Top(top::Args),
     /// Keep single addresses out at once, for a while or for good
     #[command(subcommand)]
     Ban(ban::Command),
@@ -136,6 +139,7 @@ fn run(command: Command) -> Outcome {
         Command::Monitor(args) => monitor::run(&args),
         Command::Observe(args) => observe::run(&args),
         Command::Rules(args) => rules::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Ban(command) => ban::run(&command),
         Command::Policy(command) => policy::run(&command),
         Command::Trace(args) => trace::run(&args),

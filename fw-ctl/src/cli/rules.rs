@@ -158,6 +158,10 @@ mod tests {
             schema: SCHEMA,
             generation: 1,
             rules,
+            node: "node1".into(),
+            mode: "enforce".into(),
+            counters: Vec::new(),
+            lost_events: 0,
         }
     }
 

@@ -76,6 +76,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             schema: SCHEMA,
             generation: in_force.number,
             rules: rules.collect(),
+            node: self.config.node_name(),
+            mode: self.mode()?.mode,
+            counters: self.counters()?,
+            lost_events: self.kernel.lost_events()?,
         })
     }
 

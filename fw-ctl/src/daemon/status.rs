@@ -232,6 +232,19 @@ pub struct Rules {
     pub generation: u64,
     /// By rule id.
     pub rules: Vec<RuleStatus>,
+    /// As [`Status::node`]. From here on what was read at the same time, for who reads it often:
+    /// a whole status takes the daemon longer.
+    #[serde(default)]
+    pub node: String,
+    /// As [`Status::mode`].
+    #[serde(default)]
+    pub mode: String,
+    /// As [`Status::counters`].
+    #[serde(default)]
+    pub counters: Vec<CounterStatus>,
+    /// As [`Status::lost_events`].
+    #[serde(default)]
+    pub lost_events: u64,
 }
 
 /// One rule with what it decided.

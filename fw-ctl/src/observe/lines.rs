@@ -77,24 +77,25 @@ pub fn dict(flow: &Flow, style: Style) -> String {
 
 /// `10.0.2.2:47500 (world)`; without a port where there is none.
 fn side(side: &Endpoint, record: &Record) -> String {
-    let identity = named(&side.identity);
-    if record.family == 0 {
-        return format!("<unknown> {identity}");
+    format!("{} {}", address(side, record), named(&side.identity))
+}
+
+/// `10.0.2.2:47500`; without a port where there is none.
+#[must_use]
+pub fn address(side: &Endpoint, record: &Record) -> String {
+    match side.port {
+        _ if record.family == 0 => "<unknown>".to_owned(),
+        // The identifier of an echo is no port.
+        port if port != 0 && has_ports(record.protocol) => {
+            SocketAddr::new(side.address, port).to_string()
+        }
+        _ => side.address.to_string(),
     }
-    let address = match side.port {
-        0 => side.address.to_string(),
-        port => SocketAddr::new(side.address, port).to_string(),
-    };
-    // The identifier of an echo is no port.
-    let address = match has_ports(record.protocol) {
-        true => address,
-        false => side.address.to_string(),
-    };
-    format!("{address} {identity}")
 }
 
 /// TCP, UDP and SCTP.
-fn has_ports(protocol: u8) -> bool {
+#[must_use]
+pub fn has_ports(protocol: u8) -> bool {
     [6, 17, 132].contains(&protocol)
 }
 

@@ -34,6 +34,7 @@ mod removed;
 mod replies;
 mod rules;
 mod shipped;
+mod top;
 mod trace;
 mod traffic;
 mod trial;
