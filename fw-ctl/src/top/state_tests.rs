@@ -26,6 +26,8 @@ fn rule(id: usize, packets: u64, limited: Option<u64>) -> RuleStatus {
         packets,
         bytes: packets.wrapping_mul(60),
         limited,
+        since: "2026-11-22T00:00:00Z".into(),
+        last_hit: None,
     }
 }
 
