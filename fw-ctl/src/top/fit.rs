@@ -6,12 +6,14 @@ use super::tables::{Column, Table};
 
 /// Columns of the terminal between two of the table.
 pub const GAP: u16 = 2;
-/// What is cut is not cut to less.
-const LEAST: u16 = 8;
+/// What is longer is cut before any column goes.
+const LONG: u16 = 40;
+/// What would be cut to less goes.
+const SHORT: u16 = 16;
 
 /// The columns that are shown, by their number, each with its width: all that fit into `room`
-/// columns of the terminal. Where they do not, the least important go; the last one that is left
-/// is cut.
+/// columns of the terminal. Where they do not, long ones are cut, and then the least important is
+/// cut or goes, one after another.
 #[must_use]
 pub fn fit(table: &Table, room: u16) -> Vec<(usize, u16)> {
     let widths = table.columns.iter().enumerate().map(|(number, column)| {
@@ -29,25 +31,28 @@ pub fn fit(table: &Table, room: u16) -> Vec<(usize, u16)> {
         if over == 0 {
             return shown;
         }
+        if let Some((_, width)) = shown.iter_mut().max_by_key(|(_, width)| *width)
+            && *width > LONG
+        {
+            let much = u16::try_from(over).unwrap_or(u16::MAX);
+            *width -= much.min(*width - LONG);
+            continue;
+        }
         let weight = |(number, _): &(usize, u16)| {
             let Column { weight, .. } = table.columns[*number];
             weight
         };
-        let widest = shown.iter_mut().max_by_key(|(_, width)| *width);
-        // A long text may lose its end before a column goes.
-        if let Some((_, width)) = widest
-            && u32::from(width.saturating_sub(LEAST * 2)) >= over
-        {
-            *width -= over as u16;
-            return shown;
-        }
-        if shown.len() == 1 {
-            shown[0].1 = room;
-            return shown;
-        }
         let least = shown.iter().map(weight).min().unwrap_or_default();
         // Of several the one furthest right.
-        if let Some(place) = shown.iter().rposition(|column| weight(column) == least) {
+        let Some(place) = shown.iter().rposition(|column| weight(column) == least) else {
+            return shown;
+        };
+        let width = shown[place].1;
+        if shown.len() == 1 {
+            shown[place].1 = room;
+        } else if u32::from(width.saturating_sub(SHORT)) >= over {
+            shown[place].1 -= over as u16;
+        } else {
             shown.remove(place);
         }
     }
@@ -138,5 +143,8 @@ mod tests {
             .map(|(number, _)| sources.columns[*number].name)
             .collect();
         assert_eq!(names, ["SOURCE"]);
+        let drops = table(&view(), Pane::Drops);
+        let time = fit(&drops, 80).into_iter().find(|(number, _)| *number == 0);
+        assert!(time.is_some_and(|(_, width)| width >= 19), "{time:?}");
     }
 }
