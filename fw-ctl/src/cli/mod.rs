@@ -2,6 +2,7 @@
 //! pages are made too.
 
 pub(crate) mod args;
+mod audit;
 mod ban;
 mod change;
 mod completions;
@@ -87,6 +88,9 @@ enum Command {
     /// Keep single addresses out at once, for a while or for good
     #[command(subcommand)]
     Ban(ban::Command),
+    /// Say what enforcement would drop
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Look at policies, before they are in force
     #[command(subcommand)]
     Policy(policy::Command),
@@ -137,6 +141,7 @@ fn run(command: Command) -> Outcome {
         Command::Observe(args) => observe::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Ban(command) => ban::run(&command),
+        Command::Audit(command) => audit::run(&command),
         Command::Policy(command) => policy::run(&command),
         Command::Trace(args) => trace::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Addresses;
@@ -31,6 +32,16 @@ pub(super) fn named(rules: &RuleSet) -> BTreeMap<&str, &Arc<CidrGroup>> {
         PeerSelector::Labels(_) | PeerSelector::Cidr(_) => None,
     });
     groups.collect()
+}
+
+/// The same with whether they hold an address.
+pub(crate) fn holders(rules: &RuleSet) -> Vec<(&str, Box<dyn Fn(IpAddr) -> bool + '_>)> {
+    let holds = |group: &Arc<CidrGroup>| -> Box<dyn Fn(IpAddr) -> bool> {
+        let group = Arc::clone(group);
+        Box::new(move |address| group.prefixes.find(address, group.now).is_some())
+    };
+    let groups = named(rules).into_iter();
+    groups.map(|(name, group)| (name, holds(group))).collect()
 }
 
 /// The same with what they hold, for names.

@@ -17,10 +17,12 @@ use crate::compile::plan::Plan;
 
 pub use addresses::Addresses;
 pub use effect::{Change, Passage, effect, find};
+pub(crate) use groups::holders as group_names;
 pub use groups::{GroupChange, groups};
 pub use rules::{Field, Named, RuleChange, rules};
 pub use services::ServiceSet;
 pub use settings::{Setting, Surroundings, settings};
+pub(crate) use who::short as short_labels;
 pub use who::{Described, Who};
 
 /// Everything that is not as it was.

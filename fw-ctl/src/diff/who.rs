@@ -284,7 +284,7 @@ fn by_labels<N: Number>(identities: &Identities) -> impl Iterator<Item = (Range<
 }
 
 /// `app=web in shop`, `kube-apiserver`: labels without those that Cilium adds to all.
-fn short(labels: &LabelSet) -> String {
+pub(crate) fn short(labels: &LabelSet) -> String {
     let mut parts = Vec::new();
     let mut namespace = "";
     for label in labels.as_slice() {
