@@ -67,6 +67,8 @@ pub struct Group {
     pub passes: bool,
     /// What of it decides.
     pub because: BTreeSet<Because>,
+    /// What it is made of.
+    pub entries: Vec<Entry>,
 }
 
 /// What makes a row; and apart from that, whether it passes.
@@ -103,7 +105,11 @@ pub fn groups(answer: &Answer, select: &Select) -> Vec<Group> {
     };
     let mut together: BTreeMap<(Key<'_>, bool), Vec<&Entry>> = BTreeMap::new();
     for entry in taken {
-        let key = (key(answer, entry, false), entry.passes);
+        // Of a daemon of another version.
+        let Some(source) = answer.sources.get(entry.source) else {
+            continue;
+        };
+        let key = (key(entry, source), entry.passes);
         together.entry(key).or_default().push(entry);
     }
     let mut found = Vec::new();
@@ -166,15 +172,15 @@ fn is_world(source: &Source) -> bool {
     source.entity.as_deref() == Some("world") && source.name == "world"
 }
 
-fn key<'a>(answer: &'a Answer, entry: &Entry, apart: bool) -> Key<'a> {
+fn key<'a>(entry: &Entry, source: &'a Source) -> Key<'a> {
     (
         entry.direction,
         entry.protocol,
         entry.service,
         entry.vlan,
         entry.class,
-        &answer.sources[entry.source],
-        apart.then_some(entry.remote),
+        source,
+        None,
     )
 }
 
@@ -195,11 +201,14 @@ fn group(key: Key<'_>, entries: &[&Entry]) -> Group {
         class,
         source: source.clone(),
         addresses: entries.iter().map(|entry| entry.remote).collect(),
-        count: entries.iter().map(|entry| entry.count).sum(),
+        count: entries
+            .iter()
+            .fold(0, |sum: u64, entry| sum.saturating_add(entry.count)),
         first: entries.iter().map(|entry| entry.first).min().unwrap_or(0),
         last: entries.iter().map(|entry| entry.last).max().unwrap_or(0),
         passes: entries[0].passes,
         because: entries.iter().map(|entry| entry.because.clone()).collect(),
+        entries: entries.iter().copied().cloned().collect(),
     }
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use groups::{Group, Select, find, groups};
 pub use service::service;
 
-use crate::harm::{Because, Way};
+use crate::harm::{Because, Seen, Way};
 
 /// Version of the JSON.
 pub const SCHEMA: u32 = 1;
@@ -106,4 +106,22 @@ pub struct Entry {
     pub passes: bool,
     /// What of the plan in force decides.
     pub because: Because,
+}
+
+impl Entry {
+    /// The same as changes are judged by; `now` in seconds since 1970.
+    #[must_use]
+    pub fn seen(&self, now: u64) -> Seen {
+        Seen {
+            direction: self.direction.into(),
+            local: self.local,
+            remote: self.remote,
+            protocol: self.protocol,
+            service: self.service,
+            vlan: self.vlan,
+            reason: 0,
+            count: self.count,
+            age: now.saturating_sub(self.last),
+        }
+    }
 }

@@ -21,6 +21,7 @@ mod policy;
 mod policy_diff;
 mod policy_lint;
 mod policy_list;
+mod policy_suggest;
 mod policy_test;
 mod reload;
 mod rollback;

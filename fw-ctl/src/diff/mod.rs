@@ -22,8 +22,8 @@ pub use groups::{GroupChange, groups};
 pub use rules::{Field, Named, RuleChange, rules};
 pub use services::ServiceSet;
 pub use settings::{Setting, Surroundings, settings};
-pub(crate) use who::short as short_labels;
 pub use who::{Described, Who};
+pub(crate) use who::{addresses_by_labels, short as short_labels};
 
 /// Everything that is not as it was.
 #[derive(Clone, Debug, Default)]

@@ -74,13 +74,7 @@ impl Who {
     ) -> Self {
         written.sort_unstable_by_key(|prefix| (prefix.prefix_len(), *prefix));
         written.dedup();
-        let mut known: BTreeMap<&LabelSet, Addresses> = BTreeMap::new();
-        for (range, labels) in by_labels::<u32>(identities) {
-            known.entry(labels).or_default().v4.push(range);
-        }
-        for (range, labels) in by_labels::<u128>(identities) {
-            known.entry(labels).or_default().v6.push(range);
-        }
+        let known = addresses_by_labels(identities);
         let of = |is: fn(&LabelSet) -> bool| {
             let some = known.iter().filter(|(labels, _)| is(labels));
             Addresses::union(some.map(|(_, addresses)| addresses))
@@ -268,6 +262,18 @@ fn prefix(net: IpNet) -> String {
     } else {
         net.to_string()
     }
+}
+
+/// Whoever has the same labels, by these.
+pub(crate) fn addresses_by_labels(identities: &Identities) -> BTreeMap<&LabelSet, Addresses> {
+    let mut known: BTreeMap<&LabelSet, Addresses> = BTreeMap::new();
+    for (range, labels) in by_labels::<u32>(identities) {
+        known.entry(labels).or_default().v4.push(range);
+    }
+    for (range, labels) in by_labels::<u128>(identities) {
+        known.entry(labels).or_default().v6.push(range);
+    }
+    known
 }
 
 /// All addresses of a family, with the labels of who has them.

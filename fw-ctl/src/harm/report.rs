@@ -58,6 +58,15 @@ impl From<Direction> for Way {
     }
 }
 
+impl From<Way> for Direction {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Ingress => Self::Ingress,
+            Way::Egress => Self::Egress,
+        }
+    }
+}
+
 /// What decides against it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Because {
