@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use fw_common::wire::DropReason;
 
@@ -11,11 +11,12 @@ use super::{Compiled, Firewall, Kernel, Sources};
 use crate::audit::{Answer, Class, Entry, SCHEMA, Source};
 use crate::compile::plan::Mode;
 use crate::control::protocol::Failure;
-use crate::diff::{group_names, short_labels};
+use crate::diff::{named_groups, short_labels};
 use crate::exit;
 use crate::harm::Judge;
 use crate::moment;
 use crate::observe::Identify;
+use crate::policy::schema::CidrGroup;
 
 impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Stores what was not allowed: now, or if that was not done for a while.
@@ -104,7 +105,7 @@ fn entry(
 /// Names for peers, each once.
 struct Named<'a> {
     compiled: &'a Compiled,
-    groups: Vec<(&'a str, Box<dyn Fn(IpAddr) -> bool + 'a>)>,
+    groups: BTreeMap<&'a str, &'a Arc<CidrGroup>>,
     all: Vec<Source>,
     places: BTreeMap<Source, usize>,
 }
@@ -113,7 +114,7 @@ impl<'a> Named<'a> {
     fn new(compiled: &'a Compiled) -> Self {
         Self {
             compiled,
-            groups: group_names(&compiled.rules),
+            groups: named_groups(&compiled.rules),
             all: Vec::new(),
             places: BTreeMap::new(),
         }
@@ -141,7 +142,8 @@ impl<'a> Named<'a> {
             (Some(node), Some(entity)) => format!("{node} ({entity})"),
             (_, Some("world")) => {
                 let mut groups = self.groups.iter();
-                let group = groups.find(|(_, holds)| holds(address));
+                let holds = |group: &CidrGroup| group.prefixes.find(address, group.now).is_some();
+                let group = groups.find(|(_, group)| holds(group));
                 group.map_or_else(
                     || "world".to_owned(),
                     |(name, _)| format!("CIDR group {name}"),

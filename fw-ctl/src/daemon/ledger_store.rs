@@ -21,7 +21,7 @@ const ASIDE: &str = "audit.json.damaged";
 /// Of the file, whose body is a [`Stored`].
 const SCHEMA: u32 = 1;
 /// Between two writings.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Addresses;
@@ -21,7 +20,7 @@ pub struct GroupChange {
 }
 
 /// The groups that rules name, by name.
-pub(super) fn named(rules: &RuleSet) -> BTreeMap<&str, &Arc<CidrGroup>> {
+pub(crate) fn named(rules: &RuleSet) -> BTreeMap<&str, &Arc<CidrGroup>> {
     let rules = rules.directions.iter().flat_map(|side| &side.rules);
     let selectors = rules.flat_map(|rule| match &rule.peers {
         Peers::Any => &[][..],
@@ -32,16 +31,6 @@ pub(super) fn named(rules: &RuleSet) -> BTreeMap<&str, &Arc<CidrGroup>> {
         PeerSelector::Labels(_) | PeerSelector::Cidr(_) => None,
     });
     groups.collect()
-}
-
-/// The same with whether they hold an address.
-pub(crate) fn holders(rules: &RuleSet) -> Vec<(&str, Box<dyn Fn(IpAddr) -> bool + '_>)> {
-    let holds = |group: &Arc<CidrGroup>| -> Box<dyn Fn(IpAddr) -> bool> {
-        let group = Arc::clone(group);
-        Box::new(move |address| group.prefixes.find(address, group.now).is_some())
-    };
-    let groups = named(rules).into_iter();
-    groups.map(|(name, group)| (name, holds(group))).collect()
 }
 
 /// The same with what they hold, for names.

@@ -17,7 +17,7 @@ use crate::compile::plan::Plan;
 
 pub use addresses::Addresses;
 pub use effect::{Change, Passage, effect, find};
-pub(crate) use groups::holders as group_names;
+pub(crate) use groups::named as named_groups;
 pub use groups::{GroupChange, groups};
 pub use rules::{Field, Named, RuleChange, rules};
 pub use services::ServiceSet;

@@ -2,6 +2,7 @@
 //! VLAN, of items that are products of peers and services, so that nothing is allowed
 //! which was not chosen.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -176,8 +177,8 @@ fn of_way(
         let icmp = matches!(need.service, Service::Icmp(_) | Service::Icmpv6(_));
         let of_address = services.entry((need.address, icmp)).or_default();
         of_address.insert(need.service);
-        if !peers.contains_key(&need.address) {
-            peers.insert(need.address, known.name(need.address, by)?);
+        if let Entry::Vacant(nameless) = peers.entry(need.address) {
+            nameless.insert(known.name(need.address, by)?);
         }
     }
     // What one peer needs by several addresses is one thing.

@@ -147,7 +147,7 @@ impl<'a> Known<'a> {
             all
         };
         let known = |name: &&str| all.iter().copied().find(|label| label.key == **name);
-        let telling: Vec<&Label> = TELLING.iter().filter_map(|name| known(&name)).collect();
+        let telling: Vec<&Label> = TELLING.iter().filter_map(known).collect();
         let ones = telling.iter().map(|label| with(&[*label]));
         let mut tries = ones.chain([with(&telling), with(&all)]);
         let found = tries.find(|some| self.selects_exactly(some, node, labels))?;

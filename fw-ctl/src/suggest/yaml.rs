@@ -175,14 +175,14 @@ fn write_item(text: &mut String, way: usize, item: &Item) {
     }
     for some in ports.chunks(MOST) {
         let _ = writeln!(text, "    - ports:");
-        some.iter().for_each(|entry| text.push_str(entry));
+        text.push_str(&some.concat());
     }
     if !icmps.is_empty() {
         field(text, "icmps");
     }
     for some in icmps.chunks(MOST) {
         let _ = writeln!(text, "    - fields:");
-        some.iter().for_each(|entry| text.push_str(entry));
+        text.push_str(&some.concat());
     }
 }
 

@@ -28,7 +28,7 @@ fn is_needed(row: &Row) -> bool {
     };
     let needed = [
         ("node2 -> node", (Protocol::Tcp, 30_080)),
-        ("jump -> node", (Protocol::Tcp, 9_345)),
+        ("jump -> node", (Protocol::Tcp, 10_250)),
         ("stranger -> node", (Protocol::Udp, 51_820)),
         ("node -> stranger", (Protocol::Tcp, 25)),
     ];
