@@ -133,6 +133,40 @@ fn rows_of(fixture: &Fixture, more: &[&str], wishes: &[Wish<'_>]) -> BTreeMap<St
     }
 }
 
+fn config(fixture: &Fixture) -> String {
+    fixture.fw_ctl.files().config.to_string_lossy().into_owned()
+}
+
+fn suggest<'a>(config: &'a str, ids: &[&'a str]) -> Vec<&'a str> {
+    [&["policy", "suggest", "--config", config], ids].concat()
+}
+
+/// Puts the policy for these rows among the others; it is valid, and takes nothing away.
+fn suggested(fixture: &Fixture, ids: &[&str]) -> String {
+    let (fw_ctl, files) = (&fixture.fw_ctl, fixture.fw_ctl.files());
+    let config = config(fixture);
+    let text = fw_ctl.must(&suggest(&config, ids)).unwrap();
+    let place = files.policies.join("suggested.yaml");
+    std::fs::write(&place, &text).unwrap();
+    let path = place.to_string_lossy().into_owned();
+    let valid = fw_ctl.ask_offline(&["policy", "validate", &path]).unwrap();
+    assert_eq!(valid.code, 0, "{}{text}", valid.stdout);
+    assert!(!valid.stdout.contains("warning"), "{}", valid.stdout);
+    let state = files.state.to_string_lossy().into_owned();
+    let mut diff = vec!["policy", "diff", "-o", "json", "--config", &config];
+    diff.extend(["--state-dir", &state]);
+    let diff = fw_ctl.ask(&diff).unwrap();
+    assert_eq!(diff.code, 1, "{}", diff.stderr);
+    let diff: Value = serde_json::from_str(&diff.stdout).unwrap();
+    let effect = diff["effect"].as_array().unwrap();
+    assert!(!effect.is_empty());
+    assert!(
+        effect.iter().all(|change| change["from"] == "deny"),
+        "{effect:?}"
+    );
+    text
+}
+
 fn from_audit_to_enforcement_by_a_suggested_policy(xdp: &'static str) {
     let specs = [("in", INGRESS_NOTHING), ("out", EGRESS_NOTHING)];
     let Some(mut fixture) = Fixture::start(xdp, "audit", &specs) else {
@@ -185,42 +219,18 @@ fn from_audit_to_enforcement_by_a_suggested_policy(xdp: &'static str) {
     fixture.restart_daemon();
     assert_eq!(rows_of(&fixture, &[], &all), rows);
 
-    let config = fixture.fw_ctl.files().config.to_string_lossy().into_owned();
-    let ids = wanted
-        .iter()
-        .map(|wish| rows[&about(wish)]["id"].as_str().unwrap());
-    let mut suggest = vec!["policy", "suggest", "--config", &config];
-    suggest.extend(ids);
-    let text = fixture.fw_ctl.must(&suggest).unwrap();
+    let ids = wanted.iter().map(|wish| &rows[&about(wish)]["id"]);
+    let ids: Vec<_> = ids.filter_map(Value::as_str).collect();
+    let text = suggested(&fixture, &ids);
     // Of the other server only IPv4 was seen; labels mean all of it.
-    assert!(
-        text.contains(&format!("# also allows: {} (node server2)", node2.v6.0)),
-        "{text}"
-    );
-    let place = fixture.fw_ctl.files().policies.join("suggested.yaml");
-    std::fs::write(&place, &text).unwrap();
-    let path = place.to_string_lossy().into_owned();
-    let valid = fixture
-        .fw_ctl
-        .ask_offline(&["policy", "validate", &path])
-        .unwrap();
-    assert_eq!(valid.code, 0, "{}{text}", valid.stdout);
-    assert!(!valid.stdout.contains("warning"), "{}", valid.stdout);
-    let state = fixture.fw_ctl.files().state.to_string_lossy().into_owned();
-    let mut diff = vec!["policy", "diff", "-o", "json", "--config", &config];
-    diff.extend(["--state-dir", &state]);
-    let diff = fixture.fw_ctl.ask(&diff).unwrap();
-    assert_eq!(diff.code, 1, "{}", diff.stderr);
-    let diff: Value = serde_json::from_str(&diff.stdout).unwrap();
-    let effect = diff["effect"].as_array().unwrap();
-    assert!(!effect.is_empty());
-    assert!(
-        effect.iter().all(|change| change["from"] == "deny"),
-        "{effect:?}"
-    );
+    let also = format!("# also allows: {} (node server2)", node2.v6.0);
+    assert!(text.contains(&also), "{text}");
 
     // What is in the files is not suggested again, and after a reload it is no row.
-    let again = fixture.fw_ctl.ask(&suggest).unwrap();
+    let again = fixture
+        .fw_ctl
+        .ask(&suggest(&config(&fixture), &ids))
+        .unwrap();
     assert_eq!(
         (again.code, again.stdout.as_str()),
         (1, ""),
