@@ -1,5 +1,6 @@
 //! The library behind the `fw-ctl` binary.
 
+pub mod audit;
 pub mod cli;
 pub mod compile;
 pub mod config;
@@ -27,6 +28,7 @@ pub mod printable;
 mod ranges;
 pub mod reference;
 pub mod sockets;
+pub mod suggest;
 pub mod texts;
 pub mod top;
 pub mod trace;

@@ -45,6 +45,7 @@ fn every_path_in_the_documents_exists() {
         "README.md",
         "ARCHITECTURE.md",
         "THREAT-MODEL.md",
+        "docs/audit.md",
         "docs/changes.md",
         "docs/cilium.md",
         "docs/devices.md",

@@ -2,8 +2,9 @@
 //!
 //! It builds a lab of network namespaces, starts servers and the daemon with the
 //! policies for RKE2, makes the same connections twice, first in audit mode and
-//! then enforcing, and compares for each what the policy says, what happened and
-//! what the firewall reported. Any disagreement ends it with exit code 1.
+//! then enforcing, with the policy between them that `fw-ctl policy suggest` writes for
+//! what turned out to be missing, and compares for each what the policy says, what happened
+//! and what the firewall reported. Any disagreement ends it with exit code 1.
 //!
 //! `sandbox devices` does it over every kind of network device instead, and `sandbox faults`
 //! breaks things meanwhile. `sandbox pictures` makes the pictures of the README.

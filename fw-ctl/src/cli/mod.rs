@@ -2,6 +2,7 @@
 //! pages are made too.
 
 pub(crate) mod args;
+mod audit;
 mod ban;
 mod change;
 mod completions;
@@ -20,6 +21,7 @@ mod policy;
 mod policy_diff;
 mod policy_lint;
 mod policy_list;
+mod policy_suggest;
 mod policy_test;
 mod reload;
 mod rollback;
@@ -90,6 +92,9 @@ enum Command {
     /// Keep single addresses out at once, for a while or for good
     #[command(subcommand)]
     Ban(ban::Command),
+    /// Say what enforcement would drop
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Look at policies, before they are in force
     #[command(subcommand)]
     Policy(policy::Command),
@@ -141,6 +146,7 @@ fn run(command: Command) -> Outcome {
         Command::Rules(args) => rules::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Ban(command) => ban::run(&command),
+        Command::Audit(command) => audit::run(&command),
         Command::Policy(command) => policy::run(&command),
         Command::Trace(args) => trace::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -1,7 +1,7 @@
 //! `fw-ctl policy diff`: look before the leap.
 
 mod json;
-mod sides;
+pub(super) mod sides;
 mod text;
 
 use clap::Args as ClapArgs;

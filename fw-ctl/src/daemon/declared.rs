@@ -1,6 +1,6 @@
 //! What the operator declared, as the daemon gets it: compiled, or what is wrong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -34,6 +34,8 @@ pub struct Compiled {
     pub cidr_match_mode: CidrMatchMode,
     /// Who addresses are.
     pub identities: Arc<Numbered>,
+    /// Names of nodes by address.
+    pub node_names: BTreeMap<IpAddr, String>,
     /// Addresses that the inventory gives the node, for questions without a node.
     pub node_addresses: BTreeSet<IpAddr>,
 }

@@ -1,5 +1,5 @@
 //! From the ring buffer to the clients that monitor, and into the memory of what was seen
-//! lately.
+//! lately and the ledger of what was not allowed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,8 +54,8 @@ pub async fn pump(
             match ready.get_inner_mut().next_event() {
                 Ok(Some(event)) => {
                     read += 1;
-                    recent::note(&recent, &event);
                     let record = names.borrow().record(&event, clock);
+                    recent::note(&recent, &event, &record);
                     observed.tell(record);
                 }
                 Ok(None) => {

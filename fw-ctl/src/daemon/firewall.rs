@@ -6,7 +6,7 @@
 //! where there is none it attaches nothing, so that an empty plan never judges.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -19,8 +19,8 @@ use super::status::Reloaded;
 use super::tallies::TallyStore;
 use super::trial::OnTrial;
 use super::{
-    AttachedLink, BanStore, Compiled, ConfirmedStore, Event, InForce, Kernel, Look, ModeStore,
-    Names, Refusal, RefusedLists, Seen, SharedRecent, Sources, Wrong, links,
+    AttachedLink, BanStore, Compiled, ConfirmedStore, Event, InForce, Kernel, LedgerStore, Look,
+    ModeStore, Names, Recent, Refusal, RefusedLists, Seen, SharedRecent, Sources, Wrong, links,
 };
 use crate::compile::plan::Mode;
 use crate::config::Config;
@@ -111,6 +111,8 @@ pub struct Firewall<K, S> {
     pub(super) counting: Counting,
     /// What events told of lately.
     pub(super) recent: SharedRecent,
+    /// Where what was not allowed is kept.
+    pub(super) ledger: LedgerStore,
     /// Whether the files were looked at once.
     started: bool,
 }
@@ -119,6 +121,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Takes over what is there; nothing changes before [`Self::begin`].
     pub fn new(kernel: K, sources: S, config: Config, names: watch::Sender<Arc<Names>>) -> Self {
         let state = &config.paths.state_dir.clone();
+        let (ledger, kept) = LedgerStore::open(state);
         Self {
             kernel,
             sources,
@@ -143,7 +146,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             record: None,
             tallies: TallyStore::open(state),
             counting: Counting::default(),
-            recent: SharedRecent::default(),
+            recent: Arc::new(Mutex::new(Recent::of(kept))),
+            ledger,
             started: false,
         }
     }

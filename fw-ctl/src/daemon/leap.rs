@@ -76,7 +76,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// What audit mode has let pass lately, and `plan` would drop.
     fn audited_by(&self, plan: &Plan) -> Audited {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = recent.audited(now());
+        let seen = recent.audited(moment::now());
         drop(recent);
         let judge = Judge {
             plan,
@@ -138,7 +138,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         }
     }
 
-    fn banned(&self) -> impl Fn(IpAddr) -> bool + '_ {
+    pub(super) fn banned(&self) -> impl Fn(IpAddr) -> bool + '_ {
         let now = moment::now();
         let bans = self.bans.all();
         move |peer| bans.get(&peer).is_some_and(|ban| ban.holds(now))

@@ -7,6 +7,7 @@
 
 mod amend;
 mod atomic;
+mod audit;
 mod ban_harm;
 mod ban_journal;
 mod ban_store;
@@ -31,6 +32,8 @@ mod journal;
 mod kept_lists;
 mod kernel;
 mod leap;
+mod ledger;
+mod ledger_store;
 mod links;
 mod lists;
 mod lock;
@@ -64,6 +67,8 @@ pub use held::HeldStore;
 pub use inputs::Inputs;
 pub use journal::{Entry, Journal};
 pub use kernel::{AttachedLink, InForce, Kernel, Trial};
+pub use ledger::Ledger;
+pub use ledger_store::LedgerStore;
 pub use lists::{ListLook, RefusedLists};
 pub use lock::Lock;
 pub use look::{Look, Refusal, Seen};

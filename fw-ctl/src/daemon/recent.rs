@@ -1,11 +1,8 @@
-//! What events told of new connections, for a while: so that a change can be judged by
-//! traffic that is not open just now, and a switch to enforcement knows what audit mode
-//! let pass.
+//! What events told of new connections: what was allowed, for a day, so that a change can
+//! be judged by traffic that is not open just now; and what was not, in the [`Ledger`].
 //!
 //! Bounded, whoever knocks: one entry for each peer and service, not for each packet, and
-//! what was not seen for longest is forgotten first. What was allowed and what was audited
-//! are kept apart, as the datapath reports them apart, so that a flood of the one does not
-//! displace the other.
+//! what was not seen for longest is forgotten first.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,10 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fw_common::wire::{Action, Address, Direction, Event};
 
+use super::Ledger;
 use crate::harm::Seen;
+use crate::observe::Record;
 use crate::policy::rules::{ICMP, ICMPV6};
 
-/// Peers with a service, of each kind: some 100 bytes each.
+/// Peers with a service: some 100 bytes each.
 const MOST: usize = 4_096;
 /// When there are too many, so many are forgotten at once: sorting them costs.
 const FORGOTTEN_AT_ONCE: usize = MOST / 4;
@@ -31,7 +30,8 @@ pub type SharedRecent = Arc<Mutex<Recent>>;
 #[derive(Debug, Default)]
 pub struct Recent {
     allowed: Table,
-    audited: Table,
+    /// What was audited, and what was dropped.
+    pub(super) ledger: Ledger,
 }
 
 type Table = HashMap<Key, Entry>;
@@ -44,7 +44,6 @@ struct Key {
     protocol: u8,
     service: u16,
     vlan: u16,
-    reason: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,22 +54,31 @@ struct Entry {
 }
 
 impl Recent {
-    /// Takes down an event.
-    pub fn note(&mut self, event: &Event) {
-        let table = match event.action {
-            action if action == Action::Allow as u8 => &mut self.allowed,
-            action if action == Action::Audit as u8 => &mut self.audited,
-            _ => return,
-        };
+    /// With a ledger that was stored.
+    pub(super) fn of(ledger: Ledger) -> Self {
+        Self {
+            ledger,
+            ..Self::default()
+        }
+    }
+
+    /// Takes down an event, and what it is with names.
+    pub fn note(&mut self, event: &Event, record: &Record) {
+        self.ledger.note(record);
+        self.allow(event);
+    }
+
+    fn allow(&mut self, event: &Event) {
         // Of what could not be read so far, nobody learns anything.
-        if event.family == 0 {
+        if event.action != Action::Allow as u8 || event.family == 0 {
             return;
         }
         let key = Key::of(event);
-        if table.len() >= MOST && !table.contains_key(&key) {
-            forget(table);
+        if self.allowed.len() >= MOST && !self.allowed.contains_key(&key) {
+            forget(&mut self.allowed);
         }
-        let entry = table.entry(key).or_insert(Entry { count: 0, last: 0 });
+        let entry = self.allowed.entry(key);
+        let entry = entry.or_insert(Entry { count: 0, last: 0 });
         entry.count += 1;
         // Events of several CPUs may come out of order.
         entry.last = entry.last.max(event.time);
@@ -82,19 +90,19 @@ impl Recent {
         told(&self.allowed, now)
     }
 
-    /// What was audited.
+    /// What was audited within a day before `now`, in seconds since 1970.
     #[must_use]
     pub fn audited(&self, now: u64) -> Vec<Seen> {
-        told(&self.audited, now)
+        self.ledger.audited_since(now, OLDEST_SECONDS)
     }
 }
 
 /// Takes down an event, whatever became of other threads.
-pub fn note(recent: &SharedRecent, event: &Event) {
+pub fn note(recent: &SharedRecent, event: &Event, record: &Record) {
     recent
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .note(event);
+        .note(event, record);
 }
 
 impl Key {
@@ -109,7 +117,6 @@ impl Key {
             ICMP | ICMPV6 => u16::from(event.icmp_type),
             _ => event.destination_port,
         };
-        let audited = event.action == Action::Audit as u8;
         Self {
             egress,
             local,
@@ -117,7 +124,6 @@ impl Key {
             protocol: event.protocol,
             service,
             vlan: event.vlan,
-            reason: if audited { event.reason } else { 0 },
         }
     }
 }
@@ -146,7 +152,7 @@ fn told(table: &Table, now: u64) -> Vec<Seen> {
         protocol: key.protocol,
         service: key.service,
         vlan: key.vlan,
-        reason: key.reason,
+        reason: 0,
         count: entry.count,
         age: now.saturating_sub(entry.last) / NANOSECONDS,
     };
@@ -179,17 +185,17 @@ mod tests {
     fn one_entry_for_a_peer_and_a_service_with_its_count_and_last_time() {
         let mut recent = Recent::default();
         for (seconds, port) in [(10, 1), (30, 2), (20, 3)] {
-            recent.note(&Event {
+            recent.allow(&Event {
                 source_port: port,
                 ..event(Action::Allow, 7, 22, seconds)
             });
         }
-        recent.note(&event(Action::Allow, 7, 23, 40));
-        recent.note(&event(Action::Audit, 7, 22, 41));
-        recent.note(&event(Action::Deny, 8, 22, 42));
-        recent.note(&Event {
+        recent.allow(&event(Action::Allow, 7, 23, 40));
+        recent.allow(&event(Action::Audit, 7, 22, 41));
+        recent.allow(&event(Action::Deny, 8, 22, 42));
+        recent.allow(&Event {
             family: 0,
-            ..event(Action::Audit, 9, 22, 42)
+            ..event(Action::Allow, 9, 22, 42)
         });
         let now = 42 * NANOSECONDS;
         let allowed = recent.allowed(now);
@@ -200,21 +206,20 @@ mod tests {
         assert_eq!(short, [(23, 1, 2), (22, 3, 12)]);
         assert_eq!(allowed[1].remote, IpAddr::from([0, 0, 0, 7]));
         assert_eq!(allowed[1].local, IpAddr::from([10, 0, 0, 10]));
-        assert_eq!(recent.audited(now).len(), 1);
         // A day later nobody cares.
-        let last = 41 * NANOSECONDS + OLDEST_SECONDS * NANOSECONDS;
-        assert_eq!(recent.audited(last).len(), 1);
-        assert_eq!(recent.audited(last + NANOSECONDS).len(), 0);
+        let last = 40 * NANOSECONDS + OLDEST_SECONDS * NANOSECONDS;
+        assert_eq!(recent.allowed(last).len(), 1);
+        assert_eq!(recent.allowed(last + NANOSECONDS).len(), 0);
     }
 
     #[test]
     fn what_the_node_began_and_icmp_have_their_own_places() {
         let mut recent = Recent::default();
-        recent.note(&Event {
+        recent.allow(&Event {
             direction: Direction::Egress as u8,
             ..event(Action::Allow, 7, 443, 1)
         });
-        recent.note(&Event {
+        recent.allow(&Event {
             protocol: ICMP,
             icmp_type: 8,
             ..event(Action::Allow, 7, 0, 2)
@@ -229,18 +234,16 @@ mod tests {
     #[test]
     fn a_flood_displaces_itself_and_not_what_is_seen_again_and_again() {
         let mut recent = Recent::default();
-        recent.note(&event(Action::Allow, 1, 22, 1));
         for number in 0..10 * MOST as u32 {
             let seconds = u64::from(number) / 100;
-            recent.note(&event(Action::Audit, 1_000 + number, 23, seconds));
+            recent.allow(&event(Action::Allow, 1_000 + number, 23, seconds));
             if number % 100 == 0 {
-                recent.note(&event(Action::Audit, 1, 80, seconds));
+                recent.allow(&event(Action::Allow, 1, 80, seconds));
             }
-            assert!(recent.audited.len() <= MOST);
+            assert!(recent.allowed.len() <= MOST);
         }
-        let audited = recent.audited(0);
-        let steady = audited.iter().find(|seen| seen.service == 80).unwrap();
+        let allowed = recent.allowed(0);
+        let steady = allowed.iter().find(|seen| seen.service == 80).unwrap();
         assert_eq!(steady.count, (10 * MOST as u64).div_ceil(100));
-        assert_eq!(recent.allowed(0).len(), 1, "apart from what is audited");
     }
 }

@@ -20,6 +20,7 @@ use super::status::{
 };
 use super::watch::ListWatch;
 use super::{Firewall, Kernel, ListLook, Look, Seen, Sources};
+use crate::audit;
 use crate::control::protocol::{Failure, Request};
 use crate::control::server::Call;
 use crate::exit;
@@ -122,6 +123,7 @@ pub async fn serve<K: Kernel, S: Sources + Clone + Send + 'static>(
         service.check_after(service.every);
     }
     block_in_place(|| service.firewall.count_at_end());
+    block_in_place(|| service.firewall.keep_ledger(true));
     let stopped = service.firewall.farewell();
     Manager::stopping(stopped);
     tracing::info!("{stopped}");
@@ -235,7 +237,10 @@ impl<K: Kernel, S: Sources> Service<K, S> {
     }
 
     fn check(&mut self) {
-        let sound = block_in_place(|| self.firewall.check());
+        let sound = block_in_place(|| {
+            self.firewall.keep_ledger(false);
+            self.firewall.check()
+        });
         self.checked = Instant::now();
         self.tell();
         if sound {
@@ -396,6 +401,7 @@ enum Answer {
     Banned(Banned),
     Unbanned(Unbanned),
     Bans(Bans),
+    Audit(Box<audit::Answer>),
 }
 
 impl Answer {
@@ -412,6 +418,7 @@ impl Answer {
             Self::Banned(value) => serde_json::to_value(value),
             Self::Unbanned(value) => serde_json::to_value(value),
             Self::Bans(value) => serde_json::to_value(value),
+            Self::Audit(value) => serde_json::to_value(value),
         }
         .map_err(|error| Failure::new(exit::UNREACHABLE, format!("cannot write JSON: {error}")))
     }
@@ -441,6 +448,7 @@ fn answer<K: Kernel, S: Sources>(
         Request::Ban(request) => Answer::Banned(firewall.ban(request)?),
         Request::Unban { addresses } => Answer::Unbanned(firewall.unban(addresses.as_deref())?),
         Request::Bans => Answer::Bans(firewall.bans()),
+        Request::Audit => Answer::Audit(Box::new(firewall.audit()?)),
         Request::Monitor | Request::Observe(_) | Request::Reload(_) => {
             return Err(Failure::new(
                 exit::USAGE,

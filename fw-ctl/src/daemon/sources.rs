@@ -1,6 +1,7 @@
 //! From the operator's files to a plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use fw_common::wire::Direction;
@@ -118,10 +119,20 @@ pub fn compile_known(
         rules: flattened.rules,
         cidr_match_mode: context.options.cidr_match_mode,
         identities: Arc::new(Numbered::new(context.identities)),
+        node_names: node_names(&inventory),
         node_addresses: view.addresses,
         inputs,
     };
     Ok((compiled, inventory))
+}
+
+fn node_names(inventory: &Inventory) -> BTreeMap<IpAddr, String> {
+    let nodes = inventory.nodes.iter();
+    let named = nodes.flat_map(|(name, node)| {
+        let addresses = node.addresses.iter();
+        addresses.map(|address| (address.to_canonical(), name.clone()))
+    });
+    named.collect()
 }
 
 /// The warnings among `findings`, if they are no more than that.

@@ -20,7 +20,7 @@ pub struct GroupChange {
 }
 
 /// The groups that rules name, by name.
-pub(super) fn named(rules: &RuleSet) -> BTreeMap<&str, &Arc<CidrGroup>> {
+pub(crate) fn named(rules: &RuleSet) -> BTreeMap<&str, &Arc<CidrGroup>> {
     let rules = rules.directions.iter().flat_map(|side| &side.rules);
     let selectors = rules.flat_map(|rule| match &rule.peers {
         Peers::Any => &[][..],

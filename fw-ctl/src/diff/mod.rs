@@ -17,11 +17,13 @@ use crate::compile::plan::Plan;
 
 pub use addresses::Addresses;
 pub use effect::{Change, Passage, effect, find};
+pub(crate) use groups::named as named_groups;
 pub use groups::{GroupChange, groups};
 pub use rules::{Field, Named, RuleChange, rules, said};
 pub use services::ServiceSet;
 pub use settings::{Setting, Surroundings, settings};
 pub use who::{Described, Who};
+pub(crate) use who::{addresses_by_labels, short as short_labels};
 
 /// Everything that is not as it was.
 #[derive(Clone, Debug, Default)]

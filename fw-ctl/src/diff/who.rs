@@ -74,13 +74,7 @@ impl Who {
     ) -> Self {
         written.sort_unstable_by_key(|prefix| (prefix.prefix_len(), *prefix));
         written.dedup();
-        let mut known: BTreeMap<&LabelSet, Addresses> = BTreeMap::new();
-        for (range, labels) in by_labels::<u32>(identities) {
-            known.entry(labels).or_default().v4.push(range);
-        }
-        for (range, labels) in by_labels::<u128>(identities) {
-            known.entry(labels).or_default().v6.push(range);
-        }
+        let known = addresses_by_labels(identities);
         let of = |is: fn(&LabelSet) -> bool| {
             let some = known.iter().filter(|(labels, _)| is(labels));
             Addresses::union(some.map(|(_, addresses)| addresses))
@@ -270,6 +264,18 @@ fn prefix(net: IpNet) -> String {
     }
 }
 
+/// Whoever has the same labels, by these.
+pub(crate) fn addresses_by_labels(identities: &Identities) -> BTreeMap<&LabelSet, Addresses> {
+    let mut known: BTreeMap<&LabelSet, Addresses> = BTreeMap::new();
+    for (range, labels) in by_labels::<u32>(identities) {
+        known.entry(labels).or_default().v4.push(range);
+    }
+    for (range, labels) in by_labels::<u128>(identities) {
+        known.entry(labels).or_default().v6.push(range);
+    }
+    known
+}
+
 /// All addresses of a family, with the labels of who has them.
 fn by_labels<N: Number>(identities: &Identities) -> impl Iterator<Item = (Range<N>, &LabelSet)> {
     let entries: Vec<_> = identities.entries_with_world().collect();
@@ -284,7 +290,7 @@ fn by_labels<N: Number>(identities: &Identities) -> impl Iterator<Item = (Range<
 }
 
 /// `app=web in shop`, `kube-apiserver`: labels without those that Cilium adds to all.
-fn short(labels: &LabelSet) -> String {
+pub(crate) fn short(labels: &LabelSet) -> String {
     let mut parts = Vec::new();
     let mut namespace = "";
     for label in labels.as_slice() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::files::compiled;
 use super::packets::{INVENTORY, POLICY};
+use crate::audit::Answer;
 use crate::control::client;
 use crate::control::protocol::{MAX_REQUEST, Reply, Request};
 use crate::daemon::Compiled;
@@ -93,6 +94,7 @@ fn done(value: &serde_json::Value) {
         Trace,
         Banned,
         Unbanned,
-        Bans
+        Bans,
+        Answer
     );
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::report::{Because, Few, MOST_LINES, SCHEMA, Way, ago, service_name, times};
 use super::{Judge, Seen};
+use crate::reference::builtin_name;
 
 /// Everything that was audited and would be dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +77,7 @@ impl Audited {
 pub fn audited(new: &Judge<'_>, seen: &[Seen]) -> Audited {
     let mut groups: BTreeMap<_, Vec<&Seen>> = BTreeMap::new();
     for one in seen {
-        if let Some(because) = because(new, one) {
+        if let Some(because) = denied(new, one) {
             let service = (one.direction, one.protocol, one.service);
             groups.entry((service, because)).or_default().push(one);
         }
@@ -95,21 +96,33 @@ pub fn audited(new: &Judge<'_>, seen: &[Seen]) -> Audited {
     }
 }
 
-fn because(new: &Judge<'_>, seen: &Seen) -> Option<Because> {
-    let reason = DropReason::from_slot(seen.reason)?;
-    if !reason.is_policy() {
-        // A packet that cannot be read, by any plan.
-        return Some(Because::packet(reason));
-    }
-    let flow = seen.flow();
-    let of = |word| Because::of(new.plan, seen.direction, word);
-    match (new.denies(&flow), new.limits(&flow)) {
-        (Some(word), _) => Some(of(word)),
-        (None, Some(word)) if reason == DropReason::RateLimited => Some(Because {
-            reason: reason.name().into(),
-            ..of(word)
-        }),
-        (None, _) => None,
+fn denied(new: &Judge<'_>, seen: &Seen) -> Option<Because> {
+    let (passes, because) = new.opinion(seen, DropReason::from_slot(seen.reason)?);
+    (!passes).then_some(because)
+}
+
+impl Judge<'_> {
+    /// Whether it lets pass what was not allowed for `reason`, and what decides that.
+    #[must_use]
+    pub fn opinion(&self, seen: &Seen, reason: DropReason) -> (bool, Because) {
+        if !reason.is_policy() {
+            // A packet that cannot be read, by any plan.
+            return (false, Because::packet(reason));
+        }
+        let flow = seen.flow();
+        let of = |word| Because::of(self.plan, seen.direction, word);
+        let Some(word) = self.word(&flow) else {
+            let name = builtin_name(self.plan.builtins, &flow).unwrap_or_default();
+            return (true, Because::builtin(name));
+        };
+        if word.is_allow() && word.is_limited() && reason == DropReason::RateLimited {
+            let limited = Because {
+                reason: reason.name().into(),
+                ..of(word)
+            };
+            return (false, limited);
+        }
+        (word.is_allow(), of(word))
     }
 }
 

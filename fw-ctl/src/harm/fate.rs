@@ -22,7 +22,7 @@ pub struct Judge<'a> {
 impl Judge<'_> {
     /// What the datapath says of the first packet of a connection; `None`: a built-in
     /// lets it pass.
-    fn word(&self, first: &Flow) -> Option<VerdictWord> {
+    pub(super) fn word(&self, first: &Flow) -> Option<VerdictWord> {
         if builtin_name(self.plan.builtins, first).is_some() {
             return None;
         }

@@ -37,7 +37,8 @@ pub use audited::{Audited, AuditedGroup, audited};
 pub use cuts::harm;
 pub use fate::Judge;
 pub use places::Places;
-pub use report::{Because, Cut, Harm, Kind};
+pub use report::{Because, Cut, Harm, Kind, Way};
+pub(crate) use report::{ago, protocol};
 pub use seeds::seeds;
 
 /// Traffic that passed within so many seconds counts as passing now: probes and scrapes

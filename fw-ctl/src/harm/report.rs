@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Audited;
 use crate::compile::plan::Plan;
 use crate::control::protocol::Failure;
-use crate::engine::{Judgement, protocol_name};
+use crate::engine::{Judgement, Reason, protocol_name};
 use crate::exit;
 use crate::policy::rules::{ICMP, ICMPV6, PORT_PROTOCOLS};
 
@@ -38,7 +38,9 @@ pub enum Kind {
 }
 
 /// Which way a connection began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
     /// The peer began it.
@@ -52,6 +54,15 @@ impl From<Direction> for Way {
         match direction {
             Direction::Ingress => Self::Ingress,
             Direction::Egress => Self::Egress,
+        }
+    }
+}
+
+impl From<Way> for Direction {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Ingress => Self::Ingress,
+            Way::Egress => Self::Egress,
         }
     }
 }
@@ -87,6 +98,16 @@ impl Because {
             policy: judgement.policy,
             rule: judgement.rule,
             origin: judgement.origin,
+        }
+    }
+
+    /// That a built-in lets it pass.
+    pub(super) fn builtin(name: &str) -> Self {
+        Self {
+            reason: Reason::Builtin.name().to_owned(),
+            policy: String::new(),
+            rule: name.to_owned(),
+            origin: String::new(),
         }
     }
 
@@ -350,7 +371,7 @@ pub(super) fn service_name(number: u8, service: u16) -> String {
 }
 
 /// As policies write it.
-fn protocol(number: u8) -> String {
+pub(crate) fn protocol(number: u8) -> String {
     match (number, protocol_name(number)) {
         (ICMPV6, _) => "ICMPv6".into(),
         (_, Some(name)) => name.to_ascii_uppercase(),
@@ -366,7 +387,7 @@ pub(super) fn times(count: u64) -> String {
 }
 
 /// `12 s ago`, `3 min ago`, `5 h ago`.
-pub(super) fn ago(seconds: u64) -> String {
+pub(crate) fn ago(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s ago"),
         120..7_200 => format!("{} min ago", seconds / 60),

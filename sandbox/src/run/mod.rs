@@ -4,6 +4,7 @@ mod phase;
 pub mod policy;
 pub mod row;
 mod table;
+mod walk;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -29,13 +30,14 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let fw_ctl = configure(&lab, arguments, &policies)?;
     anstream::println!("{}", introduction(&lab, begin.elapsed()));
 
-    let answers = policy::ask_reference(&fw_ctl, &rows)?;
+    let mut answers = policy::ask_reference(&fw_ctl, &rows)?;
 
     let daemon = fw_ctl.start()?;
     check_attached(&fw_ctl, arguments.xdp)?;
     let mut wrong = Vec::new();
     for phase in Phase::ALL {
         if phase == Phase::Enforce {
+            answers = walk::adjust(&fw_ctl, &lab, &rows, &answers)?;
             fw_ctl.must(&["mode", "enforce"])?;
         }
         let mode = fw_ctl.status()?.mode;

@@ -47,7 +47,8 @@ pub fn render(phase: Phase, results: &[RowResult], verbose: bool) -> String {
         }
         Phase::Enforce => {
             heading("enforce mode")
-                + "\nThe same connections. What the policy denies gets no answer any more.\n\n"
+                + "\nThe same connections. What was suggested is allowed; what the policies deny gets \
+                   no\nanswer any more.\n\n"
         }
     };
     let header = [

@@ -26,7 +26,7 @@ const ROOT: &str = "run it as root: what was in force is kept for root only";
 
 /// A side as it is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Which {
+pub(in crate::cli) enum Which {
     /// What is in force.
     Running,
     /// What a reload would read.
@@ -51,15 +51,15 @@ impl FromStr for Which {
 }
 
 /// A side.
-pub(super) struct Loaded {
+pub(in crate::cli) struct Loaded {
     /// What it is, for people.
-    pub(super) label: String,
+    pub(in crate::cli) label: String,
     /// Its number, if it was in force.
-    pub(super) generation: Option<u64>,
+    pub(in crate::cli) generation: Option<u64>,
     /// `None`: these are only policies.
-    pub(super) mode: Option<Mode>,
-    pub(super) compiled: Compiled,
-    pub(super) inventory: Inventory,
+    pub(in crate::cli) mode: Option<Mode>,
+    pub(in crate::cli) compiled: Compiled,
+    pub(in crate::cli) inventory: Inventory,
 }
 
 /// What is in force, as far as it matters here.
@@ -73,7 +73,7 @@ struct InForce {
 }
 
 /// This node: where its state is, and its daemon, if it answers.
-pub(super) struct Node {
+pub(in crate::cli) struct Node {
     overrides: Overrides,
     paths: Paths,
     status: OnceCell<Option<Status>>,
@@ -83,7 +83,7 @@ impl Node {
     /// # Errors
     /// The configuration that the caller names is not there. What is wrong in one matters
     /// for the sides that need it.
-    pub(super) fn new(overrides: Overrides) -> Result<Self, Failure> {
+    pub(in crate::cli) fn new(overrides: Overrides) -> Result<Self, Failure> {
         let paths = match load(&overrides) {
             Ok(loaded) => loaded.config.paths,
             Err(errors) => {
@@ -104,7 +104,7 @@ impl Node {
 
     /// # Errors
     /// It cannot be had, or is invalid.
-    pub(super) fn load(&self, which: &Which) -> Result<Loaded, Failure> {
+    pub(in crate::cli) fn load(&self, which: &Which) -> Result<Loaded, Failure> {
         match which {
             Which::Running => self.running(),
             Which::Files => self.files(),

@@ -101,6 +101,7 @@ impl Sources for FakeSources {
             rules: RuleSet::default(),
             cidr_match_mode: CidrMatchMode::World,
             identities: Arc::new(Numbered::new(Identities::default())),
+            node_names: BTreeMap::new(),
             node_addresses: BTreeSet::new(),
             inputs,
         })

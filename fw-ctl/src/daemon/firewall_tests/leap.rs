@@ -126,10 +126,14 @@ fn what_audit_mode_let_pass_is_told_with_the_switch() {
         action: Action::Audit as u8,
         family: 4,
         protocol: TCP,
-        time: u64::MAX,
         ..Default::default()
     };
-    daemon.recent().lock().unwrap().note(&event);
+    let names = Names::new("default/n1".into());
+    let record = crate::observe::Record {
+        time: crate::observe::now(),
+        ..names.record(&event, crate::observe::Clock::now())
+    };
+    daemon.recent().lock().unwrap().note(&event, &record);
     let mode = daemon
         .set_mode(ModeChange::Enforce, &Change::default())
         .unwrap();

@@ -1,0 +1,275 @@
+//! The ledger on disk: it outlasts the daemon.
+//!
+//! Written at most once a minute, and at the end. A file that cannot be read is put aside,
+//! and the ledger begins anew: it is no reason not to filter.
+
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::ledger::{Key, Ledger, Row, Rows};
+use super::{SharedRecent, atomic, sealed};
+use crate::moment;
+use crate::texts;
+use crate::why::why;
+
+const FILE: &str = "audit.json";
+/// Where a file goes that cannot be read.
+const ASIDE: &str = "audit.json.damaged";
+/// Of the file, whose body is a [`Stored`].
+const SCHEMA: u32 = 1;
+/// Between two writings.
+const PAUSE: Duration = Duration::from_mins(1);
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    audited: StoredRows,
+    dropped: StoredRows,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredRows {
+    displaced: u64,
+    rows: Vec<(Key, Row)>,
+}
+
+impl StoredRows {
+    fn of(rows: &Rows) -> Self {
+        Self {
+            displaced: rows.displaced(),
+            rows: rows.sorted().collect(),
+        }
+    }
+
+    fn rows(self, now: u64) -> Rows {
+        Rows::of(self.rows, self.displaced, now)
+    }
+}
+
+/// The file that keeps the ledger.
+#[derive(Debug)]
+pub struct LedgerStore {
+    directory: PathBuf,
+    /// When it was last tried to write it.
+    tried: Option<Instant>,
+    /// Why what was kept is not known.
+    damaged: Option<String>,
+    /// Why the last rows are not stored.
+    unsaved: Option<String>,
+}
+
+impl LedgerStore {
+    /// Reads what a former daemon has stored in `directory`.
+    #[must_use]
+    pub fn open(directory: &Path) -> (Self, Ledger) {
+        let mut store = Self {
+            directory: directory.to_owned(),
+            tried: None,
+            damaged: None,
+            unsaved: None,
+        };
+        let ledger = match store.read(moment::now()) {
+            Ok(ledger) => ledger,
+            Err(reason) => {
+                store.put_aside(&reason);
+                Ledger::default()
+            }
+        };
+        (store, ledger)
+    }
+
+    fn read(&self, now: u64) -> Result<Ledger, String> {
+        let text = match texts::read_to_string(&self.directory.join(FILE)) {
+            Ok(text) => text,
+            Err(error) if atomic::is_absent(&error) => return Ok(Ledger::default()),
+            Err(error) => return Err(why(&error)),
+        };
+        let stored: Stored = sealed::read(&text, &(SCHEMA..=SCHEMA))?;
+        let mut ledger = Ledger {
+            audited: stored.audited.rows(now),
+            dropped: stored.dropped.rows(now),
+            changed: false,
+        };
+        ledger.forget_old(now);
+        Ok(ledger)
+    }
+
+    /// So that the next writing does not destroy what somebody may be able to read.
+    fn put_aside(&mut self, reason: &str) {
+        let (file, aside) = (self.directory.join(FILE), self.directory.join(ASIDE));
+        let moved = match std::fs::rename(&file, &aside) {
+            Ok(()) => format!("it is {} now", aside.display()),
+            Err(error) => format!("and it cannot be put aside: {}", why(&error)),
+        };
+        let told = format!(
+            "what was audited and dropped before the start is not known: {} cannot be read: \
+             {reason}; {moved}",
+            file.display()
+        );
+        tracing::warn!("{told}");
+        self.damaged = Some(told);
+    }
+
+    /// Writes what has changed, unless that was tried less than a minute ago.
+    pub fn save_in_time(&mut self, recent: &SharedRecent) {
+        if self.tried.is_none_or(|tried| tried.elapsed() >= PAUSE) {
+            self.save(recent);
+        }
+    }
+
+    /// Writes what has changed.
+    pub fn save(&mut self, recent: &SharedRecent) {
+        let stored = {
+            let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
+            let ledger = &mut recent.ledger;
+            if !ledger.changed && self.unsaved.is_none() {
+                return;
+            }
+            ledger.changed = false;
+            ledger.forget_old(moment::now());
+            Stored {
+                audited: StoredRows::of(&ledger.audited),
+                dropped: StoredRows::of(&ledger.dropped),
+            }
+        };
+        self.tried = Some(Instant::now());
+        let text = sealed::seal(SCHEMA, std::collections::BTreeSet::new(), &stored);
+        let written = text
+            .map_err(std::io::Error::from)
+            .and_then(|text| atomic::replace(&self.directory, FILE, text.as_bytes()));
+        let unsaved = written.err().map(|error| {
+            format!(
+                "what was audited and dropped will not outlast a restart: it cannot be stored \
+                 in {}: {}; try: check that `paths.state_dir` is a writable directory with \
+                 free space",
+                self.directory.join(FILE).display(),
+                why(&error)
+            )
+        });
+        // Once, not every minute.
+        if let Some(told) = unsaved.as_ref().filter(|_| self.unsaved.is_none()) {
+            tracing::warn!("{told}");
+        }
+        self.unsaved = unsaved;
+    }
+
+    /// What the reader of a report has to know, a line each.
+    pub fn notes(&self) -> impl Iterator<Item = &String> {
+        self.damaged.iter().chain(&self.unsaved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::Recent;
+    use crate::daemon::ledger::tests::record;
+    use crate::observe::Told;
+
+    /// With rows of now, which are too young to be forgotten.
+    fn shared(ledger: Ledger) -> SharedRecent {
+        let recent = SharedRecent::default();
+        *recent.lock().unwrap() = Recent::of(ledger);
+        recent
+    }
+
+    #[test]
+    fn the_ledger_outlasts_the_daemon() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let (mut store, ledger) = LedgerStore::open(&state);
+        let recent = shared(ledger);
+        store.save(&recent);
+        assert!(!state.join(FILE).exists(), "nothing has changed");
+        let now = moment::now();
+        for port in [22, 23] {
+            let mut recent = recent.lock().unwrap();
+            recent.ledger.note(&record(Told::Audit, 7, port, now - 5));
+            recent.ledger.note(&record(Told::Deny, 8, port, now - 5));
+        }
+        store.save_in_time(&recent);
+        let (again, kept) = LedgerStore::open(&state);
+        assert_eq!(kept, recent.lock().unwrap().ledger);
+        assert_eq!(kept.audited.sorted().count(), 2);
+        assert_eq!(again.notes().count(), 0);
+        // Less than a minute later nothing is written, but at the end it is.
+        recent
+            .lock()
+            .unwrap()
+            .ledger
+            .note(&record(Told::Audit, 9, 1, now));
+        store.save_in_time(&recent);
+        assert_eq!(LedgerStore::open(&state).1, kept);
+        store.save(&recent);
+        assert_eq!(LedgerStore::open(&state).1.audited.sorted().count(), 3);
+    }
+
+    #[test]
+    fn a_broken_file_is_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, ledger) = LedgerStore::open(dir.path());
+        let recent = shared(ledger);
+        let note = |port| {
+            let record = record(Told::Audit, 7, port, moment::now());
+            recent.lock().unwrap().ledger.note(&record);
+        };
+        note(22);
+        store.save(&recent);
+        let path = dir.path().join(FILE);
+        let whole = std::fs::read_to_string(&path).unwrap();
+        for broken in [
+            "",
+            "{}",
+            &whole[..whole.len() / 2],
+            &whole.replace(":22", ":23"),
+        ] {
+            std::fs::write(&path, broken).unwrap();
+            let (store, ledger) = LedgerStore::open(dir.path());
+            assert_eq!(ledger, Ledger::default());
+            let notes: Vec<_> = store.notes().collect();
+            assert!(notes[0].contains("damaged"), "{notes:?}");
+            assert_eq!(
+                std::fs::read_to_string(dir.path().join(ASIDE)).unwrap(),
+                broken
+            );
+            assert!(!path.exists());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_stored_is_told_and_stored_when_it_can() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        std::fs::write(&state, "").unwrap();
+        let (mut store, ledger) = LedgerStore::open(&state);
+        let recent = shared(ledger);
+        let record = record(Told::Audit, 7, 22, moment::now());
+        recent.lock().unwrap().ledger.note(&record);
+        store.save(&recent);
+        let told = store.notes().next().unwrap();
+        assert!(told.contains("paths.state_dir"), "{told}");
+        std::fs::remove_file(&state).unwrap();
+        store.save(&recent);
+        assert_eq!(store.notes().count(), 0);
+        assert_eq!(LedgerStore::open(&state).1.audited.sorted().count(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_leaves_no_rows_of_the_future() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, ledger) = LedgerStore::open(dir.path());
+        let recent = shared(ledger);
+        let now = moment::now();
+        let future = record(Told::Audit, 7, 22, now + 86_400);
+        recent.lock().unwrap().ledger.note(&future);
+        store.save(&recent);
+        let (_, kept) = LedgerStore::open(dir.path());
+        let (_, row) = kept.audited.sorted().next().unwrap();
+        assert!((now..now + 60).contains(&row.last), "{row:?}");
+        assert_eq!(row.first, row.last);
+    }
+}
