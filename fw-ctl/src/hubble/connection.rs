@@ -10,17 +10,26 @@ use tonic::transport::server::Connected;
 
 use crate::control::places::Place;
 
+/// Who asks: beside every request of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// Root has places of its own.
+    pub is_root: bool,
+}
+
 /// Gives its place back when it is closed.
 pub struct Connection {
     stream: UnixStream,
+    asker: Asker,
     _place: Place,
 }
 
 impl Connection {
     /// Of a client who has got a place.
-    pub fn new(stream: UnixStream, place: Place) -> Self {
+    pub fn new(stream: UnixStream, asker: Asker, place: Place) -> Self {
         Self {
             stream,
+            asker,
             _place: place,
         }
     }
@@ -31,9 +40,11 @@ impl Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ();
+    type ConnectInfo = Asker;
 
-    fn connect_info(&self) -> Self::ConnectInfo {}
+    fn connect_info(&self) -> Asker {
+        self.asker
+    }
 }
 
 impl AsyncRead for Connection {

@@ -9,7 +9,7 @@ use futures_util::stream::unfold;
 use tokio::net::{UnixListener, UnixStream};
 use tonic::transport::Server as Grpc;
 
-use super::connection::Connection;
+use super::connection::{Asker, Connection};
 use super::service::{Health, Hubble, Observer, Peer};
 use crate::control::places::Places;
 use crate::control::protocol::Failure;
@@ -22,9 +22,9 @@ use crate::why::why;
 pub(super) const CLIENTS: (usize, usize) = (16, 4);
 /// Requests that one connection may have open.
 const STREAMS: u32 = 8;
-/// Clients that are told flows at one time: one that takes nothing keeps the history of the
-/// moment at which it asked.
-const FEEDS: usize = 32;
+/// Requests that are told flows at one time, and how many more only root may have: one that takes
+/// nothing keeps the history of the moment at which it asked.
+pub(super) const FEEDS: (usize, usize) = (32, 8);
 /// A client that says nothing for so long is asked whether it is there, and has as long to answer.
 const ALIVE: Duration = Duration::from_secs(30);
 
@@ -34,6 +34,18 @@ const ALIVE: Duration = Duration::from_secs(30);
 /// # Errors
 /// When the socket cannot be made.
 pub fn serve(path: &Path, observed: Arc<Observed>, node: &str) -> Result<Served, Failure> {
+    serve_with(path, observed, node, Asker::of)
+}
+
+/// Who a client is.
+pub(super) type Identify = fn(&UnixStream) -> Asker;
+
+pub(super) fn serve_with(
+    path: &Path,
+    observed: Arc<Observed>,
+    node: &str,
+    identify: Identify,
+) -> Result<Served, Failure> {
     let failed = |error: std::io::Error| {
         let path = path.display();
         let message = format!(
@@ -45,15 +57,21 @@ pub fn serve(path: &Path, observed: Arc<Observed>, node: &str) -> Result<Served,
     let listener = socket::listen_at(path).map_err(failed)?;
     let listener = UnixListener::from_std(listener).map_err(failed)?;
     let clients = Places::new(CLIENTS.0, CLIENTS.1);
-    let incoming = unfold((listener, clients), async |(listener, clients)| {
-        let connection = accept(&listener, &clients).await;
-        Some((Ok::<_, Infallible>(connection), (listener, clients)))
-    });
+    let incoming = unfold(
+        (listener, clients, identify),
+        async |(listener, clients, identify)| {
+            let connection = accept(&listener, &clients, identify).await;
+            Some((
+                Ok::<_, Infallible>(connection),
+                (listener, clients, identify),
+            ))
+        },
+    );
     let hubble = Hubble {
         observed,
         node: node.into(),
         address: format!("unix://{}", path.display()).into(),
-        feeds: Places::new(FEEDS, 0),
+        feeds: Places::new(FEEDS.0, FEEDS.1),
     };
     let served = Grpc::builder()
         .max_concurrent_streams(STREAMS)
@@ -73,15 +91,16 @@ pub fn serve(path: &Path, observed: Arc<Observed>, node: &str) -> Result<Served,
 
 /// The next client for whom there is a place. Others are hung up on: who waits would not know
 /// what for.
-async fn accept(listener: &UnixListener, clients: &Places) -> Connection {
+async fn accept(listener: &UnixListener, clients: &Places, identify: Identify) -> Connection {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of descriptors, mostly: wait for clients to go away.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        if let Some(place) = clients.take(is_root(&stream)) {
-            return Connection::new(stream, place);
+        let asker = identify(&stream);
+        if let Some(place) = clients.take(asker.is_root) {
+            return Connection::new(stream, asker, place);
         }
         tracing::warn!(
             "Hubble's API has no place for another client: {} at one time",
@@ -90,6 +109,10 @@ async fn accept(listener: &UnixListener, clients: &Places) -> Connection {
     }
 }
 
-fn is_root(stream: &UnixStream) -> bool {
-    stream.peer_cred().is_ok_and(|peer| peer.uid() == 0)
+impl Asker {
+    /// As the kernel knew the process when it connected.
+    fn of(stream: &UnixStream) -> Self {
+        let is_root = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0);
+        Self { is_root }
+    }
 }

@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
+use super::connection::Asker;
 use super::feed::Feed;
 use super::proto::health::{HealthCheckRequest, HealthCheckResponse, ServingStatus};
 use super::proto::observer::{
@@ -22,7 +23,7 @@ use super::proto::observer::{
     ServerStatusResponse,
 };
 use super::proto::peer::{ChangeNotification, ChangeType};
-use crate::control::places::Places;
+use crate::control::places::{Place, Places};
 use crate::observe::Observed;
 use crate::policy::label::CLUSTER;
 
@@ -82,15 +83,12 @@ pub struct Hubble {
 impl Hubble {
     async fn answer(self, request: http::Request<Body>) -> http::Response<Body> {
         let path = request.uri().path().to_owned();
+        let asker = request.extensions().get::<Asker>().copied();
+        let is_root = asker.is_some_and(|asker| asker.is_root);
         match path.as_str() {
             "/observer.Observer/GetFlows" => {
                 streaming(request, |asked: GetFlowsRequest| {
-                    let place = self.feeds.take(false).ok_or_else(|| {
-                        let count = self.feeds.count();
-                        Status::resource_exhausted(format!(
-                            "{count} clients are told flows already"
-                        ))
-                    })?;
+                    let place = self.feed_place(is_root)?;
                     let feed = Feed::of(&asked, &self.observed, &self.node, place)?;
                     Ok(feed.stream().boxed())
                 })
@@ -117,6 +115,21 @@ impl Hubble {
                 status.into_http()
             }
         }
+    }
+
+    fn feed_place(&self, is_root: bool) -> Result<Place, Status> {
+        self.feeds.take(is_root).ok_or_else(|| {
+            let (count, reserve) = (self.feeds.count(), self.feeds.reserve());
+            Status::resource_exhausted(match is_root {
+                true => format!(
+                    "{count} requests are told flows already, and the {reserve} places for root \
+                     alone are taken; try: end other clients of root"
+                ),
+                false => format!(
+                    "{count} requests are told flows already; try: again in a moment, or as root"
+                ),
+            })
+        })
     }
 
     fn server_status(&self) -> ServerStatusResponse {

@@ -3,6 +3,7 @@
 mod filters;
 mod load;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
@@ -13,11 +14,13 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
+use super::connection::Asker;
 use super::proto::flow::{self, FlowFilter};
 use super::proto::health::{HealthCheckRequest, HealthCheckResponse};
 use super::proto::observer::{
     Empty, GetFlowsRequest, GetFlowsResponse, GetNodesResponse, ServerStatusResponse, Told,
 };
+use super::server::{Identify, serve_with};
 use crate::control::socket::Served;
 use crate::observe::text::tests::record;
 use crate::observe::{self, Observed, Record};
@@ -34,18 +37,37 @@ async fn fixture() -> Fixture {
 }
 
 async fn fixture_with(observed: Observed) -> Fixture {
+    fixture_of(observed, |_| Asker { is_root: true }).await
+}
+
+async fn fixture_of(observed: Observed, identify: Identify) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("hubble.sock");
     let observed = Arc::new(observed);
-    let server = super::serve(&path, Arc::clone(&observed), "default/node1").unwrap();
-    let endpoint = Endpoint::from_shared(format!("unix://{}", path.display())).unwrap();
-    let channel = endpoint.connect().await.unwrap();
+    let server = serve_with(&path, Arc::clone(&observed), "default/node1", identify).unwrap();
+    let client = connect(&path).await;
     Fixture {
         dir,
         _server: server,
         observed,
-        client: Grpc::new(channel),
+        client,
     }
+}
+
+async fn connect(path: &Path) -> Grpc<Channel> {
+    let endpoint = Endpoint::from_shared(format!("unix://{}", path.display())).unwrap();
+    Grpc::new(endpoint.connect().await.unwrap())
+}
+
+/// An answer of `GetFlows`.
+async fn flows_of(
+    client: &mut Grpc<Channel>,
+    asked: GetFlowsRequest,
+) -> Result<Streaming<GetFlowsResponse>, Status> {
+    client.ready().await.unwrap();
+    let path = PathAndQuery::from_static("/observer.Observer/GetFlows");
+    let answer = client.server_streaming(Request::new(asked), path, ProstCodec::default());
+    Ok(answer.await?.into_inner())
 }
 
 impl Fixture {
@@ -76,14 +98,7 @@ impl Fixture {
         &mut self,
         asked: GetFlowsRequest,
     ) -> Result<Streaming<GetFlowsResponse>, Status> {
-        self.client.ready().await.unwrap();
-        let path = PathAndQuery::from_static("/observer.Observer/GetFlows");
-        let codec = ProstCodec::default();
-        let answer = self
-            .client
-            .server_streaming(Request::new(asked), path, codec)
-            .await?;
-        Ok(answer.into_inner())
+        flows_of(&mut self.client, asked).await
     }
 
     /// The times, in nanoseconds, of the flows that there are.
