@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::control::protocol::{Change, Failure};
 use crate::harm::Harm;
 use crate::netlink::{Demand, Network};
-use crate::observe::Identify;
+use crate::observe::{AgentEvents, Identify};
 
 /// What can be wrong, one entry each: the newest word replaces the older one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +106,8 @@ pub struct Firewall<K, S> {
     pub(super) record: Option<String>,
     /// What events told of lately.
     pub(super) recent: SharedRecent,
+    /// Who is told what becomes of the daemon.
+    pub(super) agent: Arc<AgentEvents>,
     /// Whether the files were looked at once.
     started: bool,
 }
@@ -114,6 +116,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Takes over what is there; nothing changes before [`Self::begin`].
     pub fn new(kernel: K, sources: S, config: Config, names: watch::Sender<Arc<Names>>) -> Self {
         let state = &config.paths.state_dir.clone();
+        let agent = Arc::new(AgentEvents::new(Arc::clone(&names.borrow().node)));
         Self {
             kernel,
             sources,
@@ -137,6 +140,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             refused_lists: None,
             record: None,
             recent: SharedRecent::default(),
+            agent,
             started: false,
         }
     }
@@ -259,8 +263,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
 
     /// Takes a plan for what is in force.
     pub(super) fn take(&mut self, in_force: InForce, compiled: Compiled) {
+        self.tell_policies(&compiled.rules, in_force.number);
         self.config = Config {
             paths: self.config.paths.clone(),
+            hubble: self.config.hubble.clone(),
             ..compiled.inputs.config.clone()
         };
         self.installed = Some((in_force, compiled));

@@ -38,6 +38,7 @@ mod manager;
 mod mode;
 mod names;
 mod pinned;
+mod policies;
 mod recent;
 mod reloads;
 mod report;

@@ -451,7 +451,7 @@ fn answer<K: Kernel, S: Sources>(
         Request::Ban(request) => Answer::Banned(firewall.ban(request)?),
         Request::Unban { addresses } => Answer::Unbanned(firewall.unban(addresses.as_deref())?),
         Request::Bans => Answer::Bans(firewall.bans()),
-        Request::Monitor | Request::Observe(_) | Request::Reload(_) => {
+        Request::Monitor | Request::Observe(_) | Request::AgentEvents(_) | Request::Reload(_) => {
             return Err(Failure::new(
                 exit::USAGE,
                 "this request is not answered here",

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
 use tonic::transport::server::Connected;
 
 use crate::control::places::Place;
@@ -17,16 +16,21 @@ pub struct Asker {
     pub is_root: bool,
 }
 
+/// What bytes come and go by.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
 /// Gives its place back when it is closed.
 pub struct Connection {
-    stream: UnixStream,
+    stream: Box<dyn Wire>,
     asker: Asker,
     _place: Place,
 }
 
 impl Connection {
     /// Of a client who has got a place.
-    pub fn new(stream: UnixStream, asker: Asker, place: Place) -> Self {
+    pub fn new(stream: Box<dyn Wire>, asker: Asker, place: Place) -> Self {
         Self {
             stream,
             asker,
@@ -34,8 +38,8 @@ impl Connection {
         }
     }
 
-    fn stream(self: Pin<&mut Self>) -> Pin<&mut UnixStream> {
-        Pin::new(&mut self.get_mut().stream)
+    fn stream(self: Pin<&mut Self>) -> Pin<&mut dyn Wire> {
+        Pin::new(&mut *self.get_mut().stream)
     }
 }
 

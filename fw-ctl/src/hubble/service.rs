@@ -15,8 +15,10 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
+use super::agent;
 use super::connection::Asker;
 use super::feed::Feed;
+use super::proto::agent::GetAgentEventsRequest;
 use super::proto::health::{HealthCheckRequest, HealthCheckResponse, ServingStatus};
 use super::proto::observer::{
     Empty, GetFlowsRequest, GetNamespacesResponse, GetNodesResponse, Namespace, Node, NodeState,
@@ -24,7 +26,7 @@ use super::proto::observer::{
 };
 use super::proto::peer::{ChangeNotification, ChangeType};
 use crate::control::places::{Place, Places};
-use crate::observe::Observed;
+use crate::observe::Events;
 use crate::policy::label::CLUSTER;
 
 /// The API's version, with ours behind it: the client compares it with its own.
@@ -70,10 +72,8 @@ named!(
 /// What all of them tell of.
 #[derive(Clone)]
 pub struct Hubble {
-    /// The flows.
-    pub observed: Arc<Observed>,
-    /// `cluster/node`
-    pub node: Arc<str>,
+    /// Of what.
+    pub events: Events,
     /// Where this is served.
     pub address: Arc<str>,
     /// For clients that are told flows.
@@ -89,8 +89,15 @@ impl Hubble {
             "/observer.Observer/GetFlows" => {
                 streaming(request, |asked: GetFlowsRequest| {
                     let place = self.feed_place(is_root)?;
-                    let feed = Feed::of(&asked, &self.observed, &self.node, place)?;
+                    let feed = Feed::of(&asked, &self.events.observed, place)?;
                     Ok(feed.stream().boxed())
+                })
+                .await
+            }
+            "/observer.Observer/GetAgentEvents" => {
+                streaming(request, |asked: GetAgentEventsRequest| {
+                    let place = self.feed_place(is_root)?;
+                    Ok(agent::stream(&asked, &self.events.agent, place)?.boxed())
                 })
                 .await
             }
@@ -133,7 +140,7 @@ impl Hubble {
     }
 
     fn server_status(&self) -> ServerStatusResponse {
-        let extent = self.observed.extent();
+        let extent = self.events.observed.extent();
         ServerStatusResponse {
             num_flows: extent.flows as u64,
             max_flows: extent.capacity as u64,
@@ -149,7 +156,7 @@ impl Hubble {
         let status = self.server_status();
         GetNodesResponse {
             nodes: vec![Node {
-                name: self.node.to_string(),
+                name: self.events.observed.node().to_string(),
                 version: status.version,
                 address: self.address.to_string(),
                 state: NodeState::Connected as i32,
@@ -163,7 +170,7 @@ impl Hubble {
 
     /// Those of the pods that flows are from or to.
     fn namespaces(&self) -> GetNamespacesResponse {
-        let (flows, _) = self.observed.ask(&crate::observe::Query::default());
+        let flows = self.events.observed.past();
         let sides = flows
             .iter()
             .flat_map(|flow| [&flow.record.source, &flow.record.destination]);
@@ -183,7 +190,7 @@ impl Hubble {
     /// This node, and no changes.
     fn peers(&self) -> BoxStream<'static, Result<ChangeNotification, Status>> {
         let this = ChangeNotification {
-            name: self.node.to_string(),
+            name: self.events.observed.node().to_string(),
             address: self.address.to_string(),
             r#type: ChangeType::PeerAdded as i32,
         };

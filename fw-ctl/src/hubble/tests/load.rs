@@ -47,7 +47,7 @@ async fn who_follows_gets_what_happens_and_who_is_slow_hears_of_what_he_missed()
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_flows_a_second_reach_a_client_beside_one_that_is_stuck() {
     const EACH: u32 = 100;
-    let mut fixture = fixture_with(Observed::new(8_192)).await;
+    let mut fixture = fixture_with(Observed::new(8_192, "default/node1")).await;
     let follow = GetFlowsRequest {
         follow: true,
         ..all()
@@ -114,7 +114,7 @@ async fn who_holds_every_feed_does_not_keep_root_from_one() {
     let member_then_root = |_: &UnixStream| Asker {
         is_root: CONNECTED.fetch_add(1, Ordering::SeqCst) >= 4,
     };
-    let fixture = fixture_of(Observed::new(8), member_then_root).await;
+    let fixture = fixture_of(Observed::new(8, "default/node1"), member_then_root).await;
     let path = fixture.dir.path().join("hubble.sock");
     let follow = || GetFlowsRequest {
         follow: true,

@@ -1,14 +1,16 @@
 //! The API as a client sees it that was made from the published one: by paths and field numbers.
 
+mod agent;
 mod filters;
 mod load;
+mod masks;
+mod tcp;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
 use prost::Message;
-use prost_types::FieldMask;
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
@@ -23,17 +25,18 @@ use super::proto::observer::{
 use super::server::{Identify, serve_with};
 use crate::control::socket::Served;
 use crate::observe::text::tests::record;
-use crate::observe::{self, Observed, Record};
+use crate::observe::{self, AgentEvents, Events, Observed, Record};
 
 struct Fixture {
     dir: tempfile::TempDir,
     _server: Served,
     observed: Arc<Observed>,
+    agent: Arc<AgentEvents>,
     client: Grpc<Channel>,
 }
 
 async fn fixture() -> Fixture {
-    fixture_with(Observed::with_backlog(100, 16)).await
+    fixture_with(Observed::with_backlog(100, 16, "default/node1")).await
 }
 
 async fn fixture_with(observed: Observed) -> Fixture {
@@ -44,13 +47,22 @@ async fn fixture_of(observed: Observed, identify: Identify) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("hubble.sock");
     let observed = Arc::new(observed);
-    let server = serve_with(&path, Arc::clone(&observed), "default/node1", identify).unwrap();
+    let events = events(&observed);
+    let server = serve_with(&path, &events, identify).unwrap();
     let client = connect(&path).await;
     Fixture {
         dir,
         _server: server,
         observed,
+        agent: events.agent,
         client,
+    }
+}
+
+fn events(observed: &Arc<Observed>) -> Events {
+    Events {
+        observed: Arc::clone(observed),
+        agent: Arc::new(AgentEvents::new("default/node1".into())),
     }
 }
 
@@ -273,33 +285,51 @@ async fn a_flow_is_what_the_packet_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mask_leaves_out_what_nobody_asked_for() {
+async fn what_the_kernel_lost_is_told_and_who_follows_is_done_at_the_end() {
     let mut fixture = fixture().await;
     fixture.tell(1, observe::Told::Audit);
-    let mask = |paths: &[&str]| GetFlowsRequest {
-        field_mask: Some(FieldMask {
-            paths: paths.iter().map(|path| (*path).to_owned()).collect(),
-        }),
+    fixture.observed.tell_lost(7, Some(1));
+    let over = observe::now() + 300_000_000;
+    let asked = GetFlowsRequest {
+        number: 1,
+        follow: true,
+        until: Some(super::flows::timestamp(over)),
+        // None of which there is one.
+        whitelist: vec![FlowFilter {
+            verdict: vec![2],
+            ..FlowFilter::default()
+        }],
         ..all()
     };
-    let mut answers = fixture
-        .flows(mask(&["verdict", "source.identity", "IP.source"]))
-        .await
-        .unwrap();
-    let Some(Told::Flow(flow)) = answers.message().await.unwrap().unwrap().told else {
-        panic!("it is a flow");
+    let mut answers = fixture.flows(asked).await.unwrap();
+    let answer = answers.message().await.unwrap().unwrap();
+    let expected = flow::LostEvent {
+        source: flow::LostEventSource::PerfEventRingBuffer as i32,
+        num_events_lost: 7,
+        cpu: Some(1),
     };
-    let expected = flow::Flow {
-        verdict: 4,
-        ip: Some(flow::Ip {
-            source: "10.0.2.2".into(),
-            ..flow::Ip::default()
-        }),
-        source: Some(flow::Endpoint {
-            identity: 2,
-            ..flow::Endpoint::default()
-        }),
-        ..flow::Flow::default()
-    };
-    assert_eq!(*flow, expected);
+    assert_eq!(answer.told, Some(Told::LostEvents(expected)));
+    assert_eq!(answer.node_name, "default/node1");
+    assert!(answer.time.is_some());
+    let end = tokio::time::timeout(std::time::Duration::from_secs(20), answers.message());
+    assert!(end.await.unwrap().unwrap().is_none());
+    assert!(observe::now() > over);
+}
+
+/// Hubble 1.19 has no words for them, and tells the rest.
+#[test]
+fn vrrp_and_igmp_have_no_layer_4() {
+    for (protocol, name) in [(112, "VRRP"), (2, "IGMP")] {
+        let record = Record {
+            protocol,
+            ..record()
+        };
+        let flow = observe::Flow {
+            message: observe::Message::PolicyVerdict,
+            record: Arc::new(record),
+        };
+        let whole = super::flows::whole(&flow);
+        assert_eq!((whole.l4, whole.summary.as_str()), (None, name));
+        assert!(whole.ip.is_some());
+    }
 }
