@@ -5,26 +5,17 @@ use std::sync::Arc;
 
 use super::{Firewall, Kernel, Sources};
 use crate::observe::{AgentChange, AgentEvents, PolicyChange};
-use crate::policy::rules::{Rule, RuleSet, Switch};
+use crate::policy::rules::{Rule, RuleSet};
 
-/// What a policy says, whatever place in its file that has.
+/// The rules of a policy, by direction. What else a policy switches on (default deny) is known of
+/// the first one alone that does, so that it would tell of others.
 #[derive(Default)]
-struct Policy<'a> {
-    /// By direction.
-    rules: Vec<(usize, &'a Rule)>,
-    switches: Vec<(usize, &'a Switch)>,
-}
+struct Policy<'a>(Vec<(usize, &'a Rule)>);
 
 impl PartialEq for Policy<'_> {
     fn eq(&self, other: &Self) -> bool {
-        let rules = self.rules.iter().zip(&other.rules);
-        let switches = self.switches.iter().zip(&other.switches);
-        self.rules.len() == other.rules.len()
-            && self.switches.len() == other.switches.len()
-            && rules.into_iter().all(|(one, other)| same(*one, *other))
-            && switches
-                .into_iter()
-                .all(|(one, other)| one.0 == other.0 && one.1.vlans == other.1.vlans)
+        let mut both = self.0.iter().zip(&other.0);
+        self.0.len() == other.0.len() && both.all(|(one, other)| same(*one, *other))
     }
 }
 
@@ -51,11 +42,7 @@ fn policies(rules: &RuleSet) -> BTreeMap<&str, Policy<'_>> {
     for (direction, of) in rules.directions.iter().enumerate() {
         for rule in &of.rules {
             let policy = policies.entry(&rule.origin.policy).or_default();
-            policy.rules.push((direction, rule));
-        }
-        for switch in &of.default_deny {
-            let policy = policies.entry(&switch.origin.policy).or_default();
-            policy.switches.push((direction, switch));
+            policy.0.push((direction, rule));
         }
     }
     policies
@@ -71,7 +58,7 @@ pub(super) fn changes(
     let change = |(name, policy): (&&str, &Policy<'_>)| PolicyChange {
         policy: (*name).to_owned(),
         revision,
-        rules: policy.rules.len() as u64,
+        rules: policy.0.len() as u64,
     };
     let gone = before
         .iter()
@@ -153,10 +140,15 @@ mod tests {
         let web = rule_set(&[("web", WEB)]);
         let moved = rule_set(&[("web", &format!("# A comment\n{WEB}"))]);
         let both = rule_set(&[("dns", DNS), ("web", WEB)]);
-        let other = rule_set(&[("dns", NONE)]);
+        let (other, first) = (
+            rule_set(&[("dns", NONE)]),
+            rule_set(&[("dns", NONE), ("web", WEB)]),
+        );
         let empty = RuleSet::default();
         assert_eq!(told(None, &web), ["updated web 2"]);
         assert!(told(Some(&web), &moved).is_empty());
+        // Also where the other one switches default deny on before it.
+        assert_eq!(told(Some(&web), &first), ["updated dns 1"]);
         assert_eq!(told(Some(&web), &both), ["updated dns 1"]);
         assert_eq!(
             told(Some(&both), &other),

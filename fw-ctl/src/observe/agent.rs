@@ -108,7 +108,7 @@ impl AgentEvents {
             (span.of_past(told, |_| true), self.live.subscribe())
         };
         Telling::new(past, live, span, move |event: AgentEvent| {
-            Vec::from_iter(span.has(event.time).then_some(event))
+            span.has(event.time).then_some(event).into_iter().collect()
         })
     }
 }

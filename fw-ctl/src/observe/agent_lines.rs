@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::clock::rfc3339;
 use super::lines::Style;
 use super::local::{Layout, local};
-use super::{AgentChange, AgentEvent};
+use super::{AgentChange, AgentEvent, PolicyChange};
 
 /// Above the columns of a table, and before the lines of a block.
 pub const HEADER: [&str; 4] = ["TIMESTAMP", "NODE", "TYPE", "DETAILS"];
@@ -78,15 +78,9 @@ pub fn json(event: &AgentEvent) -> Value {
     let time = rfc3339(event.time);
     let (key, notification) = match &event.what {
         AgentChange::Started => ("agent_start", json!({"time": time})),
-        AgentChange::PolicyUpdated(change) | AgentChange::PolicyDeleted(change) => (
-            "policy_update",
-            // Numbers of 64 bits are texts there.
-            json!({
-                "labels": change.labels(),
-                "revision": change.revision.to_string(),
-                "rule_count": change.rules.to_string(),
-            }),
-        ),
+        AgentChange::PolicyUpdated(change) | AgentChange::PolicyDeleted(change) => {
+            ("policy_update", policy_update(change))
+        }
     };
     json!({
         "agent_event": {"type": kind(event), key: notification},
@@ -95,10 +89,21 @@ pub fn json(event: &AgentEvent) -> Value {
     })
 }
 
+/// Numbers of 64 bits are texts there, and no 0 is written.
+fn policy_update(change: &PolicyChange) -> Value {
+    let mut update = json!({
+        "labels": change.labels(),
+        "revision": change.revision.to_string(),
+    });
+    if change.rules > 0 {
+        update["rule_count"] = json!(change.rules.to_string());
+    }
+    update
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::PolicyChange;
 
     #[test]
     fn lines_are_hubbles() {

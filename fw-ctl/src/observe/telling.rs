@@ -143,7 +143,10 @@ mod tests {
     fn telling(span: Span, backlog: usize) -> (Sender<u64>, Telling<u64, u64>) {
         let (sender, live) = broadcast::channel(backlog);
         let past = vec![1, 2];
-        let odd = |number| Vec::from_iter((number % 2 == 1).then_some(number));
+        let odd = |number| {
+            let odd = (number % 2 == 1).then_some(number);
+            odd.into_iter().collect()
+        };
         (sender, Telling::new(past, live, span, odd))
     }
 
@@ -208,7 +211,11 @@ mod tests {
             ..Span::default()
         };
         let (sender, mut telling) = telling(span, 4);
-        let flood = |from: u64| (from..from + 10).for_each(|number| drop(sender.send(number)));
+        let flood = |from: u64| {
+            for number in from..from + 10 {
+                sender.send(number).unwrap();
+            }
+        };
         flood(10);
         for number in [1, 2] {
             assert_eq!(next(&mut telling).await, Some(Next::Told(number)));

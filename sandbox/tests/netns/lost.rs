@@ -19,7 +19,7 @@ on_xdp_and_tc!(a_flood_is_told_in_part_and_the_rest_is_counted);
 fn lost(fixture: &Fixture) -> Vec<u64> {
     let text = fixture
         .fw_ctl
-        .must(&["observe", "--all", "-o", "json", "--uuid", "none"])
+        .must(&["observe", "--all", "-o", "json", "--to-port", "1"])
         .unwrap();
     let lines = text.lines().map(|line| {
         let line: Value = serde_json::from_str(line).unwrap();
@@ -81,7 +81,7 @@ fn a_flood_is_told_in_part_and_the_rest_is_counted(xdp: &'static str) {
     assert!(line.is_some(), "{xdp}: the monitor says nothing");
     let lines = fixture
         .fw_ctl
-        .must(&["observe", "--all", "--uuid", "none"])
+        .must(&["observe", "--all", "--to-port", "1"])
         .unwrap();
     for (line, count) in lines.lines().zip(&told) {
         assert!(

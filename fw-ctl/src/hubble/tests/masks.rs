@@ -135,7 +135,7 @@ fn paths_of_any_depth_give_that_field_alone() {
         source: Some(source),
         ..Flow::default()
     };
-    let rows: [(&[&str], Flow); 12] = [
+    let rows: [(&[&str], Flow); 11] = [
         (
             &["verdict", "IP.source"],
             Flow {
@@ -186,13 +186,6 @@ fn paths_of_any_depth_give_that_field_alone() {
             },
         ),
         (
-            &["is_reply.value"],
-            Flow {
-                is_reply: Some(true),
-                ..Flow::default()
-            },
-        ),
-        (
             &["interface.name", "event_type.sub_type"],
             Flow {
                 interface: Some(NetworkInterface {
@@ -228,6 +221,12 @@ fn paths_of_any_depth_give_that_field_alone() {
     for (paths, expected) in rows {
         assert_eq!(masked(paths, &full), expected, "{paths:?}");
     }
+}
+
+#[test]
+fn every_protocol_has_a_path() {
+    let full = full();
+    assert_eq!(masked(&["is_reply.value"], &full).is_reply, Some(true));
     for (path, protocol) in [
         ("l4.UDP", Protocol::Udp(Ports::default())),
         ("l4.SCTP", Protocol::Sctp(Ports::default())),
