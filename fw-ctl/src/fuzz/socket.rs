@@ -66,7 +66,7 @@ pub(super) fn replies(mut bytes: &[u8]) {
                 assert!(json::flow(&flow.record, flow.message).is_object());
             }
             Ok(Reply::AgentEvent(event)) => {
-                assert!(!agent_lines::details(&event, Layout::default()).is_empty())
+                assert!(!agent_lines::details(&event, Layout::default()).is_empty());
             }
             Ok(Reply::Failed(failure)) => drop(failure.line()),
             Ok(Reply::Lost(lost)) => {

@@ -14,7 +14,7 @@ fn cpu(lost: &Lost) -> u32 {
 #[must_use]
 pub fn cells(lost: &Lost) -> [String; HEADER.len()] {
     let mut cells = [const { String::new() }; HEADER.len()];
-    cells[2] = lost.source.name().to_owned();
+    lost.source.name().clone_into(&mut cells[2]);
     "EVENTS LOST".clone_into(&mut cells[4]);
     cells[6] = format!("CPU({}) - {}", cpu(lost), lost.count);
     cells

@@ -263,7 +263,7 @@ async fn strangers_and_clients_of_the_network_keep_nobody_out() {
     let mut clients = Vec::new();
     while clients.len() < CLIENTS {
         assert!(
-            began.elapsed() < Duration::from_secs(60),
+            began.elapsed() < Duration::from_mins(1),
             "{}",
             clients.len()
         );
