@@ -3,13 +3,12 @@
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::args::{ClientArgs, OutputArgs};
-use super::output::{Format, Outcome, Reader, json, print_on, say, warn};
+use super::output::{Format, Outcome, Reader, json, print_on, say};
 use crate::control::client::send;
 use crate::control::protocol::{Failure, Reply, Request};
 use crate::exit;
-use crate::observe::json::flow;
 use crate::observe::text::{drop_line, explanation, policy_verdict};
-use crate::observe::{Message, Record, Told};
+use crate::observe::{Message, Record, Told, json, lost_lines};
 
 /// Arguments of `monitor`.
 #[derive(Debug, ClapArgs)]
@@ -61,16 +60,22 @@ enum Verdict {
 pub fn run(args: &Args) -> Outcome {
     for reply in send(&args.client.socket(), &Request::Monitor)? {
         match reply? {
-            Reply::Flow(_) => {}
+            Reply::Flow(_) | Reply::AgentEvent(_) => {}
             Reply::Done(_) => say("Listening for events\nPress Ctrl-C to quit"),
             Reply::Record(record) => {
                 if show(args, &record)? == Reader::Gone {
                     break;
                 }
             }
-            Reply::Missed(count) => warn(&format!(
-                "{count} verdicts were missed: they came faster than they could be printed"
-            )),
+            Reply::Lost(lost) => {
+                let text = match args.output.format {
+                    Format::Json => json(&json::lost(&lost))?,
+                    Format::Table => lost_lines::monitor(&lost),
+                };
+                if print_on(&text)? == Reader::Gone {
+                    break;
+                }
+            }
             Reply::Failed(failure) => return Err(failure),
         }
     }
@@ -80,7 +85,7 @@ pub fn run(args: &Args) -> Outcome {
 fn show(args: &Args, record: &Record) -> Result<Reader, Failure> {
     for message in messages(args, record) {
         let mut text = match (args.output.format, message) {
-            (Format::Json, _) => json(&flow(record, message))?,
+            (Format::Json, _) => json(&json::flow(record, message))?,
             (Format::Table, Message::PolicyVerdict) => policy_verdict(record, args.numeric),
             (Format::Table, Message::Drop) => drop_line(record, args.numeric),
         };

@@ -1,6 +1,6 @@
 //! Values that are of the right type, but mean nothing, alone or together.
 
-use super::{Config, Require, XdpSetting, overlaps, vlans};
+use super::{Config, Require, XdpSetting, hubble, overlaps, vlans};
 use crate::glob::check_glob;
 use crate::policy::decode::{is_label_value, is_qualified_name};
 
@@ -52,6 +52,7 @@ pub fn contradictions(config: &Config) -> Vec<Contradiction> {
     found.extend(overlaps::contradictions(&config.failsafe));
     let vlans = vlans::contradiction(&interfaces.vlans);
     found.extend(vlans.map(|message| Contradiction::new("interfaces.vlans", message)));
+    found.extend(hubble::contradiction(&config.hubble));
     found.extend(builtins(config));
     found.extend(patterns(config));
     found.extend(labels(config));

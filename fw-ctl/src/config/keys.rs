@@ -1,7 +1,7 @@
 //! The names of all keys, to say what was meant when one is misspelt.
 
 /// Every key that is no table. A `*` stands for any name.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 24] = [
     "node.name",
     "node.labels.*",
     "policy.mode",
@@ -19,6 +19,10 @@ const KEYS: [&str; 20] = [
     "failsafe.inbound",
     "failsafe.outbound",
     "builtins.disable",
+    "hubble.listen",
+    "hubble.tls.cert",
+    "hubble.tls.key",
+    "hubble.tls.client_ca",
     "paths.state_dir",
     "paths.run_dir",
     "paths.pin_dir",

@@ -101,6 +101,8 @@ inbound = [{ protocol = "tcp", port = "ssh" }]
 outbound = []
 [builtins]
 disable = ["dhcpv4-client"]
+[hubble]
+listen = "off"
 [paths]
 state_dir = "/var/lib/fw-ctl"
 run_dir = "/run/fw-ctl"

@@ -6,6 +6,7 @@
 
 mod contradictions;
 mod failsafe;
+mod hubble;
 mod keys;
 mod layers;
 mod overlaps;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compile::plan::Mode;
 pub use failsafe::{FailsafeEntry, FailsafePorts, Origin};
+pub use hubble::{Hubble, HubbleTls, Listen, TlsFiles};
 pub use layers::{Loaded, Overrides, load, load_text, paths};
 pub use patience::Patience;
 pub use sshd::listening_ports;
@@ -50,6 +52,9 @@ pub struct Config {
     pub failsafe: Failsafe,
     /// The allowances that come with the program.
     pub builtins: Builtins,
+    /// Hubble's API for other machines.
+    #[serde(skip_serializing_if = "Hubble::is_unsaid")]
+    pub hubble: Hubble,
     /// Files and directories of this instance.
     pub paths: Paths,
 }

@@ -28,6 +28,7 @@ fn patience(request: &Request) -> Option<Duration> {
         // Whoever follows waits as long as it takes.
         Request::Monitor => None,
         Request::Observe(query) if query.follow => None,
+        Request::AgentEvents(span) if span.follow => None,
         Request::Mode {
             set: Some(ModeChange::Audit),
             ..
@@ -145,7 +146,8 @@ pub fn ask<T: serde::de::DeserializeOwned>(socket: &Path, request: &Request) -> 
     match answer {
         Some(Ok(Reply::Done(value))) => serde_json::from_value(value).map_err(|_| not_understood()),
         Some(Ok(Reply::Failed(failure)) | Err(failure)) => Err(failure),
-        Some(Ok(Reply::Record(_) | Reply::Flow(_) | Reply::Missed(_))) | None => Err(Failure::new(
+        Some(Ok(Reply::Record(_) | Reply::Flow(_) | Reply::Lost(_) | Reply::AgentEvent(_)))
+        | None => Err(Failure::new(
             exit::UNREACHABLE,
             "the daemon closed the connection without an answer",
         )

@@ -14,7 +14,7 @@ use crate::compile::plan::Mode;
 use crate::diagnostic::Diagnostic;
 use crate::exit;
 use crate::harm::SshSession;
-use crate::observe::{self, Query, Record};
+use crate::observe::{self, AgentEvent, Happened, Lost, Query, Record, Seen, Span};
 use crate::vlans::UNTAGGED;
 
 /// Longest reason of a ban: bytes of UTF-8.
@@ -36,9 +36,23 @@ pub const MAX_LINE: usize = SINGLES as usize * MAX_BAN + 1024 * 1024;
 pub const MAX_REQUEST: usize = 64 * 1024;
 
 /// Every [`Request::verb`].
-const VERBS: [&str; 15] = [
-    "status", "reload", "confirm", "rollback", "journal", "mode", "monitor", "observe", "rules",
-    "detach", "trace", "ban", "unban", "bans", "audit",
+const VERBS: [&str; 16] = [
+    "status",
+    "reload",
+    "confirm",
+    "rollback",
+    "journal",
+    "mode",
+    "monitor",
+    "observe",
+    "rules",
+    "detach",
+    "trace",
+    "ban",
+    "unban",
+    "bans",
+    "audit",
+    "agent-events",
 ];
 
 /// What a client wants.
@@ -73,6 +87,8 @@ pub enum Request {
     Monitor,
     /// Flows of the past, and perhaps what is to come.
     Observe(Query),
+    /// What became of the daemon and its policies, and perhaps what is to come.
+    AgentEvents(Span),
     /// Rules with their counters.
     Rules,
     /// Take the filter off every interface.
@@ -105,6 +121,7 @@ impl Request {
             Self::Mode { .. } => "mode",
             Self::Monitor => "monitor",
             Self::Observe(_) => "observe",
+            Self::AgentEvents(_) => "agent-events",
             Self::Rules => "rules",
             Self::Detach => "detach",
             Self::Trace(_) => "trace",
@@ -160,6 +177,7 @@ impl Request {
             Self::Status
             | Self::Monitor
             | Self::Observe(_)
+            | Self::AgentEvents(_)
             | Self::Rules
             | Self::Trace(_)
             | Self::Bans
@@ -283,8 +301,34 @@ pub enum Reply {
     Record(Arc<Record>),
     /// What Hubble tells of one.
     Flow(observe::Flow),
-    /// So many verdicts were not sent, because the client was too slow.
-    Missed(u64),
+    /// Verdicts that are not told.
+    Lost(Lost),
+    /// Something about the daemon.
+    AgentEvent(AgentEvent),
+}
+
+impl From<AgentEvent> for Reply {
+    fn from(event: AgentEvent) -> Self {
+        Self::AgentEvent(event)
+    }
+}
+
+impl From<Happened> for Reply {
+    fn from(happened: Happened) -> Self {
+        match happened {
+            Happened::Record(record) => Self::Record(record),
+            Happened::Lost(lost) => Self::Lost(lost),
+        }
+    }
+}
+
+impl From<Seen> for Reply {
+    fn from(seen: Seen) -> Self {
+        match seen {
+            Seen::Flow(flow) => Self::Flow(flow),
+            Seen::Lost(lost) => Self::Lost(lost),
+        }
+    }
 }
 
 /// Why a request was refused or failed.

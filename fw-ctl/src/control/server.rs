@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::places::{Place, Places};
 use super::protocol::{Failure, MAX_LINE, MAX_REQUEST, Reply, Request};
 use super::socket::{self, Served};
 use crate::exit;
-use crate::observe::{Flow, Observed, Query, Record};
+use crate::observe::{Events, Next, Query, Span, Telling};
 use crate::why::why;
 
 /// What clients may have at one time, and how long they may take to ask for it.
@@ -105,18 +105,14 @@ pub struct Call {
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub fn serve(
-    path: &Path,
-    calls: mpsc::Sender<Call>,
-    observed: Arc<Observed>,
-) -> Result<Served, Failure> {
-    serve_with(path, calls, observed, LIMITS, Peer::of)
+pub fn serve(path: &Path, calls: mpsc::Sender<Call>, events: Events) -> Result<Served, Failure> {
+    serve_with(path, calls, events, LIMITS, Peer::of)
 }
 
 fn serve_with(
     path: &Path,
     calls: mpsc::Sender<Call>,
-    observed: Arc<Observed>,
+    events: Events,
     limits: Limits,
     identify: Identify,
 ) -> Result<Served, Failure> {
@@ -134,7 +130,7 @@ fn serve_with(
     let listener = UnixListener::from_std(listener).map_err(failed)?;
     let house = Arc::new(House {
         calls,
-        observed,
+        events,
         asking: Places::new(limits.asking, limits.reserve),
         requests: Places::new(limits.requests, limits.reserve),
         monitors: Places::new(limits.monitors, limits.reserve),
@@ -149,7 +145,7 @@ fn serve_with(
 /// What all clients share.
 struct House {
     calls: mpsc::Sender<Call>,
-    observed: Arc<Observed>,
+    events: Events,
     asking: Places,
     requests: Places,
     monitors: Places,
@@ -198,28 +194,7 @@ async fn accept(listener: UnixListener, house: Arc<House>, identify: Identify) {
 enum Listener {
     Monitor,
     Observer(Query),
-}
-
-impl Listener {
-    /// Whether it wants what is to come.
-    fn follows(&self) -> bool {
-        match self {
-            Self::Monitor => true,
-            Self::Observer(query) => query.follow,
-        }
-    }
-
-    /// What it is told of a record.
-    fn replies(&self, record: Arc<Record>) -> Vec<Reply> {
-        match self {
-            Self::Monitor => vec![Reply::Record(record)],
-            Self::Observer(query) => {
-                let mut flows = Flow::of(&record);
-                flows.retain(|flow| query.tells(flow));
-                flows.into_iter().map(Reply::Flow).collect()
-            }
-        }
-    }
+    Agent(Span),
 }
 
 impl House {
@@ -250,13 +225,14 @@ impl House {
         let listener = match &request {
             Request::Monitor => Some(Listener::Monitor),
             Request::Observe(query) => Some(Listener::Observer(query.clone())),
+            Request::AgentEvents(span) => Some(Listener::Agent(*span)),
             _ => None,
         };
         if let Some(listener) = listener {
             let Some(_place) = self.monitors.take(root) else {
                 return Err(full(&self.monitors, "monitors", root));
             };
-            self.listen(reader.into_inner(), writer, &listener).await;
+            self.listen(reader.into_inner(), writer, listener).await;
             return Ok(());
         }
         let Some(_place) = self.requests.take(root) else {
@@ -304,37 +280,36 @@ impl House {
         &self,
         mut client: OwnedReadHalf,
         writer: &mut OwnedWriteHalf,
-        listener: &Listener,
+        listener: Listener,
     ) {
         let mut byte = [0];
         tokio::select! {
-            () = self.tell(writer, listener) => {}
+            () = self.tell_all(writer, listener) => {}
             // A listener says nothing more; what is readable is its end.
             _ = client.read(&mut byte) => {}
         }
     }
 
-    async fn tell(&self, writer: &mut OwnedWriteHalf, listener: &Listener) {
-        let (past, mut live) = match listener {
-            Listener::Monitor => (Vec::new(), self.observed.listen()),
-            Listener::Observer(query) => self.observed.ask(query),
-        };
+    async fn tell_all(&self, writer: &mut OwnedWriteHalf, listener: Listener) {
+        match listener {
+            Listener::Monitor => self.tell(writer, self.events.observed.listen()).await,
+            Listener::Observer(query) => self.tell(writer, self.events.observed.ask(query)).await,
+            Listener::Agent(span) => self.tell(writer, self.events.agent.ask(span)).await,
+        }
+    }
+
+    async fn tell<T: Clone, V: Into<Reply>>(
+        &self,
+        writer: &mut OwnedWriteHalf,
+        mut telling: Telling<T, V>,
+    ) {
         // From here on nothing is missed: the client may say that it listens.
-        let mut replies = vec![Reply::Done(serde_json::Value::Null)];
-        replies.extend(past.into_iter().map(Reply::Flow));
-        loop {
-            for reply in replies {
-                if !self.send(writer, &reply).await {
-                    return;
-                }
-            }
-            if !listener.follows() {
-                return;
-            }
-            replies = match live.recv().await {
-                Ok(record) => listener.replies(record),
-                Err(broadcast::error::RecvError::Lagged(missed)) => vec![Reply::Missed(missed)],
-                Err(broadcast::error::RecvError::Closed) => return,
+        let mut reply = Reply::Done(serde_json::Value::Null);
+        while self.send(writer, &reply).await {
+            reply = match telling.next().await {
+                Some(Next::Told(one)) => one.into(),
+                Some(Next::Missed(count)) => Reply::Lost(self.events.observed.missed(count)),
+                None => return,
             };
         }
     }

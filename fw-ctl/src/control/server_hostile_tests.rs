@@ -8,8 +8,9 @@ use tokio::sync::Notify;
 
 use super::super::client;
 use super::super::protocol::{BanRequest, Change, ModeChange};
-use super::tests::{MEMBER, ROOT, ask, said};
+use super::tests::{MEMBER, ROOT, ask, events, said};
 use super::*;
+use crate::observe::{Observed, Record};
 
 /// What the daemon of a fixture has seen, and when it goes on.
 #[derive(Default)]
@@ -46,8 +47,8 @@ fn fixture(limits: Limits, identify: Identify) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control.sock");
     let (calls, mut received) = mpsc::channel::<Call>(64);
-    let observed = Arc::new(Observed::with_backlog(64, 16));
-    let server = serve_with(&path, calls, Arc::clone(&observed), limits, identify).unwrap();
+    let observed = Arc::new(Observed::with_backlog(64, 16, "default/node1"));
+    let server = serve_with(&path, calls, events(&observed), limits, identify).unwrap();
     let daemon = Arc::new(Daemon::default());
     let seen = Arc::clone(&daemon);
     tokio::spawn(async move {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::client;
 use super::*;
+use crate::observe::{AgentEvents, Observed, Record, now};
 
 struct Fixture {
     _dir: tempfile::TempDir,
@@ -30,8 +31,8 @@ fn fixture_with(limits: Limits, identify: Identify) -> Fixture {
     // What a dead daemon left behind.
     std::fs::write(&path, "").unwrap();
     let (calls, mut received) = mpsc::channel::<Call>(1);
-    let observed = Arc::new(Observed::with_backlog(64, 4));
-    let server = serve_with(&path, calls, Arc::clone(&observed), limits, identify).unwrap();
+    let observed = Arc::new(Observed::with_backlog(64, 4, "default/node1"));
+    let server = serve_with(&path, calls, events(&observed), limits, identify).unwrap();
     tokio::spawn(async move {
         while let Some(call) = received.recv().await {
             let answer = match call.request {
@@ -215,7 +216,7 @@ async fn a_monitor_gets_records_and_hears_of_missed_ones() {
                     seen += 1;
                     records += 1;
                 }
-                Reply::Missed(missed) => seen += missed,
+                Reply::Lost(lost) => seen += lost.count,
                 other => panic!("{other:?}"),
             }
             if seen == 64 {
@@ -261,4 +262,35 @@ async fn an_observer_gets_the_past_and_what_follows_only_if_it_asks_for_it() {
         let times = [(); 3].map(|()| time(follower.next()));
         assert_eq!(times, [2, 3, 4]);
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_until_a_moment_is_served_until_then_also_when_nothing_happens() {
+    let fixture = fixture();
+    fixture.observed.tell_lost(3, None);
+    let second = 1_000_000_000;
+    let query = Query {
+        until: Some(now() + second),
+        follow: true,
+        ..Query::default()
+    };
+    let began = Instant::now();
+    let replies = tokio::task::block_in_place(|| {
+        let replies = client::send(&fixture.path, &Request::Observe(query)).unwrap();
+        replies.collect::<Result<Vec<_>, _>>().unwrap()
+    });
+    assert!(matches!(
+        &replies[..],
+        [Reply::Done(_), Reply::Lost(lost)] if lost.count == 3
+    ));
+    let lasted = began.elapsed();
+    assert!(lasted >= Duration::from_secs(1), "{lasted:?}");
+}
+
+/// With a daemon that has just started.
+pub(super) fn events(observed: &Arc<Observed>) -> Events {
+    Events {
+        observed: Arc::clone(observed),
+        agent: Arc::new(AgentEvents::new("default/node1".into())),
+    }
 }

@@ -54,6 +54,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         if config.paths != self.config.paths {
             warnings.push("`[paths]` has changed: that takes a restart".into());
         }
+        if config.hubble != self.config.hubble {
+            warnings.push("`[hubble]` has changed: that takes a restart".into());
+        }
         self.put_in_force(compiled, first, change, cause)
             .map_err(Refused::Kernel)?;
         if change.confirm.is_some_and(|seconds| seconds > 0) && self.trial.is_none() {

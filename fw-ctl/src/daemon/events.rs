@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Names, SharedRecent, recent};
 use crate::datapath::EventReader;
-use crate::observe::{Clock, Observed};
+use crate::observe::{Clock, Losses, Observed};
 use crate::why::why;
 
 /// Events read before other tasks have their turn.
@@ -18,6 +19,8 @@ const BATCH: usize = 1_024;
 const CLOCK_AGE: Duration = Duration::from_secs(10);
 /// A reader that fails is asked again after this.
 const PAUSE: Duration = Duration::from_secs(1);
+/// What was lost is told so often at most.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Reads for ever. Events are read whether anybody monitors or not: a full
 /// ring buffer would count them as lost.
@@ -37,12 +40,35 @@ pub async fn pump(
         }
     };
     let (mut clock, mut measured) = (Clock::now(), Instant::now());
+    let mut losses = lost(fd.get_ref()).map(Losses::since);
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let mut ready = match fd.readable_mut().await {
-            Ok(ready) => ready,
-            Err(error) => {
+        let ready = tokio::select! {
+            ready = fd.readable_mut() => Some(ready),
+            _ = looks.tick() => None,
+        };
+        let mut ready = match ready {
+            Some(Ok(ready)) => ready,
+            Some(Err(error)) => {
                 tracing::warn!("verdicts cannot be waited for: {}", why(&error));
                 tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            None => {
+                let Some(totals) = lost(fd.get_ref()) else {
+                    continue;
+                };
+                let lost = match &mut losses {
+                    Some(losses) => losses.look(totals),
+                    None => {
+                        losses = Some(Losses::since(totals));
+                        None
+                    }
+                };
+                if let Some((count, cpu)) = lost {
+                    observed.tell_lost(count, cpu);
+                }
                 continue;
             }
         };
@@ -71,4 +97,11 @@ pub async fn pump(
         drop(ready);
         tokio::task::yield_now().await;
     }
+}
+
+/// What each CPU has ever lost; `None` if the kernel does not tell, which is looked at again.
+fn lost(reader: &EventReader) -> Option<Vec<u64>> {
+    let lost = reader.lost_by_cpu();
+    lost.inspect_err(|error| tracing::warn!("what was not reported is not known: {error}"))
+        .ok()
 }

@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::control::protocol::{Change, Failure};
 use crate::harm::Harm;
 use crate::netlink::{Demand, Network};
-use crate::observe::Identify;
+use crate::observe::{AgentEvents, Identify};
 
 /// What can be wrong, one entry each: the newest word replaces the older one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,6 +113,8 @@ pub struct Firewall<K, S> {
     pub(super) recent: SharedRecent,
     /// Where what was not allowed is kept.
     pub(super) ledger: LedgerStore,
+    /// Who is told what becomes of the daemon.
+    pub(super) agent: Arc<AgentEvents>,
     /// Whether the files were looked at once.
     started: bool,
 }
@@ -122,6 +124,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     pub fn new(kernel: K, sources: S, config: Config, names: watch::Sender<Arc<Names>>) -> Self {
         let state = &config.paths.state_dir.clone();
         let (ledger, kept) = LedgerStore::open(state);
+        let agent = Arc::new(AgentEvents::new(Arc::clone(&names.borrow().node)));
         Self {
             kernel,
             sources,
@@ -148,6 +151,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             counting: Counting::default(),
             recent: Arc::new(Mutex::new(Recent::of(kept))),
             ledger,
+            agent,
             started: false,
         }
     }
@@ -270,8 +274,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
 
     /// Takes a plan for what is in force.
     pub(super) fn take(&mut self, in_force: InForce, compiled: Compiled) {
+        self.tell_policies(&compiled.rules, in_force.number);
         self.config = Config {
             paths: self.config.paths.clone(),
+            hubble: self.config.hubble.clone(),
             ..compiled.inputs.config.clone()
         };
         self.installed = Some((in_force, compiled));

@@ -42,6 +42,7 @@ mod manager;
 mod mode;
 mod names;
 mod pinned;
+mod policies;
 mod recent;
 mod reloads;
 mod report;

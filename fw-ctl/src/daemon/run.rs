@@ -14,7 +14,7 @@ use crate::control::server;
 use crate::control::socket::Served;
 use crate::datapath::Datapath;
 use crate::netlink::Watcher;
-use crate::observe::Observed;
+use crate::observe::{Events, Observed};
 use crate::why::why;
 use crate::{exit, hubble};
 
@@ -70,15 +70,21 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
             Watcher::open().map_err(|error| Failure::new(exit::UNREACHABLE, error.to_string()))?;
         let node = format!("{}/{}", config.policy.cluster_name, config.node_name());
         let (names, known) = watch::channel(Arc::new(Names::new(node.clone())));
-        let observed = Arc::new(Observed::new(HISTORY));
+        let observed = Arc::new(Observed::new(HISTORY, &node));
         let (calls, requests) = mpsc::channel(QUEUE);
-        let _server = server::serve(&config.paths.control_socket(), calls, Arc::clone(&observed))?;
-        let _hubble = hubble(&config.paths.hubble_socket(), &observed, &node);
+        let (paths, remote) = (config.paths.clone(), config.hubble.remote());
         let files = Files {
             overrides,
             lists: Arc::default(),
         };
         let firewall = Firewall::new(Pinned::new(datapath), files, config, names);
+        let events = Events {
+            observed: Arc::clone(&observed),
+            agent: firewall.agent(),
+        };
+        let _server = server::serve(&paths.control_socket(), calls, events.clone())?;
+        let _hubble = hubble(&paths.hubble_socket(), &events);
+        let _remote = remote.map(|(at, files)| hubble::serve_remote(at, files, events));
         tokio::spawn(events::pump(reader, known, observed, firewall.recent()));
         Box::pin(service::serve(firewall, watcher, requests)).await
     });
@@ -88,8 +94,8 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
 }
 
 /// Serves Hubble's API, if that is possible: it is no reason not to filter.
-fn hubble(path: &Path, observed: &Arc<Observed>, node: &str) -> Option<Served> {
-    let served = hubble::serve(path, Arc::clone(observed), node);
+fn hubble(path: &Path, events: &Events) -> Option<Served> {
+    let served = hubble::serve(path, events);
     served
         .inspect_err(|failure| tracing::error!("{failure}"))
         .ok()

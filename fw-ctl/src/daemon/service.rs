@@ -449,7 +449,7 @@ fn answer<K: Kernel, S: Sources>(
         Request::Unban { addresses } => Answer::Unbanned(firewall.unban(addresses.as_deref())?),
         Request::Bans => Answer::Bans(firewall.bans()),
         Request::Audit => Answer::Audit(Box::new(firewall.audit()?)),
-        Request::Monitor | Request::Observe(_) | Request::Reload(_) => {
+        Request::Monitor | Request::Observe(_) | Request::AgentEvents(_) | Request::Reload(_) => {
             return Err(Failure::new(
                 exit::USAGE,
                 "this request is not answered here",

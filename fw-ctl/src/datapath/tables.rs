@@ -7,13 +7,13 @@ use std::path::Path;
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use fw_common::wire::{
-    ActiveWord, COUNTERS, Counter, Direction, EventBudget, Fallback, FragmentKey, FragmentState,
-    GENERATIONS, Generation, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS,
-    PortClasses, RULES, RateBucket, RateLimit, RuleTally, Tally, VlanClasses, counter_index,
-    rule_index,
+    ActiveWord, COUNTERS, Counter, Direction, Fallback, FragmentKey, FragmentState, GENERATIONS,
+    Generation, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PORT_PROTOCOLS, PortClasses, RULES,
+    RateBucket, RateLimit, RuleTally, Tally, VlanClasses, counter_index, rule_index,
 };
 
 use super::error::DatapathError;
+use super::events::{Budget, EVENT_BUDGET, lost_by_cpu, open_budget};
 use super::flows::{CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, Flows};
 use super::image::DIRECTIONS;
 use super::limits::{RATE_LIMITS, RATES};
@@ -49,7 +49,7 @@ pub const NAMES: [&str; 25] = [
     RATE_LIMITS,
     RATES,
     "FRAGMENTS",
-    "EVENT_BUDGET",
+    EVENT_BUDGET,
 ];
 
 /// Name of the table of what packets go back to.
@@ -80,7 +80,7 @@ pub struct Tables {
     rates: Array<MapData, RateBucket>,
     fragments: HashMap<MapData, FragmentKey, FragmentState>,
     fragments_room: u32,
-    budget: PerCpuArray<MapData, EventBudget>,
+    budget: Budget,
 }
 
 impl Tables {
@@ -111,7 +111,7 @@ impl Tables {
             rates,
             fragments,
             fragments_room,
-            budget: open_array(directory, "EVENT_BUDGET", 2)?,
+            budget: open_budget(directory)?,
         })
     }
 
@@ -267,14 +267,8 @@ impl Tables {
     /// # Errors
     /// The kernel cannot be asked.
     pub fn lost_events(&self) -> Result<u64, DatapathError> {
-        let mut lost = 0_u64;
-        for values in self.budget.iter() {
-            let values = values.map_err(reading("EVENT_BUDGET"))?;
-            lost = values
-                .iter()
-                .fold(lost, |n, cpu| n.saturating_add(cpu.lost));
-        }
-        Ok(lost)
+        let lost = lost_by_cpu(&self.budget)?.into_iter();
+        Ok(lost.fold(0, u64::saturating_add))
     }
 
     /// The connections.

@@ -15,7 +15,8 @@ use crate::daemon::status::{
 };
 use crate::netlink::LocalAddresses;
 use crate::observe::lines::{self, Style};
-use crate::observe::{json, text};
+use crate::observe::local::Layout;
+use crate::observe::{agent_lines, json, lost_lines, text};
 use crate::trace::{Trace, trace};
 
 thread_local! {
@@ -65,8 +66,15 @@ pub(super) fn replies(mut bytes: &[u8]) {
                 assert!(!lines::dict(&flow, Style::default()).is_empty());
                 assert!(json::flow(&flow.record, flow.message).is_object());
             }
+            Ok(Reply::AgentEvent(event)) => {
+                assert!(!agent_lines::details(&event, Layout::default()).is_empty());
+            }
             Ok(Reply::Failed(failure)) => drop(failure.line()),
-            Ok(Reply::Missed(_)) => {}
+            Ok(Reply::Lost(lost)) => {
+                assert!(!lost_lines::compact(&lost).is_empty());
+                assert!(!lost_lines::dict(&lost, Style::default()).is_empty());
+                assert!(json::lost(&lost).is_object());
+            }
             Err(failure) => assert!(!failure.message.is_empty()),
         }
     }

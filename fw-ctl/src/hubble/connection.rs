@@ -5,35 +5,50 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
 use tonic::transport::server::Connected;
 
 use crate::control::places::Place;
 
+/// Who asks: beside every request of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// Root has places of its own.
+    pub is_root: bool,
+}
+
+/// What bytes come and go by.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
 /// Gives its place back when it is closed.
 pub struct Connection {
-    stream: UnixStream,
+    stream: Box<dyn Wire>,
+    asker: Asker,
     _place: Place,
 }
 
 impl Connection {
     /// Of a client who has got a place.
-    pub fn new(stream: UnixStream, place: Place) -> Self {
+    pub fn new(stream: Box<dyn Wire>, asker: Asker, place: Place) -> Self {
         Self {
             stream,
+            asker,
             _place: place,
         }
     }
 
-    fn stream(self: Pin<&mut Self>) -> Pin<&mut UnixStream> {
-        Pin::new(&mut self.get_mut().stream)
+    fn stream(self: Pin<&mut Self>) -> Pin<&mut dyn Wire> {
+        Pin::new(&mut *self.get_mut().stream)
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ();
+    type ConnectInfo = Asker;
 
-    fn connect_info(&self) -> Self::ConnectInfo {}
+    fn connect_info(&self) -> Asker {
+        self.asker
+    }
 }
 
 impl AsyncRead for Connection {

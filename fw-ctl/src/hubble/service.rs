@@ -15,15 +15,18 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
+use super::agent;
+use super::connection::Asker;
 use super::feed::Feed;
+use super::proto::agent::GetAgentEventsRequest;
 use super::proto::health::{HealthCheckRequest, HealthCheckResponse, ServingStatus};
 use super::proto::observer::{
     Empty, GetFlowsRequest, GetNamespacesResponse, GetNodesResponse, Namespace, Node, NodeState,
     ServerStatusResponse,
 };
 use super::proto::peer::{ChangeNotification, ChangeType};
-use crate::control::places::Places;
-use crate::observe::Observed;
+use crate::control::places::{Place, Places};
+use crate::observe::Events;
 use crate::policy::label::CLUSTER;
 
 /// The API's version, with ours behind it: the client compares it with its own.
@@ -69,10 +72,8 @@ named!(
 /// What all of them tell of.
 #[derive(Clone)]
 pub struct Hubble {
-    /// The flows.
-    pub observed: Arc<Observed>,
-    /// `cluster/node`
-    pub node: Arc<str>,
+    /// Of what.
+    pub events: Events,
     /// Where this is served.
     pub address: Arc<str>,
     /// For clients that are told flows.
@@ -82,17 +83,21 @@ pub struct Hubble {
 impl Hubble {
     async fn answer(self, request: http::Request<Body>) -> http::Response<Body> {
         let path = request.uri().path().to_owned();
+        let asker = request.extensions().get::<Asker>().copied();
+        let is_root = asker.is_some_and(|asker| asker.is_root);
         match path.as_str() {
             "/observer.Observer/GetFlows" => {
                 streaming(request, |asked: GetFlowsRequest| {
-                    let place = self.feeds.take(false).ok_or_else(|| {
-                        let count = self.feeds.count();
-                        Status::resource_exhausted(format!(
-                            "{count} clients are told flows already"
-                        ))
-                    })?;
-                    let feed = Feed::of(&asked, &self.observed, &self.node, place)?;
+                    let place = self.feed_place(is_root)?;
+                    let feed = Feed::of(&asked, &self.events.observed, place)?;
                     Ok(feed.stream().boxed())
+                })
+                .await
+            }
+            "/observer.Observer/GetAgentEvents" => {
+                streaming(request, |asked: GetAgentEventsRequest| {
+                    let place = self.feed_place(is_root)?;
+                    Ok(agent::stream(&asked, &self.events.agent, place)?.boxed())
                 })
                 .await
             }
@@ -119,8 +124,23 @@ impl Hubble {
         }
     }
 
+    fn feed_place(&self, is_root: bool) -> Result<Place, Status> {
+        self.feeds.take(is_root).ok_or_else(|| {
+            let (count, reserve) = (self.feeds.count(), self.feeds.reserve());
+            Status::resource_exhausted(match is_root {
+                true => format!(
+                    "{count} requests are told flows already, and the {reserve} places for root \
+                     alone are taken; try: end other clients of root"
+                ),
+                false => format!(
+                    "{count} requests are told flows already; try: again in a moment, or as root"
+                ),
+            })
+        })
+    }
+
     fn server_status(&self) -> ServerStatusResponse {
-        let extent = self.observed.extent();
+        let extent = self.events.observed.extent();
         ServerStatusResponse {
             num_flows: extent.flows as u64,
             max_flows: extent.capacity as u64,
@@ -136,7 +156,7 @@ impl Hubble {
         let status = self.server_status();
         GetNodesResponse {
             nodes: vec![Node {
-                name: self.node.to_string(),
+                name: self.events.observed.node().to_string(),
                 version: status.version,
                 address: self.address.to_string(),
                 state: NodeState::Connected as i32,
@@ -150,7 +170,7 @@ impl Hubble {
 
     /// Those of the pods that flows are from or to.
     fn namespaces(&self) -> GetNamespacesResponse {
-        let (flows, _) = self.observed.ask(&crate::observe::Query::default());
+        let flows = self.events.observed.past();
         let sides = flows
             .iter()
             .flat_map(|flow| [&flow.record.source, &flow.record.destination]);
@@ -170,7 +190,7 @@ impl Hubble {
     /// This node, and no changes.
     fn peers(&self) -> BoxStream<'static, Result<ChangeNotification, Status>> {
         let this = ChangeNotification {
-            name: self.node.to_string(),
+            name: self.events.observed.node().to_string(),
             address: self.address.to_string(),
             r#type: ChangeType::PeerAdded as i32,
         };

@@ -1,65 +1,44 @@
-//! What was observed lately, and what is from now on: a bounded ring of flows, and those who
-//! listen.
+//! What was observed lately, and what is from now on: a bounded ring of flows and of what was
+//! lost, and those who listen.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use super::filter::Filters;
-use super::{Flow, Record};
+use super::{Flow, Lost, LostSource, Query, Record, Span, Telling, now};
 
 /// Records that a slow listener may be behind before it misses some.
 const BACKLOG: usize = 4_096;
 /// Seconds over which the rate is measured.
 const RATE_SECONDS: u64 = 60;
 
-/// What somebody wants to see.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Query {
-    /// Which flows.
-    pub filters: Filters,
-    /// Not before: nanoseconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub since: Option<u64>,
-    /// Not after.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until: Option<u64>,
-    /// So many, the oldest.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first: Option<u64>,
-    /// So many, the newest.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last: Option<u64>,
-    /// Go on with what is to come.
-    pub follow: bool,
+/// What happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// A packet was judged.
+    Record(Arc<Record>),
+    /// Packets were, and nobody knows which.
+    Lost(Lost),
 }
 
-impl Query {
-    /// Whether a flow is one of those, whatever their number.
-    #[must_use]
-    pub fn tells(&self, flow: &Flow) -> bool {
-        let time = flow.record.time;
-        self.since.is_none_or(|since| since <= time)
-            && self.until.is_none_or(|until| time <= until)
-            && self.filters.tell(flow)
-    }
+/// The same as Hubble tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A message about a packet.
+    Flow(Flow),
+    /// See [`Happened::Lost`].
+    Lost(Lost),
+}
 
-    /// The flows of the past that it asks for, the oldest first.
-    fn of_past<'a>(&self, past: impl DoubleEndedIterator<Item = &'a Flow>) -> Vec<Flow> {
-        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let told = past.filter(|flow| self.tells(flow));
-        match (self.first, self.last) {
-            (Some(first), _) => told.take(count(first)).cloned().collect(),
-            (None, Some(last)) => {
-                let mut newest: Vec<_> = told.rev().take(count(last)).cloned().collect();
-                newest.reverse();
-                newest
-            }
-            (None, None) => told.cloned().collect(),
+impl Seen {
+    /// What Hubble tells of it.
+    #[must_use]
+    pub fn of(happened: Happened) -> Vec<Self> {
+        match happened {
+            Happened::Record(record) => Flow::of(&record).into_iter().map(Self::Flow).collect(),
+            Happened::Lost(lost) => vec![Self::Lost(lost)],
         }
     }
 }
@@ -91,24 +70,32 @@ impl Extent {
     }
 }
 
-/// A ring of flows.
+/// A ring of what was seen.
 struct Ring {
-    flows: VecDeque<Flow>,
+    seen: VecDeque<Seen>,
     capacity: usize,
-    seen: u64,
-    /// Records that were told.
-    told: u64,
+    /// Flows of `seen`.
+    flows: usize,
+    /// Flows that were ever in it.
+    total: u64,
     /// Flows in each of the last seconds, by second since the begin.
     rate: [(u64, u64); RATE_SECONDS as usize],
 }
 
 impl Ring {
-    fn push(&mut self, flow: Flow, second: u64) {
-        if self.flows.len() >= self.capacity {
-            self.flows.pop_front();
+    fn push(&mut self, seen: Seen, second: u64) {
+        if self.seen.len() >= self.capacity
+            && let Some(Seen::Flow(_)) = self.seen.pop_front()
+        {
+            self.flows -= 1;
         }
-        self.flows.push_back(flow);
-        self.seen += 1;
+        let is_flow = matches!(seen, Seen::Flow(_));
+        self.seen.push_back(seen);
+        if !is_flow {
+            return;
+        }
+        self.flows += 1;
+        self.total += 1;
         let slot = &mut self.rate[(second % RATE_SECONDS) as usize];
         if slot.0 != second {
             *slot = (second, 0);
@@ -119,32 +106,43 @@ impl Ring {
 
 /// The past and the present.
 pub struct Observed {
+    /// Records that were told. Whoever tells holds it to the end, so that the order is one.
+    told: Mutex<u64>,
     ring: Mutex<Ring>,
-    live: broadcast::Sender<Arc<Record>>,
+    live: broadcast::Sender<Happened>,
+    node: Arc<str>,
     began: Instant,
 }
 
 impl Observed {
-    /// Remembers the last `capacity` flows.
+    /// Remembers the last `capacity` flows of `node` (`cluster/node`).
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
-        Self::with_backlog(capacity, BACKLOG)
+    pub fn new(capacity: usize, node: &str) -> Self {
+        Self::with_backlog(capacity, BACKLOG, node)
     }
 
     /// Where a listener may be so many records behind.
     #[must_use]
-    pub fn with_backlog(capacity: usize, backlog: usize) -> Self {
+    pub fn with_backlog(capacity: usize, backlog: usize, node: &str) -> Self {
         Self {
+            told: Mutex::new(0),
             ring: Mutex::new(Ring {
-                flows: VecDeque::new(),
+                seen: VecDeque::new(),
                 capacity: capacity.max(1),
-                seen: 0,
-                told: 0,
+                flows: 0,
+                total: 0,
                 rate: [(0, 0); RATE_SECONDS as usize],
             }),
             live: broadcast::channel(backlog).0,
+            node: node.into(),
             began: Instant::now(),
         }
+    }
+
+    /// `cluster/node`
+    #[must_use]
+    pub fn node(&self) -> &Arc<str> {
+        &self.node
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -153,23 +151,60 @@ impl Observed {
 
     /// Remembers a record, and tells those who listen.
     pub fn tell(&self, mut record: Record) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        *told += 1;
+        record.number = *told;
+        self.remember(&Happened::Record(Arc::new(record)));
+    }
+
+    /// The same of packets that the kernel has not reported.
+    pub fn tell_lost(&self, count: u64, cpu: Option<u32>) {
+        let lost = Lost {
+            cpu,
+            ..self.lost(LostSource::Kernel, count)
+        };
+        let _told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        self.remember(&Happened::Lost(lost));
+    }
+
+    /// What a listener hears who has missed so many.
+    #[must_use]
+    pub fn missed(&self, count: u64) -> Lost {
+        self.lost(LostSource::Listener, count)
+    }
+
+    fn lost(&self, source: LostSource, count: u64) -> Lost {
+        Lost {
+            time: now(),
+            node: Arc::clone(&self.node),
+            source,
+            count,
+            cpu: None,
+        }
+    }
+
+    fn remember(&self, happened: &Happened) {
+        // Whoever asks for the past waits for the next lines alone, not for what is made here.
+        let seen = Seen::of(happened.clone());
         let second = self.began.elapsed().as_secs();
         let mut ring = self.ring();
-        ring.told += 1;
-        record.number = ring.told;
-        let record = Arc::new(record);
-        for flow in Flow::of(&record) {
-            ring.push(flow, second);
+        for one in seen {
+            ring.push(one, second);
         }
         // Under the lock, so that nobody gets it twice, or neither as past nor as present.
         // Nobody may be left to hear it: that is no failure.
-        let _ = self.live.send(record);
+        let _ = self.live.send(happened.clone());
     }
 
     /// Everything from now on.
     #[must_use]
-    pub fn listen(&self) -> broadcast::Receiver<Arc<Record>> {
-        self.live.subscribe()
+    pub fn listen(&self) -> Telling<Happened, Happened> {
+        let span = Span {
+            follow: true,
+            ..Span::default()
+        };
+        let live = self.live.subscribe();
+        Telling::new(Vec::new(), live, span, |happened| vec![happened])
     }
 
     /// How many listen.
@@ -178,15 +213,29 @@ impl Observed {
         self.live.receiver_count()
     }
 
-    /// What a query asks for of the past, and everything from then on.
+    /// What a query asks for, of the past and from then on.
     #[must_use]
-    pub fn ask(&self, query: &Query) -> (Vec<Flow>, broadcast::Receiver<Arc<Record>>) {
+    pub fn ask(&self, query: Query) -> Telling<Happened, Seen> {
         let ring = self.ring();
-        // Filters may be slow: nobody waits for them.
-        let past: Vec<_> = ring.flows.iter().cloned().collect();
+        let past: Vec<_> = ring.seen.iter().cloned().collect();
         let live = self.live.subscribe();
         drop(ring);
-        (query.of_past(past.iter()), live)
+        // Filters may be slow: nobody waits for them.
+        let past = query.of_past(past);
+        Telling::new(past, live, query.span(), move |happened| {
+            query.of_present(happened)
+        })
+    }
+
+    /// All flows that are remembered, the oldest first.
+    #[must_use]
+    pub fn past(&self) -> Vec<Flow> {
+        let ring = self.ring();
+        let flows = ring.seen.iter().filter_map(|seen| match seen {
+            Seen::Flow(flow) => Some(flow.clone()),
+            Seen::Lost(_) => None,
+        });
+        flows.collect()
     }
 
     /// How much is there.
@@ -197,9 +246,9 @@ impl Observed {
         let ring = self.ring();
         let recent = ring.rate.iter().filter(|(at, _)| at + RATE_SECONDS > now);
         Extent {
-            flows: ring.flows.len(),
+            flows: ring.flows,
             capacity: ring.capacity,
-            seen: ring.seen,
+            seen: ring.total,
             uptime,
             per_minute: recent.map(|(_, count)| count).sum(),
         }
@@ -209,9 +258,9 @@ impl Observed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::filter::Filter;
+    use crate::observe::filter::{Filter, Filters};
     use crate::observe::text::tests::record;
-    use crate::observe::{Message, Told};
+    use crate::observe::{Message, Next, Told};
 
     fn at(time: u64, told: Told) -> Record {
         Record {
@@ -222,48 +271,44 @@ mod tests {
         }
     }
 
-    fn times(flows: &[Flow]) -> Vec<u64> {
-        flows.iter().map(|flow| flow.record.time).collect()
+    /// Times of flows; 0 stands for what was lost.
+    async fn times(observed: &Observed, query: Query) -> Vec<u64> {
+        let mut telling = observed.ask(query);
+        let mut times = Vec::new();
+        while let Some(next) = telling.next().await {
+            times.push(match next {
+                Next::Told(Seen::Flow(flow)) => flow.record.time,
+                Next::Told(Seen::Lost(_)) => 0,
+                Next::Missed(missed) => panic!("{missed} missed"),
+            });
+        }
+        times
     }
 
-    #[test]
-    fn of_the_past_the_first_the_last_a_time_or_all() {
-        let observed = Observed::new(100);
+    #[tokio::test]
+    async fn of_the_past_the_first_the_last_a_time_or_all() {
+        let observed = Observed::new(100, "default/node1");
         for time in 1..=9 {
             observed.tell(at(time, Told::Audit));
         }
-        let ask = |query: Query| times(&observed.ask(&query).0);
-        let all = Query::default();
-        assert_eq!(ask(all.clone()), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let ask = async |query: Query| times(&observed, query).await;
+        let all = Query::default;
+        assert_eq!(ask(all()).await, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
         let first = Some(2);
-        assert_eq!(
-            ask(Query {
-                first,
-                ..all.clone()
-            }),
-            [1, 2]
-        );
+        assert_eq!(ask(Query { first, ..all() }).await, [1, 2]);
         let last = Some(2);
-        assert_eq!(
-            ask(Query {
-                last,
-                ..all.clone()
-            }),
-            [8, 9]
-        );
+        assert_eq!(ask(Query { last, ..all() }).await, [8, 9]);
         let between = Query {
             since: Some(3),
             until: Some(6),
-            ..all
+            ..all()
         };
-        assert_eq!(ask(between.clone()), [3, 4, 5, 6]);
-        assert_eq!(
-            ask(Query {
-                last,
-                ..between.clone()
-            }),
-            [5, 6]
-        );
+        assert_eq!(ask(between.clone()).await, [3, 4, 5, 6]);
+        let last_between = Query {
+            last,
+            ..between.clone()
+        };
+        assert_eq!(ask(last_between).await, [5, 6]);
         let none = Filter {
             verdict: vec![Told::Deny],
             ..Filter::default()
@@ -272,17 +317,46 @@ mod tests {
             allow: vec![none],
             ..Filters::default()
         };
-        assert!(ask(Query { filters, ..between }).is_empty());
+        assert!(ask(Query { filters, ..between }).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_lost_is_told_in_its_place_and_is_none_of_so_many() {
+        let observed = Observed::new(4, "default/node1");
+        for time in 1..=3 {
+            observed.tell(at(time, Told::Audit));
+        }
+        observed.tell_lost(70, Some(1));
+        observed.tell(at(4, Told::Audit));
+        assert_eq!(observed.extent().flows, 3);
+        let ask = async |query: Query| times(&observed, query).await;
+        let all = Query::default;
+        assert_eq!(ask(all()).await, [2, 3, 0, 4]);
+        let last = Some(2);
+        assert_eq!(ask(Query { last, ..all() }).await, [3, 0, 4]);
+        let until = Some(10);
+        assert_eq!(ask(Query { until, ..all() }).await, [2, 3, 4]);
+        // No flow is one of those.
+        let mut none = all();
+        none.filters.allow.push(Filter {
+            verdict: vec![Told::Deny],
+            ..Filter::default()
+        });
+        assert_eq!(ask(none).await, [0]);
+        observed.tell_lost(1, None);
+        assert_eq!(observed.past().len(), 2);
+        assert_eq!(observed.extent().flows, 2);
     }
 
     #[test]
     fn the_ring_is_bounded_and_counts_what_it_forgot() {
-        let observed = Observed::new(3);
+        let observed = Observed::new(3, "default/node1");
         for time in 1..=4 {
             observed.tell(at(time, Told::Deny));
         }
-        let (flows, _) = observed.ask(&Query::default());
-        assert_eq!(times(&flows), [3, 4, 4]);
+        let flows = observed.past();
+        let times: Vec<_> = flows.iter().map(|flow| flow.record.time).collect();
+        assert_eq!(times, [3, 4, 4]);
         let messages: Vec<_> = flows.iter().map(|flow| flow.message).collect();
         assert_eq!(
             messages,
@@ -293,23 +367,32 @@ mod tests {
         assert_eq!(extent.per_minute, 8);
     }
 
-    /// Whatever is told while somebody begins to listen, he gets once.
-    #[test]
-    fn nothing_is_lost_or_doubled_between_past_and_present() {
-        let observed = Arc::new(Observed::new(100_000));
-        let teller = Arc::clone(&observed);
-        let told = std::thread::spawn(move || {
-            for time in 1..=3_000 {
-                teller.tell(at(time, Told::Audit));
-            }
+    /// Whatever is told while somebody begins to listen, he gets once, in one order for all.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_lost_or_doubled_between_past_and_present() {
+        const EACH: u64 = 1_000;
+        let observed = Arc::new(Observed::new(100_000, "default/node1"));
+        let tellers = [0, 1].map(|_| {
+            let teller = Arc::clone(&observed);
+            std::thread::spawn(move || {
+                for time in 1..=EACH {
+                    teller.tell(at(time, Told::Audit));
+                }
+            })
         });
         while observed.extent().seen < 100 {}
-        let (past, mut live) = observed.ask(&Query::default());
-        told.join().unwrap();
-        let mut all = times(&past);
-        while let Ok(record) = live.try_recv() {
-            all.push(record.time);
+        let mut telling = observed.ask(Query {
+            follow: true,
+            ..Query::default()
+        });
+        for teller in tellers {
+            teller.join().unwrap();
         }
-        assert_eq!(all, (1..=3_000).collect::<Vec<_>>());
+        for number in 1..=2 * EACH {
+            match telling.next().await {
+                Some(Next::Told(Seen::Flow(flow))) => assert_eq!(flow.record.number, number),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

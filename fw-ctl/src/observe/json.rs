@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::clock::rfc3339;
 use super::text::{self, HOST_ENDPOINT};
-use super::{Endpoint, HOST, Message, Record, Told, icmp};
+use super::{Endpoint, HOST, Lost, Message, Record, Told, icmp};
 
 /// One line of `-o json`.
 #[must_use]
@@ -75,6 +75,19 @@ pub fn flow(record: &Record, message: Message) -> Value {
         flow.insert("is_reply".into(), json!(is_reply));
     }
     json!({"flow": flow, "node_name": record.node, "time": time})
+}
+
+/// The same of what was lost; a number of 64 bits is a text there.
+#[must_use]
+pub fn lost(lost: &Lost) -> Value {
+    let mut event = json!({
+        "source": lost.source.name(),
+        "num_events_lost": lost.count.to_string(),
+    });
+    if let Some(cpu) = lost.cpu {
+        event["cpu"] = json!(cpu);
+    }
+    json!({"lost_events": event, "node_name": lost.node, "time": rfc3339(lost.time)})
 }
 
 fn is_zero(value: &Value) -> bool {

@@ -4,6 +4,8 @@
 //! up in the plan that judged. Records travel over the control socket; the client
 //! renders them as `cilium monitor` does ([`text`]) or as Hubble's JSON ([`json`]).
 
+mod agent;
+pub mod agent_lines;
 mod clock;
 pub mod filter;
 mod flow;
@@ -13,12 +15,31 @@ mod identity;
 pub mod json;
 pub mod lines;
 pub mod local;
+mod lost;
+pub mod lost_lines;
+mod query;
 mod record;
+mod telling;
 pub mod text;
 
+pub use agent::{AgentChange, AgentEvent, AgentEvents, PolicyChange};
 pub use clock::{Clock, now};
 pub use flow::{Flow, Message};
-pub use history::{Extent, Observed, Query};
+pub use history::{Extent, Happened, Observed, Seen};
 pub use icmp::type_name as icmp_type_name;
 pub use identity::{HOST, Identify, Identity, Numbered, WORLD};
+pub use lost::{Losses, Lost, LostSource};
+pub use query::{Query, Span};
 pub use record::{Endpoint, Record, RuleName, Told, resolve};
+pub use telling::{Next, Telling};
+
+use std::sync::Arc;
+
+/// Everything that somebody may listen to.
+#[derive(Clone)]
+pub struct Events {
+    /// Packets.
+    pub observed: Arc<Observed>,
+    /// The daemon.
+    pub agent: Arc<AgentEvents>,
+}

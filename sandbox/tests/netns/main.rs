@@ -25,6 +25,7 @@ mod interfaces;
 mod leap;
 mod lifecycle;
 mod lists;
+mod lost;
 mod masquerade;
 mod observe;
 mod pods;

@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 use sandbox::{Family, FwCtl, probe};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, INGRESS_WEB};
+use crate::fixture::{Fixture, INGRESS_NOTHING, INGRESS_WEB};
 use crate::on_xdp_and_tc;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
 on_xdp_and_tc!(
     flows_are_what_the_packets_were_and_filters_tell_them_apart,
-    followers_get_what_happens_and_the_past_they_ask_for
+    followers_get_what_happens_and_the_past_they_ask_for,
+    policies_are_told_when_they_come_and_go
 );
 
 /// The flows that `fw-ctl observe -o json` prints.
@@ -228,4 +229,58 @@ fn followers_get_what_happens_and_the_past_they_ask_for(xdp: &'static str) {
     fixture.kill_daemon();
     assert!(told.recv_timeout(PATIENCE).is_err());
     assert!(child.wait().unwrap().success());
+}
+
+fn policies_are_told_when_they_come_and_go(xdp: &'static str) {
+    let Some(fixture) = Fixture::start(xdp, "enforce", &[("web", INGRESS_WEB)]) else {
+        return;
+    };
+    // Type, name of the policy, rules, generation.
+    let told = || {
+        let text = fixture
+            .fw_ctl
+            .must(&["observe", "agent-events", "--all", "-o", "json"])
+            .unwrap();
+        let events = text.lines().map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let event = line["agent_event"].clone();
+            let change = &event["policy_update"];
+            let name = change["labels"][1].as_str().unwrap_or_default();
+            let name = name.strip_prefix("k8s:io.cilium.k8s.policy.name=");
+            json!([
+                event["type"],
+                name.unwrap_or_default(),
+                change["rule_count"],
+                change["revision"]
+            ])
+        });
+        events.collect::<Vec<_>>()
+    };
+    let revision = || {
+        let text = fixture.fw_ctl.must(&["status", "-o", "json"]).unwrap();
+        let status: Value = serde_json::from_str(&text).unwrap();
+        status["generation"]["number"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{text}"))
+            .to_string()
+    };
+    let mut expected = vec![
+        json!(["AGENT_STARTED", "", null, null]),
+        json!(["POLICY_UPDATED", "web", "2", revision()]),
+    ];
+    assert_eq!(told(), expected, "{xdp}");
+    fixture.write_policy("dns", INGRESS_NOTHING);
+    fixture.reload();
+    expected.push(json!(["POLICY_UPDATED", "dns", "1", revision()]));
+    assert_eq!(told(), expected, "{xdp}");
+    // A comment changes nothing of what it says.
+    let web = fixture.fw_ctl.files().policies.join("web.yaml");
+    let text = std::fs::read_to_string(&web).unwrap();
+    std::fs::write(&web, format!("# for the web\n{text}")).unwrap();
+    fixture.reload();
+    assert_eq!(told(), expected, "{xdp}");
+    std::fs::remove_file(&web).unwrap();
+    fixture.reload();
+    expected.push(json!(["POLICY_DELETED", "web", "2", revision()]));
+    assert_eq!(told(), expected, "{xdp}");
 }

@@ -1,24 +1,24 @@
 //! `fw-ctl observe`: flows of the past and as they happen, in the format of `hubble observe`.
 
+mod agent_events;
 mod flags;
 mod values;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use super::args::ClientArgs;
-use super::output::{Outcome, Reader, json, print_on, warn};
+use super::output::{Outcome, Reader, json, print_on};
 use super::table::table;
 use crate::control::client::send;
 use crate::control::protocol::{Failure, Reply, Request};
 use crate::exit;
 use crate::moment;
 use crate::observe::filter::Filters;
-use crate::observe::json::flow as as_json;
 use crate::observe::lines::{HEADER, Style, cells, compact, dict};
 use crate::observe::local::Layout;
-use crate::observe::{Flow, Query};
+use crate::observe::{Flow, Lost, Query, Span, json, lost_lines};
 
 /// As many flows are told where nobody says how many.
 const USUAL: u64 = 20;
@@ -26,7 +26,10 @@ const NANOSECONDS: u64 = 1_000_000_000;
 
 /// Arguments of `observe`.
 #[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    other: Option<Other>,
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
@@ -35,6 +38,13 @@ pub struct Args {
     filters: flags::FilterArgs,
     #[command(flatten)]
     client: ClientArgs,
+}
+
+/// What there is to be seen beside flows.
+#[derive(Debug, Subcommand)]
+enum Other {
+    /// Print what became of the daemon and its policies, in the format of hubble observe agent-events
+    AgentEvents(agent_events::Args),
 }
 
 /// Of which time.
@@ -123,15 +133,12 @@ fn fraction(text: &str) -> u64 {
 /// # Errors
 /// When the daemon does not answer, or stdout cannot be written.
 pub fn run(args: &Args) -> Outcome {
+    if let Some(Other::AgentEvents(args)) = &args.other {
+        return agent_events::run(args);
+    }
     let look = &args.look;
     let is_table = look.output == Format::Table;
-    if is_table && args.which.follow {
-        let failure = Failure::new(
-            exit::USAGE,
-            "a table is as wide as all of its rows, and has no end while following",
-        );
-        return Err(failure.help("-o compact"));
-    }
+    no_table_without_end(look, &args.which)?;
     let query = args.which.query(args.filters.0.clone());
     let mut rows = Vec::new();
     let mut is_first = true;
@@ -143,33 +150,32 @@ pub fn run(args: &Args) -> Outcome {
                     return Ok(exit::OK);
                 }
             }
-            Reply::Missed(count) => warn(&format!(
-                "{count} flows were missed: they came faster than they could be printed"
-            )),
+            Reply::Lost(lost) if is_table => rows.push(lost_lines::cells(&lost)),
+            Reply::Lost(lost) => {
+                if look.show_lost(&lost, std::mem::take(&mut is_first))? == Reader::Gone {
+                    return Ok(exit::OK);
+                }
+            }
             Reply::Failed(failure) => return Err(failure),
-            Reply::Done(_) | Reply::Record(_) => {}
+            Reply::Done(_) | Reply::Record(_) | Reply::AgentEvent(_) => {}
         }
     }
     if is_table {
-        let mut header = HEADER;
-        if !look.print_node_name {
-            header[1] = "";
-        }
-        print_on(&table(header, rows))?;
+        print_on(&look.table(HEADER, rows))?;
     }
     Ok(exit::OK)
 }
 
 impl Which {
-    fn query(&self, filters: Filters) -> Query {
+    /// `usual`: so many where nobody says which.
+    fn span(&self, usual: u64) -> Span {
         let bounded = self.first.is_some() || self.since.is_some() || self.until.is_some();
         let usual = match self.follow {
             // Who follows wants what happens now.
             true => 0,
-            false => USUAL,
+            false => usual,
         };
-        Query {
-            filters,
+        Span {
             since: self.since,
             until: self.until,
             first: self.first,
@@ -177,6 +183,22 @@ impl Which {
             follow: self.follow,
         }
     }
+
+    fn query(&self, filters: Filters) -> Query {
+        Query::new(filters, self.span(USUAL))
+    }
+}
+
+/// Refuses what cannot be printed.
+fn no_table_without_end(look: &Look, which: &Which) -> Result<(), Failure> {
+    if look.output != Format::Table || !which.follow {
+        return Ok(());
+    }
+    let failure = Failure::new(
+        exit::USAGE,
+        "a table is as wide as all of its rows, and has no end while following",
+    );
+    Err(failure.help("-o compact"))
 }
 
 impl Look {
@@ -188,15 +210,42 @@ impl Look {
         }
     }
 
+    /// All rows below each other. The second column is the node, where it is asked for.
+    fn table<const N: usize>(
+        &self,
+        mut header: [&'static str; N],
+        rows: Vec<[String; N]>,
+    ) -> String {
+        if !self.print_node_name {
+            header[1] = "";
+        }
+        table(header, rows)
+    }
+
     fn show(&self, flow: &Flow, is_first: bool) -> Result<Reader, Failure> {
         let style = self.style();
         let text = match self.output {
-            Format::Json => json(&as_json(&flow.record, flow.message))?,
-            Format::Dict if is_first => dict(flow, style),
-            Format::Dict => format!("------------\n{}", dict(flow, style)),
+            Format::Json => json(&json::flow(&flow.record, flow.message))?,
+            Format::Dict => block(&dict(flow, style), is_first),
             Format::Compact | Format::Table => compact(flow, style),
         };
         print_on(&text)
+    }
+
+    fn show_lost(&self, lost: &Lost, is_first: bool) -> Result<Reader, Failure> {
+        print_on(&match self.output {
+            Format::Json => json(&json::lost(lost))?,
+            Format::Dict => block(&lost_lines::dict(lost, self.style()), is_first),
+            Format::Compact | Format::Table => lost_lines::compact(lost),
+        })
+    }
+}
+
+/// Apart from the one before.
+fn block(text: &str, is_first: bool) -> String {
+    match is_first {
+        true => text.to_owned(),
+        false => format!("------------\n{text}"),
     }
 }
 

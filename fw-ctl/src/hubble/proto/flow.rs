@@ -215,6 +215,9 @@ pub struct LostEvent {
     pub source: i32,
     #[prost(uint64, tag = "2")]
     pub num_events_lost: u64,
+    /// `google.protobuf.Int32Value`
+    #[prost(message, optional, tag = "3")]
+    pub cpu: Option<i32>,
 }
 
 /// `Workload`

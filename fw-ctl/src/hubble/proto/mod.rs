@@ -5,6 +5,7 @@
 //! not there for its zero; a condition of a filter that is not known here would be ignored,
 //! so all of those are there.
 
+pub mod agent;
 pub mod flow;
 pub mod health;
 pub mod observer;

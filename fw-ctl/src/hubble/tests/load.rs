@@ -2,14 +2,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
+use tonic::Code;
 
-use super::{all, fixture, fixture_with};
+use super::{all, connect, fixture, fixture_of, fixture_with, flows_of};
+use crate::hubble::connection::Asker;
 use crate::hubble::proto::observer::{GetFlowsRequest, Told};
-use crate::hubble::server::CLIENTS;
+use crate::hubble::server::{CLIENTS, FEEDS};
 use crate::observe::text::tests::record;
 use crate::observe::{self, Observed, Record};
 
@@ -44,7 +47,7 @@ async fn who_follows_gets_what_happens_and_who_is_slow_hears_of_what_he_missed()
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_flows_a_second_reach_a_client_beside_one_that_is_stuck() {
     const EACH: u32 = 100;
-    let mut fixture = fixture_with(Observed::new(8_192)).await;
+    let mut fixture = fixture_with(Observed::new(8_192, "default/node1")).await;
     let follow = GetFlowsRequest {
         follow: true,
         ..all()
@@ -89,11 +92,7 @@ async fn is_served(path: &Path) -> Option<UnixStream> {
 async fn clients_beyond_the_limit_are_hung_up_on_and_a_place_comes_back() {
     let fixture = fixture().await;
     let path = fixture.dir.path().join("hubble.sock");
-    let (all, of_root) = CLIENTS;
-    let places = match nix::unistd::geteuid().is_root() {
-        true => all + of_root,
-        false => all,
-    };
+    let places = CLIENTS.0 + CLIENTS.1;
     let mut clients = Vec::new();
     // One is the fixture's.
     for number in 1..places {
@@ -106,4 +105,37 @@ async fn clients_beyond_the_limit_are_hung_up_on_and_a_place_comes_back() {
     while is_served(&path).await.is_none() {
         assert!(Instant::now() < end, "the place does not come back");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_holds_every_feed_does_not_keep_root_from_one() {
+    // Four connections of the group, then root's.
+    static CONNECTED: AtomicUsize = AtomicUsize::new(0);
+    let member_then_root = |_: &UnixStream| Asker {
+        is_root: CONNECTED.fetch_add(1, Ordering::SeqCst) >= 4,
+    };
+    let fixture = fixture_of(Observed::new(8, "default/node1"), member_then_root).await;
+    let path = fixture.dir.path().join("hubble.sock");
+    let follow = || GetFlowsRequest {
+        follow: true,
+        ..all()
+    };
+    let mut members = vec![fixture.client.clone()];
+    for _ in 1..4 {
+        members.push(connect(&path).await);
+    }
+    let mut feeds = Vec::new();
+    for number in 0..FEEDS.0 {
+        let client = &mut members[number % 4];
+        feeds.push(flows_of(client, follow()).await.unwrap());
+    }
+    // One connection has eight requests open at most: the next would only wait.
+    let mut root = connect(&path).await;
+    for _ in 0..FEEDS.1 {
+        feeds.push(flows_of(&mut root, follow()).await.unwrap());
+    }
+    let mut other_root = connect(&path).await;
+    let refused = flows_of(&mut other_root, follow()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(refused.message().contains("for root alone"), "{refused}");
 }

@@ -1,51 +1,85 @@
 //! The API as a client sees it that was made from the published one: by paths and field numbers.
 
+mod agent;
 mod filters;
 mod load;
+mod masks;
+mod tcp;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
 use prost::Message;
-use prost_types::FieldMask;
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
+use super::connection::Asker;
 use super::proto::flow::{self, FlowFilter};
 use super::proto::health::{HealthCheckRequest, HealthCheckResponse};
 use super::proto::observer::{
     Empty, GetFlowsRequest, GetFlowsResponse, GetNodesResponse, ServerStatusResponse, Told,
 };
+use super::server::{Identify, serve_with};
 use crate::control::socket::Served;
 use crate::observe::text::tests::record;
-use crate::observe::{self, Observed, Record};
+use crate::observe::{self, AgentEvents, Events, Observed, Record};
 
 struct Fixture {
     dir: tempfile::TempDir,
     _server: Served,
     observed: Arc<Observed>,
+    agent: Arc<AgentEvents>,
     client: Grpc<Channel>,
 }
 
 async fn fixture() -> Fixture {
-    fixture_with(Observed::with_backlog(100, 16)).await
+    fixture_with(Observed::with_backlog(100, 16, "default/node1")).await
 }
 
 async fn fixture_with(observed: Observed) -> Fixture {
+    fixture_of(observed, |_| Asker { is_root: true }).await
+}
+
+async fn fixture_of(observed: Observed, identify: Identify) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("hubble.sock");
     let observed = Arc::new(observed);
-    let server = super::serve(&path, Arc::clone(&observed), "default/node1").unwrap();
-    let endpoint = Endpoint::from_shared(format!("unix://{}", path.display())).unwrap();
-    let channel = endpoint.connect().await.unwrap();
+    let events = events(&observed);
+    let server = serve_with(&path, &events, identify).unwrap();
+    let client = connect(&path).await;
     Fixture {
         dir,
         _server: server,
         observed,
-        client: Grpc::new(channel),
+        agent: events.agent,
+        client,
     }
+}
+
+fn events(observed: &Arc<Observed>) -> Events {
+    Events {
+        observed: Arc::clone(observed),
+        agent: Arc::new(AgentEvents::new("default/node1".into())),
+    }
+}
+
+async fn connect(path: &Path) -> Grpc<Channel> {
+    let endpoint = Endpoint::from_shared(format!("unix://{}", path.display())).unwrap();
+    Grpc::new(endpoint.connect().await.unwrap())
+}
+
+/// An answer of `GetFlows`.
+async fn flows_of(
+    client: &mut Grpc<Channel>,
+    asked: GetFlowsRequest,
+) -> Result<Streaming<GetFlowsResponse>, Status> {
+    client.ready().await.unwrap();
+    let path = PathAndQuery::from_static("/observer.Observer/GetFlows");
+    let answer = client.server_streaming(Request::new(asked), path, ProstCodec::default());
+    Ok(answer.await?.into_inner())
 }
 
 impl Fixture {
@@ -76,14 +110,7 @@ impl Fixture {
         &mut self,
         asked: GetFlowsRequest,
     ) -> Result<Streaming<GetFlowsResponse>, Status> {
-        self.client.ready().await.unwrap();
-        let path = PathAndQuery::from_static("/observer.Observer/GetFlows");
-        let codec = ProstCodec::default();
-        let answer = self
-            .client
-            .server_streaming(Request::new(asked), path, codec)
-            .await?;
-        Ok(answer.into_inner())
+        flows_of(&mut self.client, asked).await
     }
 
     /// The times, in nanoseconds, of the flows that there are.
@@ -258,33 +285,51 @@ async fn a_flow_is_what_the_packet_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mask_leaves_out_what_nobody_asked_for() {
+async fn what_the_kernel_lost_is_told_and_who_follows_is_done_at_the_end() {
     let mut fixture = fixture().await;
     fixture.tell(1, observe::Told::Audit);
-    let mask = |paths: &[&str]| GetFlowsRequest {
-        field_mask: Some(FieldMask {
-            paths: paths.iter().map(|path| (*path).to_owned()).collect(),
-        }),
+    fixture.observed.tell_lost(7, Some(1));
+    let over = observe::now() + 300_000_000;
+    let asked = GetFlowsRequest {
+        number: 1,
+        follow: true,
+        until: Some(super::flows::timestamp(over)),
+        // None of which there is one.
+        whitelist: vec![FlowFilter {
+            verdict: vec![2],
+            ..FlowFilter::default()
+        }],
         ..all()
     };
-    let mut answers = fixture
-        .flows(mask(&["verdict", "source.identity", "IP.source"]))
-        .await
-        .unwrap();
-    let Some(Told::Flow(flow)) = answers.message().await.unwrap().unwrap().told else {
-        panic!("it is a flow");
+    let mut answers = fixture.flows(asked).await.unwrap();
+    let answer = answers.message().await.unwrap().unwrap();
+    let expected = flow::LostEvent {
+        source: flow::LostEventSource::PerfEventRingBuffer as i32,
+        num_events_lost: 7,
+        cpu: Some(1),
     };
-    let expected = flow::Flow {
-        verdict: 4,
-        ip: Some(flow::Ip {
-            source: "10.0.2.2".into(),
-            ..flow::Ip::default()
-        }),
-        source: Some(flow::Endpoint {
-            identity: 2,
-            ..flow::Endpoint::default()
-        }),
-        ..flow::Flow::default()
-    };
-    assert_eq!(*flow, expected);
+    assert_eq!(answer.told, Some(Told::LostEvents(expected)));
+    assert_eq!(answer.node_name, "default/node1");
+    assert!(answer.time.is_some());
+    let end = tokio::time::timeout(std::time::Duration::from_secs(20), answers.message());
+    assert!(end.await.unwrap().unwrap().is_none());
+    assert!(observe::now() > over);
+}
+
+/// Hubble 1.19 has no words for them, and tells the rest.
+#[test]
+fn vrrp_and_igmp_have_no_layer_4() {
+    for (protocol, name) in [(112, "VRRP"), (2, "IGMP")] {
+        let record = Record {
+            protocol,
+            ..record()
+        };
+        let flow = observe::Flow {
+            message: observe::Message::PolicyVerdict,
+            record: Arc::new(record),
+        };
+        let whole = super::flows::whole(&flow);
+        assert_eq!((whole.l4, whole.summary.as_str()), (None, name));
+        assert!(whole.ip.is_some());
+    }
 }
