@@ -50,7 +50,7 @@ impl From<Output> for Answer {
     }
 }
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "daemon",
     "status",
     "doctor",
@@ -59,6 +59,7 @@ const COMMANDS: [&str; 14] = [
     "monitor",
     "observe",
     "rules",
+    "metrics",
     "policy",
     "trace",
     "detach",

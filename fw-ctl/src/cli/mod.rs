@@ -11,6 +11,7 @@ mod detach;
 mod doctor;
 mod journal;
 mod man;
+mod metrics;
 mod mode;
 mod monitor;
 mod observe;
@@ -84,6 +85,9 @@ enum Command {
     Observe(observe::Args),
     /// List the rules in force with what they decided
     Rules(rules::Args),
+    /// What monitoring systems are told at /metrics
+    #[command(subcommand)]
+    Metrics(metrics::Command),
     /// Keep single addresses out at once, for a while or for good
     #[command(subcommand)]
     Ban(ban::Command),
@@ -136,6 +140,7 @@ fn run(command: Command) -> Outcome {
         Command::Monitor(args) => monitor::run(&args),
         Command::Observe(args) => observe::run(&args),
         Command::Rules(args) => rules::run(&args),
+        Command::Metrics(command) => metrics::run(&command),
         Command::Ban(command) => ban::run(&command),
         Command::Policy(command) => policy::run(&command),
         Command::Trace(args) => trace::run(&args),

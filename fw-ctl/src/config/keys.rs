@@ -1,7 +1,7 @@
 //! The names of all keys, to say what was meant when one is misspelt.
 
 /// Every key that is no table. A `*` stands for any name.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 22] = [
     "node.name",
     "node.labels.*",
     "policy.mode",
@@ -19,6 +19,8 @@ const KEYS: [&str; 20] = [
     "failsafe.inbound",
     "failsafe.outbound",
     "builtins.disable",
+    "metrics.listen",
+    "metrics.cilium_names",
     "paths.state_dir",
     "paths.run_dir",
     "paths.pin_dir",

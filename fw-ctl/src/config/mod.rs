@@ -8,6 +8,7 @@ mod contradictions;
 mod failsafe;
 mod keys;
 mod layers;
+mod metrics;
 mod overlaps;
 pub mod patience;
 mod place;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::compile::plan::Mode;
 pub use failsafe::{FailsafeEntry, FailsafePorts, Origin};
 pub use layers::{Loaded, Overrides, load, load_text, paths};
+pub use metrics::{Listen, Metrics};
 pub use patience::Patience;
 pub use sshd::listening_ports;
 pub use vlans::VlanEntry;
@@ -50,6 +52,10 @@ pub struct Config {
     pub failsafe: Failsafe,
     /// The allowances that come with the program.
     pub builtins: Builtins,
+    /// What monitoring systems are told. Former versions, which know nothing of it, can read
+    /// what is kept of a configuration that does not say it.
+    #[serde(skip_serializing_if = "Metrics::is_usual")]
+    pub metrics: Metrics,
     /// Files and directories of this instance.
     pub paths: Paths,
 }

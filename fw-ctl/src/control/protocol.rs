@@ -36,9 +36,9 @@ pub const MAX_LINE: usize = SINGLES as usize * MAX_BAN + 1024 * 1024;
 pub const MAX_REQUEST: usize = 64 * 1024;
 
 /// Every [`Request::verb`].
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 15] = [
     "status", "reload", "confirm", "rollback", "journal", "mode", "monitor", "observe", "rules",
-    "detach", "trace", "ban", "unban", "bans",
+    "detach", "trace", "ban", "unban", "bans", "metrics",
 ];
 
 /// What a client wants.
@@ -88,6 +88,8 @@ pub enum Request {
     },
     /// Every ban.
     Bans,
+    /// Numbers for a monitoring system.
+    Metrics,
 }
 
 impl Request {
@@ -109,6 +111,7 @@ impl Request {
             Self::Ban(_) => "ban",
             Self::Unban { .. } => "unban",
             Self::Bans => "bans",
+            Self::Metrics => "metrics",
         }
     }
 
@@ -160,6 +163,7 @@ impl Request {
             | Self::Rules
             | Self::Trace(_)
             | Self::Bans
+            | Self::Metrics
             | Self::Journal
             | Self::Mode { set: None, .. } => false,
         }
@@ -430,6 +434,7 @@ mod tests {
                 true,
             ),
             (r#"{"verb":"bans"}"#, Request::Bans, false),
+            (r#"{"verb":"metrics"}"#, Request::Metrics, false),
             (
                 r#"{"verb":"observe","filters":{},"last":20,"follow":true}"#,
                 Request::Observe(Query {

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::expected::Expected;
 use super::held::HeldStore;
 use super::links::Tried;
+use super::rule_totals::RuleTotals;
 use super::status::Reloaded;
 use super::trial::OnTrial;
 use super::{
@@ -21,9 +22,10 @@ use super::{
     Names, Refusal, RefusedLists, Seen, SharedRecent, Sources, Wrong, links,
 };
 use crate::compile::plan::Mode;
-use crate::config::Config;
+use crate::config::{Config, Metrics};
 use crate::control::protocol::{Change, Failure};
 use crate::harm::Harm;
+use crate::metrics::{Histogram, Listening};
 use crate::netlink::{Demand, Network};
 use crate::observe::Identify;
 
@@ -108,12 +110,21 @@ pub struct Firewall<K, S> {
     pub(super) recent: SharedRecent,
     /// Whether the files were looked at once.
     started: bool,
+    /// How long reloads took that came in force.
+    pub(super) reloads: Histogram,
+    /// Reloads that were refused.
+    pub(super) refused: u64,
+    pub(super) totals: RuleTotals,
+    /// What `metrics` of the configuration in force says.
+    metrics: watch::Sender<Metrics>,
+    pub(super) listening: Listening,
 }
 
 impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Takes over what is there; nothing changes before [`Self::begin`].
     pub fn new(kernel: K, sources: S, config: Config, names: watch::Sender<Arc<Names>>) -> Self {
         let state = &config.paths.state_dir.clone();
+        let (metrics, _) = watch::channel(config.metrics.clone());
         Self {
             kernel,
             sources,
@@ -138,6 +149,11 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             record: None,
             recent: SharedRecent::default(),
             started: false,
+            reloads: Histogram::default(),
+            refused: 0,
+            totals: RuleTotals::default(),
+            metrics,
+            listening: Listening::default(),
         }
     }
 
@@ -175,6 +191,18 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         &self.confirmed
     }
 
+    /// What monitoring systems are told, by the configuration in force.
+    #[must_use]
+    pub fn metrics(&self) -> watch::Receiver<Metrics> {
+        self.metrics.subscribe()
+    }
+
+    /// Where it is noted that they cannot be told.
+    #[must_use]
+    pub fn listening(&self) -> Listening {
+        self.listening.clone()
+    }
+
     /// The configuration in force.
     #[must_use]
     pub fn config(&self) -> &Config {
@@ -201,6 +229,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         change: &Change,
         cause: &str,
     ) -> Result<Reloaded, Failure> {
+        let (read, began) = (look.took, Instant::now());
         self.end_trial();
         self.keep_brake();
         let first = !std::mem::replace(&mut self.started, true);
@@ -222,6 +251,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         }
         if first || result.is_ok() {
             self.settle(true);
+        }
+        match &result {
+            Ok(_) => self.reloads.add(read + began.elapsed()),
+            Err(_) => self.refused += 1,
         }
         result
     }
@@ -263,6 +296,12 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             paths: self.config.paths.clone(),
             ..compiled.inputs.config.clone()
         };
+        self.metrics.send_if_modified(|metrics| {
+            let other = *metrics != self.config.metrics;
+            metrics.clone_from(&self.config.metrics);
+            other
+        });
+        self.totals_adopted(&compiled.plan.rules);
         self.installed = Some((in_force, compiled));
     }
 
@@ -291,6 +330,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         self.name(number, compiled);
         self.remember_open(compiled, compiled.plan.mode);
         let in_force = self.kernel.install(&compiled.plan, number)?;
+        self.totals_switched(&compiled.plan.rules);
         self.troubles.remove(&Trouble::Kernel);
         Ok(in_force)
     }

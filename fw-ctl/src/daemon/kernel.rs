@@ -10,7 +10,7 @@ use crate::compile::plan::{Mode, Plan};
 use crate::control::protocol::Failure;
 use crate::datapath::flows::Pressure;
 use crate::datapath::seed::{Remembered, Seed};
-use crate::datapath::{AttachedProgram, Ingress, Tested};
+use crate::datapath::{AttachedProgram, Ingress, Occupancy, Tested};
 use crate::netlink::{Link, LocalAddresses, Wish};
 use crate::sockets::Sockets;
 
@@ -190,6 +190,19 @@ pub trait Kernel {
     /// # Errors
     /// When the counters cannot be read.
     fn rule_counters(&self, rules: usize) -> Result<Vec<RuleTally>, Failure>;
+    /// What the first `rules` rules decided of the plan that was in force before the last
+    /// switch from one plan to another; until the next one, that is final.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    fn rule_counters_before(&self, rules: usize) -> Result<Vec<RuleTally>, Failure>;
+    /// How full tables are.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    fn occupancy(&self) -> Result<Vec<Occupancy>, Failure> {
+        Ok(Vec::new())
+    }
     /// Verdicts that were not reported.
     ///
     /// # Errors

@@ -13,7 +13,8 @@ use crate::datapath::flows::Pressure;
 use crate::datapath::image::plan_hash;
 use crate::datapath::seed::{Remembered, Seed};
 use crate::datapath::{
-    Attached, AttachedProgram, Datapath, DatapathError, Installed, LinkRef, Tested, XdpWish,
+    Attached, AttachedProgram, Datapath, DatapathError, Installed, LinkRef, Occupancy, Tested,
+    XdpWish,
 };
 use crate::netlink::{Link, LocalAddresses, Wish};
 use crate::sockets::{self, Sockets};
@@ -209,6 +210,14 @@ impl Kernel for Pinned {
 
     fn rule_counters(&self, rules: usize) -> Result<Vec<RuleTally>, Failure> {
         Ok(self.datapath.rule_counters(rules)?)
+    }
+
+    fn rule_counters_before(&self, rules: usize) -> Result<Vec<RuleTally>, Failure> {
+        Ok(self.datapath.rule_counters_before(rules)?)
+    }
+
+    fn occupancy(&self) -> Result<Vec<Occupancy>, Failure> {
+        Ok(self.datapath.occupancy()?)
     }
 
     fn lost_events(&self) -> Result<u64, Failure> {

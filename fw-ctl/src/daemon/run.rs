@@ -13,6 +13,7 @@ use crate::control::protocol::Failure;
 use crate::control::server;
 use crate::control::socket::Served;
 use crate::datapath::Datapath;
+use crate::metrics::{self, Source};
 use crate::netlink::Watcher;
 use crate::observe::Observed;
 use crate::why::why;
@@ -72,13 +73,23 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
         let (names, known) = watch::channel(Arc::new(Names::new(node.clone())));
         let observed = Arc::new(Observed::new(HISTORY));
         let (calls, requests) = mpsc::channel(QUEUE);
-        let _server = server::serve(&config.paths.control_socket(), calls, Arc::clone(&observed))?;
+        let _server = server::serve(
+            &config.paths.control_socket(),
+            calls.clone(),
+            Arc::clone(&observed),
+        )?;
         let _hubble = hubble(&config.paths.hubble_socket(), &observed, &node);
         let files = Files {
             overrides,
             lists: Arc::default(),
         };
         let firewall = Firewall::new(Pinned::new(datapath), files, config, names);
+        let source = Source {
+            calls,
+            observed: Arc::clone(&observed),
+            settings: firewall.metrics(),
+        };
+        let _metrics = metrics::serve(source, firewall.listening());
         tokio::spawn(events::pump(reader, known, observed, firewall.recent()));
         Box::pin(service::serve(firewall, watcher, requests)).await
     });

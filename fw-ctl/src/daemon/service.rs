@@ -24,6 +24,7 @@ use crate::control::protocol::{Failure, Request};
 use crate::control::server::Call;
 use crate::exit;
 use crate::lists::moment;
+use crate::metrics::Numbers;
 use crate::netlink::{NetlinkError, Network, Watcher};
 use crate::trace::{Context, Trace, trace};
 use crate::why::why;
@@ -181,6 +182,8 @@ impl<K: Kernel, S: Sources> Service<K, S> {
                 self.firewall.foresee(&change);
                 self.reloads.ask(Asker::client(call.answer, change));
             }
+            // It tells how it goes now, and nobody sits before it.
+            Request::Metrics => self.serve(call),
             _ if !call.request.changes() && !self.firewall.started() && !self.late => {
                 self.held.push(call);
             }
@@ -290,8 +293,15 @@ fn looking<K: Kernel, S: Sources + Clone + Send + 'static>(
             Taken::Lists(Box::new(look))
         }
         // Lists alone are looked at only while there is a plan with them.
-        _ if first => Taken::All(Box::new(Look::first(&sources, &store))),
-        _ => Taken::All(Box::new(Look::take(&sources, &store, refusal.as_ref()))),
+        _ => {
+            let began = Instant::now();
+            let look = match first {
+                true => Look::first(&sources, &store),
+                false => Look::take(&sources, &store, refusal.as_ref()),
+            };
+            let took = began.elapsed();
+            Taken::All(Box::new(Look { took, ..look }))
+        }
     })
 }
 
@@ -395,6 +405,7 @@ enum Answer {
     Banned(Banned),
     Unbanned(Unbanned),
     Bans(Bans),
+    Metrics(Box<Numbers>),
 }
 
 impl Answer {
@@ -411,6 +422,7 @@ impl Answer {
             Self::Banned(value) => serde_json::to_value(value),
             Self::Unbanned(value) => serde_json::to_value(value),
             Self::Bans(value) => serde_json::to_value(value),
+            Self::Metrics(value) => serde_json::to_value(value),
         }
         .map_err(|error| Failure::new(exit::UNREACHABLE, format!("cannot write JSON: {error}")))
     }
@@ -451,6 +463,7 @@ fn answer<K: Kernel, S: Sources>(
         Request::Ban(request) => Answer::Banned(firewall.ban(request)?),
         Request::Unban { addresses } => Answer::Unbanned(firewall.unban(addresses.as_deref())?),
         Request::Bans => Answer::Bans(firewall.bans()),
+        Request::Metrics => Answer::Metrics(Box::new(firewall.numbers()?)),
         Request::Monitor | Request::Observe(_) | Request::Reload(_) => {
             return Err(Failure::new(
                 exit::USAGE,

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use fw_common::wire::{ActiveWord, Counter, Direction, Generation, RuleTally, Tally};
+use fw_common::wire::{ActiveWord, Counter, Direction, GENERATIONS, Generation, RuleTally, Tally};
 
 use super::attach::{self, Attached, AttachedProgram, Attacher, LinkRef, XdpWish};
 use super::error::DatapathError;
@@ -401,6 +401,16 @@ impl Datapath {
     /// The kernel cannot be asked.
     pub fn rule_counters(&self, rules: usize) -> Result<Vec<RuleTally>, DatapathError> {
         self.tables.rule_counters(self.tables.active()?, rules)
+    }
+
+    /// What the first `rules` rules of the plan decided that was in force before the last
+    /// switch; final, for no packet sees it.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn rule_counters_before(&self, rules: usize) -> Result<Vec<RuleTally>, DatapathError> {
+        let before = (self.tables.active()? + 1) % GENERATIONS;
+        self.tables.rule_counters(before, rules)
     }
 
     /// The consumer of the events. There must be only one at a time.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 use super::filter::Filters;
-use super::{Flow, Record};
+use super::{Flow, Record, Tally};
 
 /// Records that a slow listener may be behind before it misses some.
 const BACKLOG: usize = 4_096;
@@ -98,6 +98,7 @@ struct Ring {
     seen: u64,
     /// Records that were told.
     told: u64,
+    tally: Tally,
     /// Flows in each of the last seconds, by second since the begin.
     rate: [(u64, u64); RATE_SECONDS as usize],
 }
@@ -140,6 +141,7 @@ impl Observed {
                 capacity: capacity.max(1),
                 seen: 0,
                 told: 0,
+                tally: Tally::default(),
                 rate: [(0, 0); RATE_SECONDS as usize],
             }),
             live: broadcast::channel(backlog).0,
@@ -157,6 +159,7 @@ impl Observed {
         let mut ring = self.ring();
         ring.told += 1;
         record.number = ring.told;
+        ring.tally.add(&record);
         let record = Arc::new(record);
         for flow in Flow::of(&record) {
             ring.push(flow, second);
@@ -187,6 +190,12 @@ impl Observed {
         let live = self.live.subscribe();
         drop(ring);
         (query.of_past(past.iter()), live)
+    }
+
+    /// How many records were told, by what they were.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.ring().tally.clone()
     }
 
     /// How much is there.

@@ -14,6 +14,7 @@ pub mod json;
 pub mod lines;
 pub mod local;
 mod record;
+mod tally;
 pub mod text;
 
 pub use clock::{Clock, now};
@@ -22,3 +23,4 @@ pub use history::{Extent, Observed, Query};
 pub use icmp::type_name as icmp_type_name;
 pub use identity::{HOST, Identify, Identity, Numbered, WORLD};
 pub use record::{Endpoint, Record, RuleName, Told, resolve};
+pub use tally::{Kind, Tally};

@@ -33,6 +33,8 @@ pub(super) struct Pins {
     pub(super) remembered: Vec<Remembered>,
     /// What was asked to be remembered.
     pub(super) seeds: Vec<Seed>,
+    /// What every rule of the plan in force has counted, and of the one before.
+    pub(super) rule_tallies: (RuleTally, RuleTally),
 }
 
 impl Pins {
@@ -43,6 +45,7 @@ impl Pins {
             hash: fake_hash(plan),
             mode: plan.mode,
         };
+        self.rule_tallies = (RuleTally::default(), self.rule_tallies.0);
         self.active = Some(in_force);
         self.tables = in_force.hash;
         self.log.push(format!("{how} {number}"));
@@ -112,6 +115,7 @@ impl Kernel for Fake {
         let mut pins = self.0.borrow_mut();
         if let Some((former, _)) = pins.trial.take() {
             pins.active = Some(former);
+            pins.rule_tallies = (pins.rule_tallies.1, pins.rule_tallies.0);
             pins.tables = former.hash;
             pins.log.push("go back".into());
         }
@@ -262,7 +266,10 @@ impl Kernel for Fake {
         ])
     }
     fn rule_counters(&self, rules: usize) -> Result<Vec<RuleTally>, Failure> {
-        Ok(vec![RuleTally::default(); rules])
+        Ok(vec![self.0.borrow().rule_tallies.0; rules])
+    }
+    fn rule_counters_before(&self, rules: usize) -> Result<Vec<RuleTally>, Failure> {
+        Ok(vec![self.0.borrow().rule_tallies.1; rules])
     }
     fn lost_events(&self) -> Result<u64, Failure> {
         Ok(0)

@@ -38,6 +38,7 @@ mod interfaces;
 mod leap;
 mod lists;
 mod modes;
+mod numbers;
 mod outlasting;
 mod rollbacks;
 mod trials;
