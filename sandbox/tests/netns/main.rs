@@ -26,6 +26,7 @@ mod leap;
 mod lifecycle;
 mod lists;
 mod masquerade;
+mod metrics;
 mod observe;
 mod pods;
 mod rates;
