@@ -23,3 +23,6 @@ pub use listening::Listening;
 pub use numbers::{InterfaceNumbers, MapNumbers, Numbers, PacketNumbers, RuleNumbers};
 pub use server::{Server, serve};
 pub use text::{Format, render};
+
+#[cfg(test)]
+mod shipped_tests;

@@ -29,6 +29,7 @@ mod masquerade;
 mod metrics;
 mod observe;
 mod pods;
+mod prometheus;
 mod rates;
 mod reload;
 mod removed;
