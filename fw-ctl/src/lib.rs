@@ -20,6 +20,7 @@ pub mod hubble;
 pub mod inventory;
 pub mod lists;
 pub mod lookup;
+pub mod metrics;
 pub mod moment;
 pub mod netlink;
 pub mod observe;

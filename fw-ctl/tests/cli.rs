@@ -50,7 +50,7 @@ impl From<Output> for Answer {
     }
 }
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "daemon",
     "status",
     "doctor",
@@ -60,6 +60,7 @@ const COMMANDS: [&str; 15] = [
     "observe",
     "rules",
     "top",
+    "metrics",
     "policy",
     "trace",
     "detach",

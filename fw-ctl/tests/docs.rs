@@ -54,6 +54,8 @@ fn every_path_in_the_documents_exists() {
         "docs/leap.md",
         "docs/diff.md",
         "docs/lists.md",
+        "docs/metrics.md",
+        "docs/observe.md",
         "docs/systemd.md",
         "docs/top.md",
         "docs/upgrades.md",

@@ -12,6 +12,7 @@ mod detach;
 mod doctor;
 mod journal;
 mod man;
+mod metrics;
 mod mode;
 mod monitor;
 mod observe;
@@ -89,6 +90,9 @@ enum Command {
     Rules(rules::Args),
     /// Watch rates by rule, reason, source, port and interface, and the last drops
     Top(top::Args),
+    /// What monitoring systems are told at /metrics
+    #[command(subcommand)]
+    Metrics(metrics::Command),
     /// Keep single addresses out at once, for a while or for good
     #[command(subcommand)]
     Ban(ban::Command),
@@ -145,6 +149,7 @@ fn run(command: Command) -> Outcome {
         Command::Observe(args) => observe::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Top(args) => top::run(&args),
+        Command::Metrics(command) => metrics::run(&command),
         Command::Ban(command) => ban::run(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Policy(command) => policy::run(&command),

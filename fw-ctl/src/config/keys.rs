@@ -1,7 +1,7 @@
 //! The names of all keys, to say what was meant when one is misspelt.
 
 /// Every key that is no table. A `*` stands for any name.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 26] = [
     "node.name",
     "node.labels.*",
     "policy.mode",
@@ -23,6 +23,8 @@ const KEYS: [&str; 24] = [
     "hubble.tls.cert",
     "hubble.tls.key",
     "hubble.tls.client_ca",
+    "metrics.listen",
+    "metrics.cilium_names",
     "paths.state_dir",
     "paths.run_dir",
     "paths.pin_dir",

@@ -9,6 +9,8 @@ mod failsafe;
 mod hubble;
 mod keys;
 mod layers;
+mod listen;
+mod metrics;
 mod overlaps;
 pub mod patience;
 mod place;
@@ -23,8 +25,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::compile::plan::Mode;
 pub use failsafe::{FailsafeEntry, FailsafePorts, Origin};
-pub use hubble::{Hubble, HubbleTls, Listen, TlsFiles};
+pub use hubble::{Hubble, HubbleTls, TlsFiles};
 pub use layers::{Loaded, Overrides, load, load_text, paths};
+pub use listen::Listen;
+pub use metrics::Metrics;
 pub use patience::Patience;
 pub use sshd::listening_ports;
 pub use vlans::VlanEntry;
@@ -55,6 +59,10 @@ pub struct Config {
     /// Hubble's API for other machines.
     #[serde(skip_serializing_if = "Hubble::is_unsaid")]
     pub hubble: Hubble,
+    /// What monitoring systems are told. Former versions, which know nothing of it, can read
+    /// what is kept of a configuration that does not say it.
+    #[serde(skip_serializing_if = "Metrics::is_usual")]
+    pub metrics: Metrics,
     /// Files and directories of this instance.
     pub paths: Paths,
 }

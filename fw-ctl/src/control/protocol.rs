@@ -36,7 +36,7 @@ pub const MAX_LINE: usize = SINGLES as usize * MAX_BAN + 1024 * 1024;
 pub const MAX_REQUEST: usize = 64 * 1024;
 
 /// Every [`Request::verb`].
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 17] = [
     "status",
     "reload",
     "confirm",
@@ -52,6 +52,7 @@ const VERBS: [&str; 16] = [
     "unban",
     "bans",
     "audit",
+    "metrics",
     "agent-events",
 ];
 
@@ -106,6 +107,8 @@ pub enum Request {
     Bans,
     /// What was audited, and what was dropped.
     Audit,
+    /// Numbers for a monitoring system.
+    Metrics,
 }
 
 impl Request {
@@ -129,6 +132,7 @@ impl Request {
             Self::Unban { .. } => "unban",
             Self::Bans => "bans",
             Self::Audit => "audit",
+            Self::Metrics => "metrics",
         }
     }
 
@@ -182,6 +186,7 @@ impl Request {
             | Self::Trace(_)
             | Self::Bans
             | Self::Audit
+            | Self::Metrics
             | Self::Journal
             | Self::Mode { set: None, .. } => false,
         }
@@ -479,6 +484,7 @@ mod tests {
             ),
             (r#"{"verb":"bans"}"#, Request::Bans, false),
             (r#"{"verb":"audit"}"#, Request::Audit, false),
+            (r#"{"verb":"metrics"}"#, Request::Metrics, false),
             (
                 r#"{"verb":"observe","filters":{},"last":20,"follow":true}"#,
                 Request::Observe(Query {

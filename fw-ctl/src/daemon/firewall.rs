@@ -15,6 +15,7 @@ use super::counting::Counting;
 use super::expected::Expected;
 use super::held::HeldStore;
 use super::links::Tried;
+use super::rule_totals::RuleTotals;
 use super::status::Reloaded;
 use super::tallies::TallyStore;
 use super::trial::OnTrial;
@@ -23,9 +24,10 @@ use super::{
     ModeStore, Names, Recent, Refusal, RefusedLists, Seen, SharedRecent, Sources, Wrong, links,
 };
 use crate::compile::plan::Mode;
-use crate::config::Config;
+use crate::config::{Config, Metrics};
 use crate::control::protocol::{Change, Failure};
 use crate::harm::Harm;
+use crate::metrics::{Histogram, Listening};
 use crate::netlink::{Demand, Network};
 use crate::observe::{AgentEvents, Identify};
 
@@ -117,6 +119,14 @@ pub struct Firewall<K, S> {
     pub(super) agent: Arc<AgentEvents>,
     /// Whether the files were looked at once.
     started: bool,
+    /// How long reloads took that came in force.
+    pub(super) reloads: Histogram,
+    /// Reloads that were refused.
+    pub(super) refused: u64,
+    pub(super) totals: RuleTotals,
+    /// What `metrics` of the configuration in force says.
+    metrics: watch::Sender<Metrics>,
+    pub(super) listening: Listening,
 }
 
 impl<K: Kernel, S: Sources> Firewall<K, S> {
@@ -125,6 +135,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let state = &config.paths.state_dir.clone();
         let (ledger, kept) = LedgerStore::open(state);
         let agent = Arc::new(AgentEvents::new(Arc::clone(&names.borrow().node)));
+        let (metrics, _) = watch::channel(config.metrics.clone());
         Self {
             kernel,
             sources,
@@ -153,6 +164,11 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             ledger,
             agent,
             started: false,
+            reloads: Histogram::default(),
+            refused: 0,
+            totals: RuleTotals::default(),
+            metrics,
+            listening: Listening::default(),
         }
     }
 
@@ -190,6 +206,18 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         &self.confirmed
     }
 
+    /// What monitoring systems are told, by the configuration in force.
+    #[must_use]
+    pub fn metrics(&self) -> watch::Receiver<Metrics> {
+        self.metrics.subscribe()
+    }
+
+    /// Where it is noted that they cannot be told.
+    #[must_use]
+    pub fn listening(&self) -> Listening {
+        self.listening.clone()
+    }
+
     /// The configuration in force.
     #[must_use]
     pub fn config(&self) -> &Config {
@@ -216,6 +244,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         change: &Change,
         cause: &str,
     ) -> Result<Reloaded, Failure> {
+        let (read, began) = (look.took, Instant::now());
         self.end_trial();
         self.keep_brake();
         let first = !std::mem::replace(&mut self.started, true);
@@ -237,6 +266,10 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         }
         if first || result.is_ok() {
             self.settle(true);
+        }
+        match &result {
+            Ok(_) => self.reloads.add(read + began.elapsed()),
+            Err(_) => self.refused += 1,
         }
         result
     }
@@ -280,6 +313,12 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             hubble: self.config.hubble.clone(),
             ..compiled.inputs.config.clone()
         };
+        self.metrics.send_if_modified(|metrics| {
+            let other = *metrics != self.config.metrics;
+            metrics.clone_from(&self.config.metrics);
+            other
+        });
+        self.totals_adopted(&compiled.plan.rules);
         self.installed = Some((in_force, compiled));
     }
 
@@ -310,6 +349,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         self.count_rules();
         let in_force = self.kernel.install(&compiled.plan, number)?;
         self.count_anew(number, compiled);
+        self.totals_switched(&compiled.plan.rules);
         self.troubles.remove(&Trouble::Kernel);
         Ok(in_force)
     }

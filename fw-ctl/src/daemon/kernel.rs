@@ -11,7 +11,7 @@ use crate::control::protocol::Failure;
 use crate::datapath::flows::Pressure;
 use crate::datapath::frame::Packet;
 use crate::datapath::seed::{Known, Remembered, Seed};
-use crate::datapath::{Answer, AttachedProgram, Ingress, Tested};
+use crate::datapath::{Answer, AttachedProgram, Ingress, Occupancy, Tested};
 use crate::netlink::{Link, LocalAddresses, Wish};
 use crate::sockets::Sockets;
 
@@ -216,6 +216,19 @@ pub trait Kernel {
         number: u64,
         rules: usize,
     ) -> Result<Option<Vec<RuleTally>>, Failure>;
+    /// What the first `rules` rules decided of the plan that was in force before the last
+    /// switch from one plan to another; until the next one, that is final.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    fn rule_counters_before(&self, rules: usize) -> Result<Vec<RuleTally>, Failure>;
+    /// How full tables are.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    fn occupancy(&self) -> Result<Vec<Occupancy>, Failure> {
+        Ok(Vec::new())
+    }
     /// Verdicts that were not reported.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::caution::{self, Change};
 use super::{Compiled, ConfirmedStore, Inputs, Sources, Wrong};
@@ -42,6 +43,8 @@ pub struct Look {
     pub(super) held: Vec<String>,
     /// Lists are to be looked at again soon.
     pub again: bool,
+    /// How long it took.
+    pub took: Duration,
 }
 
 impl Look {
@@ -107,6 +110,7 @@ impl Look {
             outcome,
             held: Vec::new(),
             again: false,
+            took: Duration::ZERO,
         }
     }
 

@@ -14,7 +14,8 @@ use crate::datapath::frame::Packet;
 use crate::datapath::image::plan_hash;
 use crate::datapath::seed::{Known, Remembered, Seed};
 use crate::datapath::{
-    Answer, Attached, AttachedProgram, Datapath, DatapathError, Installed, LinkRef, Tested, XdpWish,
+    Answer, Attached, AttachedProgram, Datapath, DatapathError, Installed, LinkRef, Occupancy,
+    Tested, XdpWish,
 };
 use crate::netlink::{Link, LocalAddresses, Wish};
 use crate::sockets::{self, Sockets};
@@ -226,6 +227,14 @@ impl Kernel for Pinned {
         rules: usize,
     ) -> Result<Option<Vec<RuleTally>>, Failure> {
         Ok(self.datapath.rule_counters_of(number, rules)?)
+    }
+
+    fn rule_counters_before(&self, rules: usize) -> Result<Vec<RuleTally>, Failure> {
+        Ok(self.datapath.rule_counters_before(rules)?)
+    }
+
+    fn occupancy(&self) -> Result<Vec<Occupancy>, Failure> {
+        Ok(self.datapath.occupancy()?)
     }
 
     fn lost_events(&self) -> Result<u64, Failure> {

@@ -176,6 +176,7 @@ impl Reloads {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::super::{Seen, Wrong};
     use super::*;
@@ -189,6 +190,7 @@ mod tests {
                 outcome: Err(Arc::new(Wrong::Files(Vec::new()))),
                 held: Vec::new(),
                 again: false,
+                took: Duration::ZERO,
             }))
         }
     }

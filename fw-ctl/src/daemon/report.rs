@@ -176,21 +176,16 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let wanted = &self.config.interfaces;
         let mut warnings = Vec::new();
         let attached = self.kernel.attached();
-        let mut degraded = self.problems();
         let lost = self.kernel.lost();
-        degraded.extend(untold(&lost, &degraded));
-        let is_lost = |link: &AttachedLink| lost.iter().any(|(other, _)| other.index == link.index);
-        degraded.extend(self.unjudged(active.is_some()));
         let datapath = DatapathStatus::of(&self.kernel);
-        degraded.extend(datapath.problem());
+        let mut degraded = self.wrong(active.is_some(), &lost, &datapath);
+        let is_lost = |link: &AttachedLink| lost.iter().any(|(other, _)| other.index == link.index);
         let read_back = active.and_then(|_| self.read_back(&mut degraded));
         let (changed, declared) = self.files(seen);
         if let Some(trial) = self.on_trial() {
             warnings.push(trial.to_string());
         }
-        if !self.started() {
-            degraded.push("the files are being read and compiled since the start".into());
-        }
+        degraded.extend(self.starting());
         if let Some(line) = changed {
             // What is wrong otherwise says more.
             let told = if degraded.is_empty() {
@@ -218,6 +213,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         );
         let connections = self.kernel.pressure()?;
         warnings.extend(crowded(connections));
+        warnings.extend(self.listening.trouble());
         Ok(Status {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -265,6 +261,27 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         })
     }
 
+    /// What is not as it should be, as far as it can be told without a look at the files and
+    /// the tables of the plan. `lost`: links that lost their programs.
+    pub(super) fn wrong(
+        &self,
+        is_plan: bool,
+        lost: &[(AttachedLink, String)],
+        datapath: &DatapathStatus,
+    ) -> Vec<String> {
+        let mut wrong = self.problems();
+        wrong.extend(untold(lost, &wrong));
+        wrong.extend(self.unjudged(is_plan));
+        wrong.extend(datapath.problem());
+        wrong
+    }
+
+    /// What is wrong while the files are read for the first time.
+    pub(super) fn starting(&self) -> Option<String> {
+        let line = "the files are being read and compiled since the start";
+        (!self.started()).then(|| line.to_owned())
+    }
+
     /// What is wrong with the plan in force, if there `is_plan`.
     fn unjudged(&self, is_plan: bool) -> Vec<String> {
         let mut wrong = Vec::new();
@@ -283,7 +300,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     }
 
     /// Interfaces that are not filtered, and why: `lost` are those that lost their programs.
-    fn unfiltered(&self, lost: &[(AttachedLink, String)]) -> Vec<UnfilteredStatus> {
+    pub(super) fn unfiltered(&self, lost: &[(AttachedLink, String)]) -> Vec<UnfilteredStatus> {
         let demand = Demand {
             wanted: &self.config.interfaces,
             needs_tags: self.needs_tags(),

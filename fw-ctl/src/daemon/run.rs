@@ -13,6 +13,7 @@ use crate::control::protocol::Failure;
 use crate::control::server;
 use crate::control::socket::Served;
 use crate::datapath::Datapath;
+use crate::metrics::{self, Source};
 use crate::netlink::Watcher;
 use crate::observe::{Events, Observed};
 use crate::why::why;
@@ -82,9 +83,15 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
             observed: Arc::clone(&observed),
             agent: firewall.agent(),
         };
-        let _server = server::serve(&paths.control_socket(), calls, events.clone())?;
+        let _server = server::serve(&paths.control_socket(), calls.clone(), events.clone())?;
         let _hubble = hubble(&paths.hubble_socket(), &events);
         let _remote = remote.map(|(at, files)| hubble::serve_remote(at, files, events));
+        let source = Source {
+            calls,
+            observed: Arc::clone(&observed),
+            settings: firewall.metrics(),
+        };
+        let _metrics = metrics::serve(source, firewall.listening());
         tokio::spawn(events::pump(reader, known, observed, firewall.recent()));
         Box::pin(service::serve(firewall, watcher, requests)).await
     });

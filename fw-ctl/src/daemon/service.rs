@@ -25,6 +25,7 @@ use crate::control::protocol::{Failure, Request};
 use crate::control::server::Call;
 use crate::exit;
 use crate::lists::moment;
+use crate::metrics::Numbers;
 use crate::netlink::{NetlinkError, Network, Watcher};
 use crate::trace::Trace;
 use crate::why::why;
@@ -184,6 +185,8 @@ impl<K: Kernel, S: Sources> Service<K, S> {
                 self.firewall.foresee(&change);
                 self.reloads.ask(Asker::client(call.answer, change));
             }
+            // It tells how it goes now, and nobody sits before it.
+            Request::Metrics => self.serve(call),
             _ if !call.request.changes() && !self.firewall.started() && !self.late => {
                 self.held.push(call);
             }
@@ -296,8 +299,15 @@ fn looking<K: Kernel, S: Sources + Clone + Send + 'static>(
             Taken::Lists(Box::new(look))
         }
         // Lists alone are looked at only while there is a plan with them.
-        _ if first => Taken::All(Box::new(Look::first(&sources, &store))),
-        _ => Taken::All(Box::new(Look::take(&sources, &store, refusal.as_ref()))),
+        _ => {
+            let began = Instant::now();
+            let look = match first {
+                true => Look::first(&sources, &store),
+                false => Look::take(&sources, &store, refusal.as_ref()),
+            };
+            let took = began.elapsed();
+            Taken::All(Box::new(Look { took, ..look }))
+        }
     })
 }
 
@@ -402,6 +412,7 @@ enum Answer {
     Unbanned(Unbanned),
     Bans(Bans),
     Audit(Box<audit::Answer>),
+    Metrics(Box<Numbers>),
 }
 
 impl Answer {
@@ -419,6 +430,7 @@ impl Answer {
             Self::Unbanned(value) => serde_json::to_value(value),
             Self::Bans(value) => serde_json::to_value(value),
             Self::Audit(value) => serde_json::to_value(value),
+            Self::Metrics(value) => serde_json::to_value(value),
         }
         .map_err(|error| Failure::new(exit::UNREACHABLE, format!("cannot write JSON: {error}")))
     }
@@ -449,6 +461,7 @@ fn answer<K: Kernel, S: Sources>(
         Request::Unban { addresses } => Answer::Unbanned(firewall.unban(addresses.as_deref())?),
         Request::Bans => Answer::Bans(firewall.bans()),
         Request::Audit => Answer::Audit(Box::new(firewall.audit()?)),
+        Request::Metrics => Answer::Metrics(Box::new(firewall.numbers()?)),
         Request::Monitor | Request::Observe(_) | Request::AgentEvents(_) | Request::Reload(_) => {
             return Err(Failure::new(
                 exit::USAGE,

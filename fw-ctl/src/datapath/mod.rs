@@ -15,6 +15,7 @@
 //! - [`live`]: all of it together: the [`Datapath`] of a running node.
 //! - `switch`: from one plan to the next; `detach`: to none.
 //! - `selftest`: whether the programs judge by a plan, before it is in force.
+//! - `occupancy`: how full the tables are.
 //! - `mend`: what packets read beside a plan, looked at and stated again.
 //! - [`testrun`]: a private copy that judges frames without an interface.
 //! - [`modelrun`]: the same without a kernel.
@@ -41,6 +42,7 @@ pub mod local;
 mod mend;
 pub mod modelrun;
 pub mod objects;
+mod occupancy;
 pub mod peer_store;
 pub mod pins;
 pub mod programs;
@@ -62,6 +64,7 @@ pub use former::INCOMPLETE;
 pub use image::plan_hash;
 pub use live::{Datapath, Installed};
 pub use modelrun::ModelRun;
+pub use occupancy::Occupancy;
 pub use selftest::{Answer, Said, Tested};
 pub use testrun::{Hook, Outcome, TestRun, Verdict};
 pub use trial::Trial;

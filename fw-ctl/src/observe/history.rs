@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 
-use super::{Flow, Lost, LostSource, Query, Record, Span, Telling, now};
+use super::{Flow, Lost, LostSource, Query, Record, Span, Tally, Telling, now};
 
 /// Records that a slow listener may be behind before it misses some.
 const BACKLOG: usize = 4_096;
@@ -78,6 +78,7 @@ struct Ring {
     flows: usize,
     /// Flows that were ever in it.
     total: u64,
+    tally: Tally,
     /// Flows in each of the last seconds, by second since the begin.
     rate: [(u64, u64); RATE_SECONDS as usize],
 }
@@ -131,6 +132,7 @@ impl Observed {
                 capacity: capacity.max(1),
                 flows: 0,
                 total: 0,
+                tally: Tally::default(),
                 rate: [(0, 0); RATE_SECONDS as usize],
             }),
             live: broadcast::channel(backlog).0,
@@ -188,6 +190,9 @@ impl Observed {
         let seen = Seen::of(happened.clone());
         let second = self.began.elapsed().as_secs();
         let mut ring = self.ring();
+        if let Happened::Record(record) = happened {
+            ring.tally.add(record);
+        }
         for one in seen {
             ring.push(one, second);
         }
@@ -236,6 +241,12 @@ impl Observed {
             Seen::Lost(_) => None,
         });
         flows.collect()
+    }
+
+    /// How many records were told, by what they were.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.ring().tally.clone()
     }
 
     /// How much is there.

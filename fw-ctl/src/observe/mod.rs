@@ -19,6 +19,7 @@ mod lost;
 pub mod lost_lines;
 mod query;
 mod record;
+mod tally;
 mod telling;
 pub mod text;
 
@@ -31,6 +32,7 @@ pub use identity::{HOST, Identify, Identity, Numbered, WORLD};
 pub use lost::{Losses, Lost, LostSource};
 pub use query::{Query, Span};
 pub use record::{Endpoint, Record, RuleName, Told, resolve};
+pub use tally::{Kind, Tally};
 pub use telling::{Next, Telling};
 
 use std::sync::Arc;

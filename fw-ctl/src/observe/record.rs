@@ -10,7 +10,7 @@ use super::{Clock, HOST, Identify, Identity};
 use crate::compile::plan::PlanRule;
 
 /// What a [`Record`] tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Told {
     /// The packet passed.

@@ -12,7 +12,7 @@ use crate::control::protocol::{Failure, Reply, Request};
 use crate::daemon::status::Rules;
 use crate::exit;
 use crate::moment;
-use crate::observe::Query;
+use crate::observe::{LostSource, Query};
 
 /// News that wait to be taken; then the daemon is not read any more, and says how much was missed.
 const BACKLOG: usize = 4_096;
@@ -104,8 +104,11 @@ fn follow_once(
                 is_past: flow.record.time < now,
                 flow,
             },
-            Ok(Reply::Missed(count)) => News::Missed(count),
-            Ok(Reply::Record(_)) => continue,
+            Ok(Reply::Lost(lost)) if lost.source == LostSource::Listener => {
+                News::Missed(lost.count)
+            }
+            // What the kernel has not reported is told with the counters.
+            Ok(Reply::Lost(_) | Reply::Record(_) | Reply::AgentEvent(_)) => continue,
             Ok(Reply::Failed(failure)) | Err(failure) => return Some(failure),
         };
         let is_heard = matches!(news, News::Heard);

@@ -19,7 +19,7 @@ pub struct Programs {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
     /// `XDP`, `TC ingress` or `TC egress`.
-    pub program: String,
+    pub name: String,
     /// `pass` or `drop`.
     pub verdict: String,
     /// In words, with the rule.
@@ -33,8 +33,8 @@ impl Programs {
         let mut lines: Vec<(Vec<&str>, &str)> = Vec::new();
         for answer in &self.answers {
             match lines.iter_mut().find(|(_, said)| *said == answer.said) {
-                Some((names, _)) => names.push(&answer.program),
-                None => lines.push((vec![&answer.program], &answer.said)),
+                Some((names, _)) => names.push(&answer.name),
+                None => lines.push((vec![&answer.name], &answer.said)),
             }
         }
         lines
@@ -54,7 +54,7 @@ pub fn compare(plan: &Plan, decision: Decision, answers: &[Answer]) -> Option<Pr
         Decision::Rule(word) => Said::by_word(word, enforces),
     };
     let told = answers.iter().map(|answer| Program {
-        program: answer.hook.name().to_owned(),
+        name: answer.hook.name().to_owned(),
         verdict: match answer.said.verdict {
             Verdict::Pass => "pass",
             Verdict::Drop => "drop",

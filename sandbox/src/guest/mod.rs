@@ -28,6 +28,7 @@ mod kernel;
 mod machine;
 mod matrix;
 mod module;
+mod package;
 mod switch;
 mod tool;
 
@@ -39,6 +40,7 @@ pub use debian::{Debian, Disk};
 pub use kernel::{Kernel, NEWEST};
 pub use machine::Threads;
 pub use matrix::{on_each_kernel, on_the_outermost_kernels};
+pub use package::unpacked;
 
 use crate::{Error, Result, WorkDir};
 

@@ -80,7 +80,7 @@ fn a_trace_is_confirmed_by_the_programs_and_by_packets(xdp: &'static str) {
             let programs = &value["programs"];
             assert_eq!(programs["agree"], true, "{case}");
             let answers = programs["answers"].as_array().unwrap();
-            let names: Vec<_> = answers.iter().map(|one| one["program"].as_str()).collect();
+            let names: Vec<_> = answers.iter().map(|one| one["name"].as_str()).collect();
             assert_eq!(names, [Some("XDP"), Some("TC ingress")], "{case}");
             let verdict = if passes { "pass" } else { "drop" };
             assert!(

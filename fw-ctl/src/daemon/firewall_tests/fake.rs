@@ -35,6 +35,8 @@ pub(super) struct Pins {
     pub(super) seeds: Vec<Seed>,
     /// Packets that each rule of a generation has decided, by its number.
     pub(super) counted: BTreeMap<u64, u64>,
+    /// What every rule of the plan in force has counted, and of the one before.
+    pub(super) rule_tallies: (RuleTally, RuleTally),
 }
 
 impl Pins {
@@ -45,6 +47,7 @@ impl Pins {
             hash: fake_hash(plan),
             mode: plan.mode,
         };
+        self.rule_tallies = (RuleTally::default(), self.rule_tallies.0);
         self.active = Some(in_force);
         self.tables = in_force.hash;
         self.log.push(format!("{how} {number}"));
@@ -114,6 +117,7 @@ impl Kernel for Fake {
         let mut pins = self.0.borrow_mut();
         if let Some((former, _)) = pins.trial.take() {
             pins.active = Some(former);
+            pins.rule_tallies = (pins.rule_tallies.1, pins.rule_tallies.0);
             pins.tables = former.hash;
             pins.log.push("go back".into());
         }
@@ -264,7 +268,10 @@ impl Kernel for Fake {
         ])
     }
     fn rule_counters(&self, rules: usize) -> Result<Vec<RuleTally>, Failure> {
-        Ok(vec![RuleTally::default(); rules])
+        Ok(vec![self.0.borrow().rule_tallies.0; rules])
+    }
+    fn rule_counters_before(&self, rules: usize) -> Result<Vec<RuleTally>, Failure> {
+        Ok(vec![self.0.borrow().rule_tallies.1; rules])
     }
     fn rule_counters_of(
         &self,

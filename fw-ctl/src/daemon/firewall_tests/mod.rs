@@ -39,6 +39,7 @@ mod interfaces;
 mod leap;
 mod lists;
 mod modes;
+mod numbers;
 mod outlasting;
 mod rollbacks;
 mod trials;
