@@ -50,7 +50,7 @@ impl From<Output> for Answer {
     }
 }
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "daemon",
     "status",
     "doctor",
@@ -63,6 +63,7 @@ const COMMANDS: [&str; 16] = [
     "metrics",
     "policy",
     "trace",
+    "explain",
     "detach",
     "completions",
     "man",

@@ -55,6 +55,7 @@ fn every_path_in_the_documents_exists() {
         "docs/diff.md",
         "docs/lists.md",
         "docs/metrics.md",
+        "docs/trace.md",
         "docs/observe.md",
         "docs/systemd.md",
         "docs/top.md",

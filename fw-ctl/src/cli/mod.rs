@@ -10,6 +10,7 @@ mod confirm;
 mod daemon;
 mod detach;
 mod doctor;
+mod explain;
 mod journal;
 mod man;
 mod metrics;
@@ -104,6 +105,8 @@ enum Command {
     Policy(policy::Command),
     /// Explain what happens to a new connection; exit 0 allowed, 1 denied
     Trace(trace::Args),
+    /// Explain why a recorded packet was dropped, and what would become of it now
+    Explain(explain::Args),
     /// Take the filter off every interface: the node is open afterwards
     Detach(detach::Args),
     /// Print a completion script for a shell
@@ -154,6 +157,7 @@ fn run(command: Command) -> Outcome {
         Command::Audit(command) => audit::run(&command),
         Command::Policy(command) => policy::run(&command),
         Command::Trace(args) => trace::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Version(args) => version::run(&args),

@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 /// Whether it passes, as far as plan and programs agree.
-fn outcome(answer: &Trace) -> Outcome {
+pub fn outcome(answer: &Trace) -> Outcome {
     if answer.programs.as_ref().is_some_and(|said| !said.agree) {
         return Err(Failure::new(
             exit::UNREACHABLE,
@@ -115,7 +115,8 @@ fn offline(args: &Args, flow: Flow) -> Result<Trace, Failure> {
     Ok(trace(compiled.context(&local), flow))
 }
 
-fn text(answer: &Trace) -> String {
+/// Step by step.
+pub fn text(answer: &Trace) -> String {
     let mut lines: Vec<_> = answer
         .steps
         .iter()

@@ -13,6 +13,7 @@ use crate::on_xdp_and_tc;
 on_xdp_and_tc!(
     a_trace_is_confirmed_by_the_programs_and_by_packets,
     a_trace_knows_bans_and_remembered_connections,
+    a_drop_is_explained_also_when_it_would_be_none_now,
 );
 
 /// Asks until the programs that can be asked are loaded.
@@ -151,4 +152,68 @@ fn a_trace_knows_bans_and_remembered_connections(xdp: &'static str) {
         let found = step(&value, "program");
         assert_eq!(found, "the ban is in the kernel's table");
     }
+}
+
+/// Asks until the drop was told.
+fn explain(fixture: &Fixture, arguments: &[&str]) -> Answer {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        let all = [&["explain"], arguments].concat();
+        let answer = fixture.fw_ctl.ask(&all).unwrap();
+        if !answer.stdout.is_empty() || Instant::now() > end {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn a_drop_is_explained_also_when_it_would_be_none_now(xdp: &'static str) {
+    let Some(fixture) = Fixture::start(xdp, "enforce", &[("web", INGRESS_WEB)]) else {
+        return;
+    };
+    let (node, peer) = (&fixture.lab.node, &fixture.lab.stranger);
+    let none = fixture.fw_ctl.ask(&["explain"]).unwrap();
+    assert_eq!((none.code, none.stdout.as_str()), (1, ""));
+    assert!(
+        none.stderr.contains("no packet that was not allowed"),
+        "{}",
+        none.stderr
+    );
+
+    let outcome = probe::tcp(&peer.namespace, None, node.socket(Family::V4, 7001));
+    assert_eq!(outcome, Outcome::Silence);
+    let answer = explain(&fixture, &[]);
+    assert_eq!(answer.code, 1, "{}{}", answer.stdout, answer.stderr);
+    let text = &answer.stdout;
+    let to = node.socket(Family::V4, 7001).to_string();
+    assert!(text.contains(&to) && text.contains("DROPPED"), "{text}");
+    assert!(
+        text.contains("default-deny, by ") && text.contains("web.yaml:8"),
+        "{text}"
+    );
+    assert!(text.contains("switches default deny on"), "{text}");
+
+    let answer = explain(&fixture, &["-o", "json"]);
+    let value: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    let uuid = value["flow"]["flow"]["uuid"].as_str().unwrap().to_owned();
+    assert_eq!(value["trace"]["verdict"], "deny", "{value}");
+    assert_eq!(value["notes"], serde_json::json!([]), "{value}");
+
+    let allowed = INGRESS_WEB.replace(r#"port: "80""#, r#"port: "7001""#);
+    fixture.write_policy("web", &allowed);
+    fixture.reload();
+    let answer = explain(&fixture, &[&uuid]);
+    assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
+    let text = &answer.stdout;
+    assert!(
+        text.contains("it would be judged otherwise now: dropped then"),
+        "{text}"
+    );
+    let gone = fixture
+        .fw_ctl
+        .ask(&["explain", "00000000-0000-8000-8000-000000000000"])
+        .unwrap();
+    assert_eq!(gone.code, 1, "{}", gone.stderr);
+    let wrong = fixture.fw_ctl.ask(&["explain", "42"]).unwrap();
+    assert_eq!(wrong.code, 2, "{}", wrong.stderr);
 }
