@@ -1,4 +1,4 @@
-//! The ledger on disk. What the kernel counts outlasts the daemon by itself; the file keeps
+//! The sums on disk. What the kernel counts outlasts the daemon by itself; the file keeps
 //! what older plans have counted, and what outlasts a boot.
 
 use std::collections::HashMap;
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Counted, Generation, Ledger, RuleId};
 use crate::daemon::{atomic, sealed};
+use crate::texts;
 use crate::why::why;
 
 const FILE: &str = "rules.json";
@@ -120,13 +121,12 @@ fn generation(known: &Generation) -> (u64, Vec<RuleId>, Vec<Numbers>) {
 }
 
 fn read(path: &Path, boot: &str) -> Result<Ledger, String> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match texts::read_to_string(path) {
         Ok(text) => text,
         Err(error) if atomic::is_absent(&error) => return Ok(Ledger::default()),
         Err(error) => return Err(why(&error)),
     };
-    let body = sealed::body(&text, &(SCHEMA..=SCHEMA))?;
-    let stored: Stored = serde_json::from_str(body).map_err(|_| "it is damaged".to_owned())?;
+    let stored: Stored = sealed::read(&text, &(SCHEMA..=SCHEMA))?;
     let counted: HashMap<_, _> = stored
         .counted
         .into_iter()
@@ -222,10 +222,14 @@ mod tests {
             assert_eq!(std::fs::read_to_string(aside).unwrap(), broken);
             assert!(!path.exists());
         }
-        let gone = directory.path().join("gone");
-        let mut store = TallyStore::open_in(&gone, "boot-1");
+        let state = directory.path().join("state");
+        let mut store = TallyStore::open_in(&state, "boot-1");
+        std::fs::write(&state, "").unwrap();
         store.changed = true;
         store.save();
         assert!(store.changed, "it is tried again");
+        std::fs::remove_file(&state).unwrap();
+        store.save();
+        assert!(!store.changed);
     }
 }
