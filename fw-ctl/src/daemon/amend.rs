@@ -18,8 +18,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             match self.kernel.amend(&old.plan, &compiled.plan, number) {
                 Ok(Some(amended)) => {
                     let former = in_force.number;
-                    self.tallies.ledger.amended(former, number);
-                    self.tallies.changed = true;
+                    self.count_on(former, number);
                     tracing::info!("generation {former} is amended: it becomes {number}");
                     return Ok(amended);
                 }

@@ -57,9 +57,21 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             self.count_rules();
         }
         if is_due(self.counting.saved, UNSAVED) {
-            self.tallies.save();
-            self.counting.saved = Some(Instant::now());
+            self.save_counted();
         }
+    }
+
+    fn save_counted(&mut self) {
+        self.tallies.save();
+        self.counting.saved = Some(Instant::now());
+    }
+
+    /// Generation `from` has become `to`, and goes on counting.
+    pub(super) fn count_on(&mut self, from: u64, to: u64) {
+        self.tallies.ledger.amended(from, to);
+        self.tallies.changed = true;
+        // Not at once: addresses may change by the second.
+        self.counting.saved = None;
     }
 
     /// The same at the end.
@@ -76,6 +88,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         self.tallies.changed = true;
         // What the one before it has counted to its end.
         self.count_rules();
+        // A daemon that is killed must leave behind whose counters these are.
+        self.save_counted();
     }
 
     /// What each rule of generation `number` has decided, by their numbers.
