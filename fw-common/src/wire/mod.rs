@@ -67,6 +67,15 @@ impl Direction {
             Self::Egress => Self::Ingress,
         }
     }
+
+    /// What it is called: `ingress`, `egress`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
 }
 
 /// Marks types that may be copied to and from the kernel byte by byte.

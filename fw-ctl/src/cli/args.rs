@@ -132,3 +132,13 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
+
+/// For tests of one command's flags: those of `A`, read from a command line without the name
+/// of the command.
+#[cfg(test)]
+pub fn parsed<A: Args>(
+    arguments: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
+) -> Result<A, clap::Error> {
+    let command = A::augment_args(clap::Command::new("fw-ctl").no_binary_name(true));
+    A::from_arg_matches(&command.try_get_matches_from(arguments)?)
+}

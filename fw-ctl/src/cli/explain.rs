@@ -5,6 +5,7 @@ use fw_common::packet::transport::{ACK, ICMP, ICMPV6, SYN, TCP};
 use serde_json::json;
 
 use super::args::{ClientArgs, OutputArgs};
+use super::observe::values::a_uuid;
 use super::output::{Format, Outcome, print, print_json};
 use super::trace;
 use crate::control::client::{ask, send};
@@ -24,21 +25,12 @@ const SCHEMA: u32 = 1;
 pub struct Args {
     /// Which flow: the uuid that fw-ctl observe -o json tells; without it, the last packet that
     /// was not allowed
-    #[arg(value_name = "UUID", value_parser = uuid)]
+    #[arg(value_name = "UUID", value_parser = a_uuid)]
     flow: Option<String>,
     #[command(flatten)]
     client: ClientArgs,
     #[command(flatten)]
     output: OutputArgs,
-}
-
-fn uuid(text: &str) -> Result<String, String> {
-    let parts = text.split('-').map(str::len);
-    let is_hex = |byte: u8| byte == b'-' || byte.is_ascii_hexdigit();
-    if parts.eq([8, 4, 4, 4, 12]) && text.bytes().all(is_hex) {
-        return Ok(text.to_ascii_lowercase());
-    }
-    Err("it is no UUID; fw-ctl observe -o json tells the uuid of each flow".to_owned())
 }
 
 /// Finds the flow, traces it and prints both.
@@ -98,7 +90,7 @@ fn query(uuid: Option<&String>) -> Query {
         last: Some(1),
         ..Span::default()
     };
-    Query::new(filters, span)
+    Query { filters, span }
 }
 
 fn unknown(uuid: Option<&str>) -> Failure {
@@ -298,14 +290,14 @@ mod tests {
     #[test]
     fn a_uuid_is_told_from_anything_else() {
         let one = "18B2C3D4-0001-8002-9003-00000000002a";
-        assert_eq!(uuid(one), Ok(one.to_ascii_lowercase()));
+        assert_eq!(a_uuid(one), Ok(one.to_ascii_lowercase()));
         for wrong in [
             "",
             "42",
             "18b2c3d4-0001-8002-9003-00000000002",
             "x8b2c3d4-0001-8002-9003-00000000002a",
         ] {
-            assert!(uuid(wrong).is_err(), "{wrong}");
+            assert!(a_uuid(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -119,20 +119,12 @@ fn messages(args: &Args, record: &Record) -> Vec<Message> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
+    use crate::cli::args::parsed;
     use crate::observe::text::tests::record;
 
-    #[derive(Parser)]
-    struct Wrapper {
-        #[command(flatten)]
-        args: Args,
-    }
-
     fn messages_of(arguments: &[&str], told: Told, reason: Option<u8>) -> Vec<Message> {
-        let arguments = [&["monitor"], arguments].concat();
-        let args = Wrapper::try_parse_from(arguments).unwrap().args;
+        let args: Args = parsed(arguments).unwrap();
         let record = Record {
             told,
             reason,

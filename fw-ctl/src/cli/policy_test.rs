@@ -77,10 +77,7 @@ impl<'a> Line<'a> {
     fn new(flow: &'a Flow, judgement: &'a Judgement) -> Self {
         Self {
             id: &flow.id,
-            direction: match judgement.direction {
-                Direction::Ingress => "ingress",
-                Direction::Egress => "egress",
-            },
+            direction: judgement.direction.name(),
             verdict: verdict(judgement.allow),
             policy: &judgement.policy,
             rule: &judgement.rule,

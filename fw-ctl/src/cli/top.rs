@@ -122,19 +122,11 @@ fn for_a_terminal(args: &Args) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(Parser)]
-    struct Wrapper {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::args::parsed;
 
     fn args(arguments: &[&str]) -> Option<Args> {
-        let arguments = [&["top"], arguments].concat();
-        Some(Wrapper::try_parse_from(arguments).ok()?.args)
+        parsed(arguments).ok()
     }
 
     #[test]

@@ -90,3 +90,17 @@ pub struct PlanRule {
     /// In which VLANs it holds; `None`: in all.
     pub vlans: Option<VlanSet>,
 }
+
+impl PlanRule {
+    /// `ingress`, `egress`, `both`.
+    #[must_use]
+    pub fn direction_name(&self) -> &'static str {
+        self.direction.map_or("both", Direction::name)
+    }
+
+    /// `allow`, `deny`.
+    #[must_use]
+    pub fn verdict_name(&self) -> &'static str {
+        if self.allow { "allow" } else { "deny" }
+    }
+}

@@ -27,7 +27,7 @@ fn patience(request: &Request) -> Option<Duration> {
     match request {
         // Whoever follows waits as long as it takes.
         Request::Monitor => None,
-        Request::Observe(query) if query.follow => None,
+        Request::Observe(query) if query.span.follow => None,
         Request::AgentEvents(span) if span.follow => None,
         Request::Mode {
             set: Some(ModeChange::Audit),

@@ -486,12 +486,12 @@ mod tests {
             (r#"{"verb":"audit"}"#, Request::Audit, false),
             (r#"{"verb":"metrics"}"#, Request::Metrics, false),
             (
-                r#"{"verb":"observe","filters":{},"last":20,"follow":true}"#,
-                Request::Observe(Query {
+                r#"{"verb":"observe","filters":{},"span":{"last":20,"follow":true}}"#,
+                Request::Observe(Query::of(Span {
                     last: Some(20),
                     follow: true,
-                    ..Query::default()
-                }),
+                    ..Span::default()
+                })),
                 false,
             ),
         ] {

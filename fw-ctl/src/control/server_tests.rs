@@ -239,11 +239,11 @@ async fn an_observer_gets_the_past_and_what_follows_only_if_it_asks_for_it() {
     };
     (1..=3).for_each(tell);
     let observe = |follow| {
-        let query = Query {
+        let query = Query::of(Span {
             last: Some(2),
             follow,
-            ..Query::default()
-        };
+            ..Span::default()
+        });
         client::send(&fixture.path, &Request::Observe(query)).unwrap()
     };
     let time = |reply: Option<Result<Reply, Failure>>| match reply {
@@ -269,11 +269,11 @@ async fn who_follows_until_a_moment_is_served_until_then_also_when_nothing_happe
     let fixture = fixture();
     fixture.observed.tell_lost(3, None);
     let second = 1_000_000_000;
-    let query = Query {
+    let query = Query::of(Span {
         until: Some(now() + second),
         follow: true,
-        ..Query::default()
-    };
+        ..Span::default()
+    });
     let began = Instant::now();
     let replies = tokio::task::block_in_place(|| {
         let replies = client::send(&fixture.path, &Request::Observe(query)).unwrap();

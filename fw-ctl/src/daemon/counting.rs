@@ -27,11 +27,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Adds up what the kernel has counted, of every generation that it holds.
     pub(super) fn count_rules(&mut self) {
         let now = moment::now();
-        for (number, rules) in self.tallies.ledger.wanted() {
+        for (number, rules) in self.tallies.sums.wanted() {
             match self.kernel.rule_counters_of(number, rules) {
-                Ok(Some(tallies)) => {
-                    self.tallies.changed |= self.tallies.ledger.take(number, &tallies, now);
-                }
+                Ok(Some(tallies)) => self.tallies.take(number, &tallies, now),
                 Ok(None) => {}
                 Err(failure) => tracing::warn!("{}", failure.line()),
             }
@@ -39,16 +37,19 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         self.counting.read = Some(Instant::now());
     }
 
-    /// The same for who wants to know, also of a plan that a former daemon has installed.
-    pub fn count_now(&mut self) {
-        if let Some((in_force, compiled)) = &self.installed
-            && self.tallies.ledger.rules(in_force.number).is_none()
-        {
-            let rules = identities(compiled);
-            let ledger = &mut self.tallies.ledger;
-            ledger.installed(in_force.number, rules, moment::now());
+    /// Generation `number` is in force with these rules, maybe since a former daemon.
+    pub(super) fn count_known(&mut self, number: u64, compiled: &Compiled) {
+        let tallies = &mut self.tallies;
+        if tallies.named.knows(number) {
+            return;
         }
-        self.count_rules();
+        if tallies.sums.read(number).is_none() {
+            let rules = identities(compiled);
+            tallies.sums.installed(number, rules, moment::now());
+            tallies.changed = true;
+        }
+        let counted = tallies.sums.read(number).unwrap_or_default();
+        tallies.named.begin(number, &compiled.plan.rules, counted);
     }
 
     /// Adds up, and stores the sums, where it was not done for a while.
@@ -68,7 +69,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
 
     /// Generation `from` has become `to`, and goes on counting.
     pub(super) fn count_on(&mut self, from: u64, to: u64) {
-        self.tallies.ledger.amended(from, to);
+        self.tallies.sums.amended(from, to);
+        self.tallies.named.amended(from, to);
         self.tallies.changed = true;
         // Not at once: addresses may change by the second.
         self.counting.saved = None;
@@ -83,8 +85,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     /// Generation `number` was installed, and begins to count.
     pub(super) fn count_anew(&mut self, number: u64, compiled: &Compiled) {
         let rules = identities(compiled);
-        let ledger = &mut self.tallies.ledger;
-        ledger.installed(number, rules, moment::now());
+        self.tallies.sums.installed(number, rules, moment::now());
+        self.tallies.named.begin(number, &compiled.plan.rules, &[]);
         self.tallies.changed = true;
         // What the one before it has counted to its end.
         self.count_rules();
@@ -94,9 +96,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
 
     /// What each rule of generation `number` has decided, by their numbers.
     pub(super) fn counted(&self, number: u64) -> Option<Vec<Counted>> {
-        let ledger = &self.tallies.ledger;
-        let rules = ledger.rules(number)?.iter();
-        let counted = rules.map(|rule| ledger.of(rule).copied().unwrap_or_default());
+        let sums = &self.tallies.sums;
+        let rules = sums.rules(number)?.iter();
+        let counted = rules.map(|rule| sums.of(rule).copied().unwrap_or_default());
         Some(counted.collect())
     }
 }

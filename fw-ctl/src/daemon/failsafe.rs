@@ -1,6 +1,6 @@
 //! The failsafe entries in force, and what they let pass.
 
-use fw_common::wire::{Direction, RuleTally};
+use fw_common::wire::RuleTally;
 
 use super::sources::options;
 use super::status::FailsafeStatus;
@@ -29,11 +29,7 @@ fn entries(inputs: &Inputs, rules: &[PlanRule], tallies: &[RuleTally]) -> Vec<Fa
     let entry = |(entry, (rule, tally)): (_, (&PlanRule, &RuleTally))| {
         let entry: crate::compile::Failsafe = entry;
         FailsafeStatus {
-            direction: match entry.direction {
-                Direction::Ingress => "ingress",
-                Direction::Egress => "egress",
-            }
-            .into(),
+            direction: entry.direction.name().into(),
             rule: rule.rule.clone(),
             allows: entry.to_string(),
             origin: entry.origin,
@@ -47,6 +43,8 @@ fn entries(inputs: &Inputs, rules: &[PlanRule], tallies: &[RuleTally]) -> Vec<Fa
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use fw_common::wire::Direction;
 
     use super::*;
     use crate::config::{Config, FailsafeEntry, FailsafePorts, Origin};

@@ -15,7 +15,6 @@ use super::counting::Counting;
 use super::expected::Expected;
 use super::held::HeldStore;
 use super::links::Tried;
-use super::rule_totals::RuleTotals;
 use super::status::Reloaded;
 use super::tallies::TallyStore;
 use super::trial::OnTrial;
@@ -123,7 +122,6 @@ pub struct Firewall<K, S> {
     pub(super) reloads: Histogram,
     /// Reloads that were refused.
     pub(super) refused: u64,
-    pub(super) totals: RuleTotals,
     /// What `metrics` of the configuration in force says.
     metrics: watch::Sender<Metrics>,
     pub(super) listening: Listening,
@@ -166,7 +164,6 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             started: false,
             reloads: Histogram::default(),
             refused: 0,
-            totals: RuleTotals::default(),
             metrics,
             listening: Listening::default(),
         }
@@ -318,7 +315,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             metrics.clone_from(&self.config.metrics);
             other
         });
-        self.totals_adopted(&compiled.plan.rules);
+        self.count_known(in_force.number, &compiled);
         self.installed = Some((in_force, compiled));
     }
 
@@ -349,7 +346,6 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         self.count_rules();
         let in_force = self.kernel.install(&compiled.plan, number)?;
         self.count_anew(number, compiled);
-        self.totals_switched(&compiled.plan.rules);
         self.troubles.remove(&Trouble::Kernel);
         Ok(in_force)
     }

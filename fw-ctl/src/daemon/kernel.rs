@@ -216,12 +216,6 @@ pub trait Kernel {
         number: u64,
         rules: usize,
     ) -> Result<Option<Vec<RuleTally>>, Failure>;
-    /// What the first `rules` rules decided of the plan that was in force before the last
-    /// switch from one plan to another; until the next one, that is final.
-    ///
-    /// # Errors
-    /// When the counters cannot be read.
-    fn rule_counters_before(&self, rules: usize) -> Result<Vec<RuleTally>, Failure>;
     /// How full tables are.
     ///
     /// # Errors

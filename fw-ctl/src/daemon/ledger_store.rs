@@ -1,23 +1,19 @@
 //! The ledger on disk: it outlasts the daemon.
 //!
-//! Written at most once a minute, and at the end. A file that cannot be read is put aside,
-//! and the ledger begins anew: it is no reason not to filter.
+//! Written at most once a minute, and at the end. A ledger that cannot be read begins anew.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::SharedRecent;
 use super::ledger::{Key, Ledger, Row, Rows};
-use super::{SharedRecent, atomic, sealed};
+use super::shelf::Shelf;
 use crate::moment;
-use crate::texts;
-use crate::why::why;
 
 const FILE: &str = "audit.json";
-/// Where a file goes that cannot be read.
-const ASIDE: &str = "audit.json.damaged";
 /// Of the file, whose body is a [`Stored`].
 const SCHEMA: u32 = 1;
 /// Between two writings.
@@ -53,7 +49,7 @@ impl StoredRows {
 /// The file that keeps the ledger.
 #[derive(Debug)]
 pub struct LedgerStore {
-    directory: PathBuf,
+    file: Shelf,
     /// When it was last tried to write it.
     tried: Option<Instant>,
     /// Why what was kept is not known.
@@ -66,52 +62,30 @@ impl LedgerStore {
     /// Reads what a former daemon has stored in `directory`.
     #[must_use]
     pub fn open(directory: &Path) -> (Self, Ledger) {
-        let mut store = Self {
-            directory: directory.to_owned(),
-            tried: None,
-            damaged: None,
-            unsaved: None,
-        };
-        let ledger = match store.read(moment::now()) {
-            Ok(ledger) => ledger,
+        let file = Shelf::new(directory, FILE, SCHEMA);
+        let (stored, damaged) = match file.read::<Stored>() {
+            Ok(stored) => (stored, None),
             Err(reason) => {
-                store.put_aside(&reason);
-                Ledger::default()
+                let told =
+                    format!("what was audited and dropped before the start is not known: {reason}");
+                tracing::warn!("{told}");
+                (None, Some(told))
             }
         };
-        (store, ledger)
-    }
-
-    fn read(&self, now: u64) -> Result<Ledger, String> {
-        let text = match texts::read_to_string(&self.directory.join(FILE)) {
-            Ok(text) => text,
-            Err(error) if atomic::is_absent(&error) => return Ok(Ledger::default()),
-            Err(error) => return Err(why(&error)),
-        };
-        let stored: Stored = sealed::read(&text, &(SCHEMA..=SCHEMA))?;
-        let mut ledger = Ledger {
+        let now = moment::now();
+        let mut ledger = stored.map_or_else(Ledger::default, |stored| Ledger {
             audited: stored.audited.rows(now),
             dropped: stored.dropped.rows(now),
             changed: false,
-        };
+        });
         ledger.forget_old(now);
-        Ok(ledger)
-    }
-
-    /// So that the next writing does not destroy what somebody may be able to read.
-    fn put_aside(&mut self, reason: &str) {
-        let (file, aside) = (self.directory.join(FILE), self.directory.join(ASIDE));
-        let moved = match std::fs::rename(&file, &aside) {
-            Ok(()) => format!("it is {} now", aside.display()),
-            Err(error) => format!("and it cannot be put aside: {}", why(&error)),
+        let store = Self {
+            file,
+            tried: None,
+            damaged,
+            unsaved: None,
         };
-        let told = format!(
-            "what was audited and dropped before the start is not known: {} cannot be read: \
-             {reason}; {moved}",
-            file.display()
-        );
-        tracing::warn!("{told}");
-        self.damaged = Some(told);
+        (store, ledger)
     }
 
     /// Writes what has changed, unless that was tried less than a minute ago.
@@ -137,17 +111,10 @@ impl LedgerStore {
             }
         };
         self.tried = Some(Instant::now());
-        let text = sealed::seal(SCHEMA, std::collections::BTreeSet::new(), &stored);
-        let written = text
-            .map_err(std::io::Error::from)
-            .and_then(|text| atomic::replace(&self.directory, FILE, text.as_bytes()));
-        let unsaved = written.err().map(|error| {
+        let unsaved = self.file.write(&stored).err().map(|reason| {
             format!(
-                "what was audited and dropped will not outlast a restart: it cannot be stored \
-                 in {}: {}; try: check that `paths.state_dir` is a writable directory with \
-                 free space",
-                self.directory.join(FILE).display(),
-                why(&error)
+                "what was audited and dropped will not outlast a restart: {reason}; try: check \
+                 that `paths.state_dir` is a writable directory with free space"
             )
         });
         // Once, not every minute.
@@ -233,7 +200,7 @@ mod tests {
             let notes: Vec<_> = store.notes().collect();
             assert!(notes[0].contains("damaged"), "{notes:?}");
             assert_eq!(
-                std::fs::read_to_string(dir.path().join(ASIDE)).unwrap(),
+                std::fs::read_to_string(dir.path().join("audit.json.damaged")).unwrap(),
                 broken
             );
             assert!(!path.exists());

@@ -1,10 +1,10 @@
 //! What the daemon answers a monitoring system.
 
-use fw_common::wire::{Counter, Direction, RULES, RuleTally, SCHEMA_VERSION};
+use fw_common::wire::{Counter, RULES, RuleTally, SCHEMA_VERSION};
 
 use super::filters::DatapathStatus;
-use super::rule_totals::RuleKey;
 use super::status::SCHEMA;
+use super::tallies::RuleName;
 use super::{Firewall, Kernel, Sources};
 use crate::control::protocol::Failure;
 use crate::metrics::{InterfaceNumbers, MapNumbers, Numbers, PacketNumbers, RuleNumbers};
@@ -26,7 +26,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let datapath = DatapathStatus::of(&self.kernel);
         let mut problems = self.wrong(active.is_some(), &lost, &datapath);
         problems.extend(self.starting());
-        let (rules, more_rules) = self.rule_numbers()?;
+        let (rules, more_rules) = self.rule_numbers();
         let attached = self.kernel.attached();
         let gaps = self.unfiltered(&lost).into_iter().filter(|link| link.gap);
         let installed = self.installed.as_ref();
@@ -63,16 +63,16 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         })
     }
 
-    /// The first rules in the order of the plan, and how many there are more.
-    fn rule_numbers(&self) -> Result<(Vec<RuleNumbers>, u64), Failure> {
+    /// The first rules in the order of the plan, as they were counted last, and how many there
+    /// are more.
+    fn rule_numbers(&self) -> (Vec<RuleNumbers>, u64) {
         let Some((_, compiled)) = &self.installed else {
-            return Ok((Vec::new(), 0));
+            return (Vec::new(), 0);
         };
         let all = &compiled.plan.rules;
         let rules = &all[..all.len().min(RULES_TOLD)];
-        let counted = self.kernel.rule_counters(rules.len())?;
-        let totals = self.totals.of(rules, &counted).into_iter().map(of_rule);
-        Ok((totals.collect(), (all.len() - rules.len()) as u64))
+        let totals = self.tallies.named.of(rules).into_iter().map(of_rule);
+        (totals.collect(), (all.len() - rules.len()) as u64)
     }
 
     fn maps(&self) -> Result<Vec<MapNumbers>, Failure> {
@@ -99,11 +99,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let counters = counters.map(|(direction, counter, tally)| {
             let (verdict, reason) = of_counter(counter);
             PacketNumbers {
-                direction: match direction {
-                    Direction::Ingress => "ingress",
-                    Direction::Egress => "egress",
-                }
-                .to_owned(),
+                direction: direction.name().to_owned(),
                 verdict: verdict.to_owned(),
                 reason,
                 packets: tally.packets,
@@ -114,7 +110,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     }
 }
 
-fn of_rule((rule, total): (RuleKey, RuleTally)) -> RuleNumbers {
+fn of_rule((rule, total): (RuleName, RuleTally)) -> RuleNumbers {
     RuleNumbers {
         direction: rule.direction.to_owned(),
         policy: rule.policy,

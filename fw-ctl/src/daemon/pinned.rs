@@ -229,10 +229,6 @@ impl Kernel for Pinned {
         Ok(self.datapath.rule_counters_of(number, rules)?)
     }
 
-    fn rule_counters_before(&self, rules: usize) -> Result<Vec<RuleTally>, Failure> {
-        Ok(self.datapath.rule_counters_before(rules)?)
-    }
-
     fn occupancy(&self) -> Result<Vec<Occupancy>, Failure> {
         Ok(self.datapath.occupancy()?)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fw_common::wire::{BUILTINS, Direction};
+use fw_common::wire::BUILTINS;
 
 use super::filters::DatapathStatus;
 use super::firewall::untold;
@@ -54,13 +54,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let rules = rules.iter().zip(counted).enumerate();
         let rules = rules.map(|(id, (rule, Counted { tally, since, last }))| RuleStatus {
             id,
-            direction: match rule.direction {
-                Some(Direction::Ingress) => "ingress",
-                Some(Direction::Egress) => "egress",
-                None => "both",
-            }
-            .into(),
-            verdict: if rule.allow { "allow" } else { "deny" }.into(),
+            direction: rule.direction_name().into(),
+            verdict: rule.verdict_name().into(),
             rate: rule.rate.map(|rate| rate.to_string()),
             vlans: rule.vlans.as_ref().map(ToString::to_string),
             policy: rule.policy.clone(),
@@ -396,11 +391,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let counters = self.kernel.counters()?.into_iter();
         let moved = counters.filter(|(_, _, tally)| tally.packets > 0);
         let counters = moved.map(|(direction, counter, tally)| CounterStatus {
-            direction: match direction {
-                Direction::Ingress => "ingress",
-                Direction::Egress => "egress",
-            }
-            .into(),
+            direction: direction.name().into(),
             name: counter.name(),
             packets: tally.packets,
             bytes: tally.bytes,

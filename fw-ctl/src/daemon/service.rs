@@ -452,7 +452,7 @@ fn answer<K: Kernel, S: Sources>(
         Request::Rollback { to, change } => Answer::Reloaded(firewall.rollback(*to, change, seen)?),
         Request::Journal => Answer::Journal(firewall.journal()),
         Request::Rules => {
-            firewall.count_now();
+            firewall.count_rules();
             Answer::Rules(firewall.rules()?)
         }
         Request::Detach => Answer::Detached(firewall.detach()?),
@@ -461,7 +461,10 @@ fn answer<K: Kernel, S: Sources>(
         Request::Unban { addresses } => Answer::Unbanned(firewall.unban(addresses.as_deref())?),
         Request::Bans => Answer::Bans(firewall.bans()),
         Request::Audit => Answer::Audit(Box::new(firewall.audit()?)),
-        Request::Metrics => Answer::Metrics(Box::new(firewall.numbers()?)),
+        Request::Metrics => {
+            firewall.count_rules();
+            Answer::Metrics(Box::new(firewall.numbers()?))
+        }
         Request::Monitor | Request::Observe(_) | Request::AgentEvents(_) | Request::Reload(_) => {
             return Err(Failure::new(
                 exit::USAGE,

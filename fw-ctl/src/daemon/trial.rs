@@ -111,7 +111,6 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
                 return Err(failure);
             }
         };
-        self.totals_tried(&compiled.plan.rules);
         self.troubles.remove(&Trouble::Kernel);
         self.troubles.remove(&Trouble::Trial);
         let event = std::mem::replace(&mut self.event, event);
@@ -238,7 +237,6 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let Some(trial) = self.trial.take() else {
             return Ok(());
         };
-        self.totals_went_back();
         let left = self.installed.take();
         match (trial.former, in_force) {
             (Some((_, mut compiled, event)), Some(in_force)) => {

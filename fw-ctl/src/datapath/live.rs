@@ -420,16 +420,6 @@ impl Datapath {
         Ok(None)
     }
 
-    /// What the first `rules` rules of the plan decided that was in force before the last
-    /// switch; final, for no packet sees it.
-    ///
-    /// # Errors
-    /// The kernel cannot be asked.
-    pub fn rule_counters_before(&self, rules: usize) -> Result<Vec<RuleTally>, DatapathError> {
-        let before = (self.tables.active()? + 1) % GENERATIONS;
-        self.tables.rule_counters(before, rules)
-    }
-
     /// The consumer of the events. There must be only one at a time.
     ///
     /// # Errors

@@ -56,10 +56,7 @@ fn tc(interface: &Interface, direction: Direction) -> Option<Finding> {
     if here.iter().all(|program| program.ours) {
         return None;
     }
-    let hook = match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
-    };
+    let hook = direction.name();
     let Some(ours) = ours else {
         let what = format!("programs of others on TC {hook}: {}", names(&here));
         return Some(finding(interface, Level::Note, what));

@@ -101,7 +101,7 @@ fn lost_events(lost: &Lost) -> GetFlowsResponse {
 fn query(request: &GetFlowsRequest) -> Result<Query, Status> {
     let span = span(&asked!(request))?;
     let filters = filters(&request.whitelist, &request.blacklist)?;
-    Ok(Query::new(filters, span))
+    Ok(Query { filters, span })
 }
 
 /// What all requests for events say of their time and number.

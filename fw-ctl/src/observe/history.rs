@@ -227,7 +227,7 @@ impl Observed {
         drop(ring);
         // Filters may be slow: nobody waits for them.
         let past = query.of_past(past);
-        Telling::new(past, live, query.span(), move |happened| {
+        Telling::new(past, live, query.span, move |happened| {
             query.of_present(happened)
         })
     }
@@ -302,24 +302,20 @@ mod tests {
         for time in 1..=9 {
             observed.tell(at(time, Told::Audit));
         }
-        let ask = async |query: Query| times(&observed, query).await;
-        let all = Query::default;
+        let ask = async |span: Span| times(&observed, Query::of(span)).await;
+        let all = Span::default;
         assert_eq!(ask(all()).await, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
         let first = Some(2);
-        assert_eq!(ask(Query { first, ..all() }).await, [1, 2]);
+        assert_eq!(ask(Span { first, ..all() }).await, [1, 2]);
         let last = Some(2);
-        assert_eq!(ask(Query { last, ..all() }).await, [8, 9]);
-        let between = Query {
+        assert_eq!(ask(Span { last, ..all() }).await, [8, 9]);
+        let between = Span {
             since: Some(3),
             until: Some(6),
             ..all()
         };
-        assert_eq!(ask(between.clone()).await, [3, 4, 5, 6]);
-        let last_between = Query {
-            last,
-            ..between.clone()
-        };
-        assert_eq!(ask(last_between).await, [5, 6]);
+        assert_eq!(ask(between).await, [3, 4, 5, 6]);
+        assert_eq!(ask(Span { last, ..between }).await, [5, 6]);
         let none = Filter {
             verdict: vec![Told::Deny],
             ..Filter::default()
@@ -328,7 +324,11 @@ mod tests {
             allow: vec![none],
             ..Filters::default()
         };
-        assert!(ask(Query { filters, ..between }).await.is_empty());
+        let query = Query {
+            filters,
+            span: between,
+        };
+        assert!(times(&observed, query).await.is_empty());
     }
 
     #[tokio::test]
@@ -340,20 +340,20 @@ mod tests {
         observed.tell_lost(70, Some(1));
         observed.tell(at(4, Told::Audit));
         assert_eq!(observed.extent().flows, 3);
-        let ask = async |query: Query| times(&observed, query).await;
-        let all = Query::default;
+        let ask = async |span: Span| times(&observed, Query::of(span)).await;
+        let all = Span::default;
         assert_eq!(ask(all()).await, [2, 3, 0, 4]);
         let last = Some(2);
-        assert_eq!(ask(Query { last, ..all() }).await, [3, 0, 4]);
+        assert_eq!(ask(Span { last, ..all() }).await, [3, 0, 4]);
         let until = Some(10);
-        assert_eq!(ask(Query { until, ..all() }).await, [2, 3, 4]);
+        assert_eq!(ask(Span { until, ..all() }).await, [2, 3, 4]);
         // No flow is one of those.
-        let mut none = all();
+        let mut none = Query::default();
         none.filters.allow.push(Filter {
             verdict: vec![Told::Deny],
             ..Filter::default()
         });
-        assert_eq!(ask(none).await, [0]);
+        assert_eq!(times(&observed, none).await, [0]);
         observed.tell_lost(1, None);
         assert_eq!(observed.past().len(), 2);
         assert_eq!(observed.extent().flows, 2);
@@ -392,10 +392,10 @@ mod tests {
             })
         });
         while observed.extent().seen < 100 {}
-        let mut telling = observed.ask(Query {
+        let mut telling = observed.ask(Query::of(Span {
             follow: true,
-            ..Query::default()
-        });
+            ..Span::default()
+        }));
         for teller in tellers {
             teller.join().unwrap();
         }

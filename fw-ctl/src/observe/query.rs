@@ -69,55 +69,30 @@ fn up_to<T>(all: impl Iterator<Item = T>, number: u64, counts: impl Fn(&T) -> bo
     taken
 }
 
-/// Which flows. On the wire all of it is one object.
-#[allow(missing_docs, reason = "a span in other words")]
+/// Which flows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Query {
     /// Which of them.
     pub filters: Filters,
-    /// See [`Span`], as all of the following.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub since: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last: Option<u64>,
-    pub follow: bool,
+    /// Of which time, and how many.
+    pub span: Span,
 }
 
 impl Query {
-    /// Which of them, and of which time.
+    /// All flows of a time.
     #[must_use]
-    pub fn new(filters: Filters, span: Span) -> Self {
+    pub fn of(span: Span) -> Self {
         Self {
-            filters,
-            since: span.since,
-            until: span.until,
-            first: span.first,
-            last: span.last,
-            follow: span.follow,
-        }
-    }
-
-    /// Of which time.
-    #[must_use]
-    pub fn span(&self) -> Span {
-        Span {
-            since: self.since,
-            until: self.until,
-            first: self.first,
-            last: self.last,
-            follow: self.follow,
+            filters: Filters::default(),
+            span,
         }
     }
 
     /// Whether a flow is one of those, whatever their number.
     #[must_use]
     pub fn tells(&self, flow: &Flow) -> bool {
-        self.span().has(flow.record.time) && self.filters.tell(flow)
+        self.span.has(flow.record.time) && self.filters.tell(flow)
     }
 
     /// The same of everything. Nobody asks for what was lost, and nobody knows what it was:
@@ -126,14 +101,14 @@ impl Query {
     fn tells_seen(&self, seen: &Seen) -> bool {
         match seen {
             Seen::Flow(flow) => self.tells(flow),
-            Seen::Lost(Lost { time, .. }) => self.span().has(*time),
+            Seen::Lost(Lost { time, .. }) => self.span.has(*time),
         }
     }
 
     /// What it asks for of the past, the oldest first.
     pub(super) fn of_past(&self, past: Vec<Seen>) -> Vec<Seen> {
         let told = past.into_iter().filter(|seen| self.tells_seen(seen));
-        self.span()
+        self.span
             .of_past(told, |seen| matches!(seen, Seen::Flow(_)))
     }
 

@@ -12,7 +12,7 @@ use crate::control::protocol::{Failure, Reply, Request};
 use crate::daemon::status::Rules;
 use crate::exit;
 use crate::moment;
-use crate::observe::{LostSource, Query};
+use crate::observe::{LostSource, Query, Span};
 
 /// News that wait to be taken; then the daemon is not read any more, and says how much was missed.
 const BACKLOG: usize = 4_096;
@@ -88,11 +88,11 @@ fn follow_once(
     now: u64,
     (tell, ready): (&SyncSender<News>, &SyncSender<()>),
 ) -> Option<Failure> {
-    let query = Query {
+    let query = Query::of(Span {
         last: Some(past),
         follow: true,
-        ..Query::default()
-    };
+        ..Span::default()
+    });
     let replies = match send(socket, &Request::Observe(query)) {
         Ok(replies) => replies,
         Err(failure) => return Some(failure),

@@ -135,13 +135,9 @@ pub fn decide(context: Context<'_>, flow: Flow) -> (Trace, Decision) {
     let trace = Trace {
         schema: SCHEMA,
         flow,
-        direction: tracer.direction.map(|direction| {
-            match direction {
-                Direction::Ingress => "ingress",
-                Direction::Egress => "egress",
-            }
-            .to_owned()
-        }),
+        direction: tracer
+            .direction
+            .map(|direction| direction.name().to_owned()),
         steps: tracer.steps,
         verdict: if decision.is_allow() { "allow" } else { "deny" }.into(),
         mode: match context.plan.mode {

@@ -1,18 +1,10 @@
 //! What flags become, as Hubble's client makes it of them.
 
-use clap::Parser;
-
 use super::*;
-
-#[derive(Debug, Parser)]
-struct Wrapper {
-    #[command(flatten)]
-    filters: FilterArgs,
-}
+use crate::cli::args::parsed;
 
 fn parse(arguments: &str) -> Result<Filters, clap::Error> {
-    let arguments = ["observe"].into_iter().chain(arguments.split_whitespace());
-    Wrapper::try_parse_from(arguments).map(|wrapper| wrapper.filters.0)
+    parsed::<FilterArgs>(arguments.split_whitespace()).map(|filters| filters.0)
 }
 
 fn json(arguments: &str) -> String {

@@ -2,7 +2,7 @@
 
 mod agent_events;
 mod flags;
-mod values;
+pub mod values;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -185,7 +185,10 @@ impl Which {
     }
 
     fn query(&self, filters: Filters) -> Query {
-        Query::new(filters, self.span(USUAL))
+        Query {
+            filters,
+            span: self.span(USUAL),
+        }
     }
 }
 
@@ -251,27 +254,19 @@ fn block(text: &str, is_first: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(Parser)]
-    struct Wrapper {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::args::parsed;
 
     fn query(arguments: &[&str]) -> Query {
-        let arguments = [&["observe"], arguments].concat();
-        let args = Wrapper::try_parse_from(arguments).unwrap().args;
+        let args: Args = parsed(arguments).unwrap();
         args.which.query(args.filters.0)
     }
 
     #[test]
     fn without_a_number_it_is_the_last_twenty_or_what_happens_now() {
         let numbers = |arguments: &[&str]| {
-            let query = query(arguments);
-            (query.first, query.last, query.follow)
+            let span = query(arguments).span;
+            (span.first, span.last, span.follow)
         };
         assert_eq!(numbers(&[]), (None, Some(20), false));
         assert_eq!(numbers(&["-f"]), (None, Some(0), true));
@@ -288,7 +283,7 @@ mod tests {
 
     #[test]
     fn times_are_moments_or_spans_until_now() {
-        let until = |text: &str| query(&["--until", text]).until;
+        let until = |text: &str| query(&["--until", text]).span.until;
         assert_eq!(
             until("2026-11-21T04:06:23Z"),
             Some(1_795_233_983_000_000_000)
@@ -305,7 +300,7 @@ mod tests {
             .duration_since(UNIX_EPOCH)
             .unwrap()
             .as_secs();
-        let since = query(&["--since", "1h"]).since.unwrap() / NANOSECONDS;
+        let since = query(&["--since", "1h"]).span.since.unwrap() / NANOSECONDS;
         assert!(since.abs_diff(now - 3_600) <= 5);
     }
 
@@ -317,8 +312,7 @@ mod tests {
             ["--all", "--last=1"],
             ["--since", "yesterday"],
         ] {
-            let arguments = ["observe"].into_iter().chain(arguments);
-            assert!(Wrapper::try_parse_from(arguments).is_err());
+            assert!(parsed::<Args>(arguments).is_err());
         }
     }
 }

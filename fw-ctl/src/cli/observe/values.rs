@@ -177,15 +177,21 @@ pub fn reply(filter: &mut Filter, text: &str) -> Read {
 
 /// What one flow is called.
 pub fn uuid(filter: &mut Filter, text: &str) -> Read {
-    let is_uuid = text.split('-').map(str::len).eq([8, 4, 4, 4, 12])
-        && text
-            .bytes()
-            .all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
-    if !is_uuid {
-        return Err("it is no UUID".to_owned());
-    }
-    filter.uuid.push(text.to_ascii_lowercase());
+    filter.uuid.push(a_uuid(text)?);
     Ok(())
+}
+
+/// As flows are called, in lower case.
+///
+/// # Errors
+/// That it is none.
+pub fn a_uuid(text: &str) -> Result<String, String> {
+    let parts = text.split('-').map(str::len);
+    let is_hex = |byte: u8| byte == b'-' || byte.is_ascii_hexdigit();
+    if parts.eq([8, 4, 4, 4, 12]) && text.bytes().all(is_hex) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err("it is no UUID; fw-ctl observe -o json tells the uuid of each flow".to_owned())
 }
 
 /// A pattern of `cluster/node`.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Compared;
 use super::sides::Loaded;
-use super::text::{direction, failsafe, summary};
+use super::text::{failsafe, summary};
 use crate::compile::Failsafe;
 use crate::diff::{Change, Field, Named, Passage, RuleChange};
 
@@ -40,7 +40,7 @@ pub(super) fn value(compared: &Compared<'_>) -> Value {
 
 fn entry(entry: &Failsafe) -> Value {
     json!({
-        "direction": direction(entry.direction),
+        "direction": entry.direction.name(),
         "allows": entry.to_string(),
         "origin": entry.place(),
     })
@@ -74,7 +74,7 @@ fn named(rule: &Named) -> Value {
         .map(|(name, texts)| ((*name).to_owned(), json!(texts)))
         .collect();
     json!({
-        "direction": direction(rule.direction),
+        "direction": rule.direction.name(),
         "policy": rule.policy,
         "rule": rule.rule,
         "origin": rule.origin,
@@ -96,7 +96,7 @@ fn one(compared: &Compared<'_>, change: &Change) -> Value {
     };
     json!({
         "change": what,
-        "direction": direction(change.direction),
+        "direction": change.direction.name(),
         "from": passage(change.from),
         "to": passage(change.to),
         "services": change.services.texts(),

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use fw_common::wire::Direction;
-
 use super::Compared;
 use crate::cli::output::{bad, doubtful, good};
 use crate::cli::table::table;
@@ -147,13 +145,6 @@ pub(super) fn verb(change: &Change) -> String {
     }
 }
 
-pub(super) fn direction(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
-    }
-}
-
 fn services(change: &Change) -> String {
     match &change.vlans {
         None => change.services.to_string(),
@@ -172,7 +163,7 @@ fn effects(compared: &Compared<'_>) -> String {
         let who = compared.who(change.loses()).describe(&change.peers);
         [
             paint(sign),
-            direction(change.direction).to_owned(),
+            change.direction.name().to_owned(),
             services(change),
             who.text(PEERS),
             paint(&verb(change)),
@@ -242,7 +233,7 @@ pub(super) fn summary(compared: &Compared<'_>) -> String {
         let who = compared.who(change.loses()).describe(&change.peers);
         parts.push(format!(
             "{} {}: {} {}",
-            direction(change.direction),
+            change.direction.name(),
             services(change),
             who.text(PEERS_IN_SUMMARY),
             verb(change)

@@ -5,7 +5,7 @@ use super::*;
 type Daemon = Firewall<Fake, FakeSources>;
 
 fn packets(daemon: &mut Daemon) -> u64 {
-    daemon.count_now();
+    daemon.count_rules();
     daemon.rules().unwrap().rules[0].packets
 }
 

@@ -35,8 +35,6 @@ pub(super) struct Pins {
     pub(super) seeds: Vec<Seed>,
     /// Packets that each rule of a generation has decided, by its number.
     pub(super) counted: BTreeMap<u64, u64>,
-    /// What every rule of the plan in force has counted, and of the one before.
-    pub(super) rule_tallies: (RuleTally, RuleTally),
 }
 
 impl Pins {
@@ -47,7 +45,7 @@ impl Pins {
             hash: fake_hash(plan),
             mode: plan.mode,
         };
-        self.rule_tallies = (RuleTally::default(), self.rule_tallies.0);
+        self.counted.insert(number, 0);
         self.active = Some(in_force);
         self.tables = in_force.hash;
         self.log.push(format!("{how} {number}"));
@@ -117,7 +115,6 @@ impl Kernel for Fake {
         let mut pins = self.0.borrow_mut();
         if let Some((former, _)) = pins.trial.take() {
             pins.active = Some(former);
-            pins.rule_tallies = (pins.rule_tallies.1, pins.rule_tallies.0);
             pins.tables = former.hash;
             pins.log.push("go back".into());
         }
@@ -268,10 +265,9 @@ impl Kernel for Fake {
         ])
     }
     fn rule_counters(&self, rules: usize) -> Result<Vec<RuleTally>, Failure> {
-        Ok(vec![self.0.borrow().rule_tallies.0; rules])
-    }
-    fn rule_counters_before(&self, rules: usize) -> Result<Vec<RuleTally>, Failure> {
-        Ok(vec![self.0.borrow().rule_tallies.1; rules])
+        let active = self.active()?.map_or(0, |active| active.number);
+        let counted = self.rule_counters_of(active, rules)?;
+        Ok(counted.unwrap_or_else(|| vec![RuleTally::default(); rules]))
     }
     fn rule_counters_of(
         &self,

@@ -83,12 +83,7 @@ fn nameless(rule: &PlanRule) -> Sha256 {
 
 fn begin(direction: Option<Direction>, policy: &str) -> Sha256 {
     let mut hash = Sha256::new();
-    let direction = match direction {
-        Some(Direction::Ingress) => "ingress",
-        Some(Direction::Egress) => "egress",
-        None => "both",
-    };
-    field(&mut hash, direction);
+    field(&mut hash, direction.map_or("both", Direction::name));
     field(&mut hash, policy);
     hash
 }

@@ -5,6 +5,7 @@
 //! only moves keeps what it has, one that says something else begins anew.
 
 mod identity;
+mod names;
 mod store;
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use std::collections::HashMap;
 use fw_common::wire::RuleTally;
 
 pub use identity::{RuleId, identities};
+pub use names::RuleName;
 pub use store::TallyStore;
 
 /// Generations whose counters are read: those that the kernel can hold, and one more that
@@ -45,13 +47,13 @@ pub struct Generation {
 
 /// All that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub struct Sums {
     counted: HashMap<RuleId, Counted>,
     /// The newest first.
     generations: Vec<Generation>,
 }
 
-impl Ledger {
+impl Sums {
     /// A plan with these rules was installed as generation `number`, at `now`: its counters
     /// begin with nothing.
     pub fn installed(&mut self, number: u64, rules: Vec<RuleId>, now: u64) {
@@ -92,14 +94,13 @@ impl Ledger {
             .collect()
     }
 
-    /// Takes what the counters of generation `number` were at `now`. Returns whether anything
-    /// was new.
-    pub fn take(&mut self, number: u64, tallies: &[RuleTally], now: u64) -> bool {
-        let Some(known) = self.generations.iter_mut().find(|one| one.number == number) else {
-            return false;
-        };
-        if known.read.len() != tallies.len() {
-            return false;
+    /// Takes what the counters of generation `number` were at `now`. Returns what is new of
+    /// each rule, by their numbers; `None`: nothing is.
+    pub fn take(&mut self, number: u64, tallies: &[RuleTally], now: u64) -> Option<Vec<RuleTally>> {
+        let known = self.generations.iter_mut();
+        let known = known.into_iter().find(|known| known.number == number)?;
+        if known.read.len() != tallies.len() || known.read == tallies {
+            return None;
         }
         // Counters never go back: somebody has made the tables anew.
         let anew = known.read.iter().zip(tallies).any(|(old, new)| {
@@ -108,24 +109,26 @@ impl Ledger {
         if anew {
             known.read.fill(RuleTally::default());
         }
-        let mut news = false;
+        let mut news = Vec::with_capacity(tallies.len());
         for ((rule, read), tally) in known.rules.iter().zip(&mut known.read).zip(tallies) {
-            if read == tally {
+            let more = RuleTally {
+                packets: tally.packets - read.packets,
+                bytes: tally.bytes - read.bytes,
+                limited: tally.limited - read.limited,
+            };
+            *read = *tally;
+            news.push(more);
+            if more == RuleTally::default() {
                 continue;
             }
-            news = true;
             let counted = self.counted.entry(*rule).or_insert(Counted {
                 since: now,
                 ..Counted::default()
             });
-            let sum = &mut counted.tally;
-            sum.packets += tally.packets - read.packets;
-            sum.bytes += tally.bytes - read.bytes;
-            sum.limited += tally.limited - read.limited;
+            add(&mut counted.tally, &more);
             counted.last = Some(now);
-            *read = *tally;
         }
-        news
+        Some(news)
     }
 
     /// What a rule has decided.
@@ -139,6 +142,13 @@ impl Ledger {
     pub fn rules(&self, number: u64) -> Option<&[RuleId]> {
         let known = self.generations.iter().find(|one| one.number == number)?;
         Some(&known.rules)
+    }
+
+    /// What was added up already of generation `number`, by the numbers of its rules.
+    #[must_use]
+    pub fn read(&self, number: u64) -> Option<&[RuleTally]> {
+        let known = self.generations.iter().find(|one| one.number == number)?;
+        Some(&known.read)
     }
 
     /// Forgets rules that are gone, if they are too many: those first that did nothing for
@@ -165,6 +175,12 @@ impl Ledger {
     }
 }
 
+fn add(sum: &mut RuleTally, more: &RuleTally) {
+    sum.packets = sum.packets.saturating_add(more.packets);
+    sum.bytes = sum.bytes.saturating_add(more.bytes);
+    sum.limited = sum.limited.saturating_add(more.limited);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,68 +197,68 @@ mod tests {
         }
     }
 
-    fn packets(ledger: &Ledger, rule: u8) -> Option<(u64, u64, Option<u64>)> {
-        let counted = ledger.of(&id(rule))?;
+    fn packets(sums: &Sums, rule: u8) -> Option<(u64, u64, Option<u64>)> {
+        let counted = sums.of(&id(rule))?;
         assert_eq!(counted.tally.bytes, counted.tally.packets * 60);
         Some((counted.tally.packets, counted.since, counted.last))
     }
 
     #[test]
     fn counters_go_on_over_plans_by_what_a_rule_says() {
-        let mut ledger = Ledger::default();
-        ledger.installed(1, vec![id(1), id(2)], 100);
-        assert!(ledger.take(1, &[tally(3), tally(0)], 110));
-        assert!(!ledger.take(1, &[tally(3), tally(0)], 120));
-        assert_eq!(packets(&ledger, 1), Some((3, 100, Some(110))));
-        assert_eq!(packets(&ledger, 2), Some((0, 100, None)));
+        let mut sums = Sums::default();
+        sums.installed(1, vec![id(1), id(2)], 100);
+        assert!(sums.take(1, &[tally(3), tally(0)], 110).is_some());
+        assert_eq!(sums.take(1, &[tally(3), tally(0)], 120), None);
+        assert_eq!(packets(&sums, 1), Some((3, 100, Some(110))));
+        assert_eq!(packets(&sums, 2), Some((0, 100, None)));
         // The second comes first, and the first is replaced.
-        ledger.installed(2, vec![id(2), id(3)], 200);
+        sums.installed(2, vec![id(2), id(3)], 200);
         // What the old generation counted until it was left.
-        assert!(ledger.take(1, &[tally(4), tally(1)], 210));
-        assert!(ledger.take(2, &[tally(5), tally(6)], 210));
-        assert_eq!(packets(&ledger, 1), Some((4, 100, Some(210))));
-        assert_eq!(packets(&ledger, 2), Some((6, 100, Some(210))));
-        assert_eq!(packets(&ledger, 3), Some((6, 200, Some(210))));
+        assert!(sums.take(1, &[tally(4), tally(1)], 210).is_some());
+        assert!(sums.take(2, &[tally(5), tally(6)], 210).is_some());
+        assert_eq!(packets(&sums, 1), Some((4, 100, Some(210))));
+        assert_eq!(packets(&sums, 2), Some((6, 100, Some(210))));
+        assert_eq!(packets(&sums, 3), Some((6, 200, Some(210))));
         // It comes back.
-        ledger.installed(3, vec![id(1)], 300);
-        assert!(ledger.take(3, &[tally(1)], 310));
-        assert_eq!(packets(&ledger, 1), Some((5, 100, Some(310))));
+        sums.installed(3, vec![id(1)], 300);
+        assert!(sums.take(3, &[tally(1)], 310).is_some());
+        assert_eq!(packets(&sums, 1), Some((5, 100, Some(310))));
     }
 
     #[test]
     fn two_numbers_of_one_rule_add_up() {
-        let mut ledger = Ledger::default();
-        ledger.installed(1, vec![id(1), id(1)], 1);
-        ledger.take(1, &[tally(2), tally(3)], 2);
-        assert_eq!(packets(&ledger, 1), Some((5, 1, Some(2))));
+        let mut sums = Sums::default();
+        sums.installed(1, vec![id(1), id(1)], 1);
+        sums.take(1, &[tally(2), tally(3)], 2);
+        assert_eq!(packets(&sums, 1), Some((5, 1, Some(2))));
     }
 
     #[test]
     fn an_amended_generation_goes_on_and_one_on_trial_comes_back() {
-        let mut ledger = Ledger::default();
-        ledger.installed(1, vec![id(1)], 1);
-        ledger.take(1, &[tally(2)], 2);
-        ledger.amended(1, 2);
-        assert!(!ledger.take(1, &[tally(9)], 3), "there is none");
-        assert!(ledger.take(2, &[tally(3)], 3));
-        ledger.installed(3, vec![id(2)], 4);
-        ledger.take(3, &[tally(7)], 5);
-        assert!(ledger.take(2, &[tally(4)], 6));
-        assert_eq!(packets(&ledger, 1), Some((4, 1, Some(6))));
-        assert_eq!(ledger.wanted(), [(3, 1), (2, 1)]);
+        let mut sums = Sums::default();
+        sums.installed(1, vec![id(1)], 1);
+        sums.take(1, &[tally(2)], 2);
+        sums.amended(1, 2);
+        assert_eq!(sums.take(1, &[tally(9)], 3), None, "there is none");
+        assert!(sums.take(2, &[tally(3)], 3).is_some());
+        sums.installed(3, vec![id(2)], 4);
+        sums.take(3, &[tally(7)], 5);
+        assert!(sums.take(2, &[tally(4)], 6).is_some());
+        assert_eq!(packets(&sums, 1), Some((4, 1, Some(6))));
+        assert_eq!(sums.wanted(), [(3, 1), (2, 1)]);
     }
 
     #[test]
     fn tables_that_were_made_anew_are_counted_from_the_beginning() {
-        let mut ledger = Ledger::default();
-        ledger.installed(1, vec![id(1), id(2)], 1);
-        ledger.take(1, &[tally(10), tally(10)], 2);
-        assert!(ledger.take(1, &[tally(4), tally(11)], 3));
-        assert_eq!(packets(&ledger, 1), Some((14, 1, Some(3))));
-        assert_eq!(packets(&ledger, 2), Some((21, 1, Some(3))));
+        let mut sums = Sums::default();
+        sums.installed(1, vec![id(1), id(2)], 1);
+        sums.take(1, &[tally(10), tally(10)], 2);
+        assert!(sums.take(1, &[tally(4), tally(11)], 3).is_some());
+        assert_eq!(packets(&sums, 1), Some((14, 1, Some(3))));
+        assert_eq!(packets(&sums, 2), Some((21, 1, Some(3))));
         // Of another plan: not taken.
-        assert!(!ledger.take(1, &[tally(20)], 4));
-        assert_eq!(packets(&ledger, 1), Some((14, 1, Some(3))));
+        assert_eq!(sums.take(1, &[tally(20)], 4), None);
+        assert_eq!(packets(&sums, 1), Some((14, 1, Some(3))));
     }
 
     #[test]
@@ -252,18 +268,18 @@ mod tests {
             bytes[..8].copy_from_slice(&(n as u64).to_be_bytes());
             RuleId(bytes)
         };
-        let mut ledger = Ledger::default();
+        let mut sums = Sums::default();
         let many: Vec<_> = (0..GONE + 10).map(number).collect();
         let mut tallies = vec![tally(0); many.len()];
         tallies[3] = tally(1);
-        ledger.installed(1, many, 1);
-        ledger.take(1, &tallies, 50);
+        sums.installed(1, many, 1);
+        sums.take(1, &tallies, 50);
         for generation in 2..=4 {
-            ledger.installed(generation, vec![id(255)], 60);
+            sums.installed(generation, vec![id(255)], 60);
         }
-        assert_eq!(ledger.counted.len(), GONE + 1);
-        assert!(ledger.of(&number(3)).is_some());
-        assert!(ledger.of(&number(0)).is_none());
-        assert_eq!(ledger.generations.len(), GENERATIONS);
+        assert_eq!(sums.counted.len(), GONE + 1);
+        assert!(sums.of(&number(3)).is_some());
+        assert!(sums.of(&number(0)).is_none());
+        assert_eq!(sums.generations.len(), GENERATIONS);
     }
 }

@@ -2,15 +2,14 @@
 //! what older plans have counted, and what outlasts a boot.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fw_common::wire::RuleTally;
 use serde::{Deserialize, Serialize};
 
-use super::{Counted, Generation, Ledger, RuleId};
-use crate::daemon::{atomic, sealed};
-use crate::texts;
-use crate::why::why;
+use super::names::NamedTotals;
+use super::{Counted, Generation, RuleId, Sums};
+use crate::daemon::shelf::Shelf;
 
 const FILE: &str = "rules.json";
 /// Of the file, whose body is a [`Stored`].
@@ -30,19 +29,21 @@ struct Stored {
     generations: Vec<(u64, Vec<RuleId>, Vec<Numbers>)>,
 }
 
-/// The ledger, and the file that keeps it.
+/// The sums, and the file that keeps them.
 pub struct TallyStore {
-    directory: PathBuf,
+    file: Shelf,
     boot: String,
-    /// What is counted.
-    pub ledger: Ledger,
-    /// The ledger is not as it is on disk.
+    /// What is counted, by what a rule says.
+    pub sums: Sums,
+    /// The same since the daemon started, by what a rule is called.
+    pub named: NamedTotals,
+    /// The sums are not as they are on disk.
     pub changed: bool,
 }
 
 impl TallyStore {
-    /// Reads what a former daemon has stored in `directory`. A file that cannot be read is
-    /// set aside: nothing depends on it but what `fw-ctl rules` tells.
+    /// Reads what a former daemon has stored in `directory`. Of a file that cannot be read
+    /// nothing depends but what `fw-ctl rules` tells.
     #[must_use]
     pub fn open(directory: &Path) -> Self {
         let boot = std::fs::read_to_string(BOOT).unwrap_or_default();
@@ -50,25 +51,25 @@ impl TallyStore {
     }
 
     fn open_in(directory: &Path, boot: &str) -> Self {
-        let path = directory.join(FILE);
-        let ledger = match read(&path, boot) {
-            Ok(ledger) => ledger,
-            Err(reason) => {
-                let aside = directory.join(format!("{FILE}.broken"));
-                let kept = match std::fs::rename(&path, &aside) {
-                    Ok(()) => format!("it is now {}", aside.display()),
-                    Err(error) => format!("and cannot be set aside: {}", why(&error)),
-                };
-                let path = path.display();
-                tracing::warn!("counters of rules begin anew: {path}: {reason}; {kept}");
-                Ledger::default()
-            }
-        };
+        let file = Shelf::new(directory, FILE, SCHEMA);
+        let stored = file.read::<Stored>().unwrap_or_else(|reason| {
+            tracing::warn!("counters of rules begin anew: {reason}");
+            None
+        });
         Self {
-            directory: directory.to_owned(),
+            file,
             boot: boot.to_owned(),
-            ledger,
+            sums: stored.map_or_else(Sums::default, |stored| stored.sums(boot)),
+            named: NamedTotals::default(),
             changed: false,
+        }
+    }
+
+    /// Takes what the counters of generation `number` were at `now`.
+    pub fn take(&mut self, number: u64, tallies: &[RuleTally], now: u64) {
+        if let Some(more) = self.sums.take(number, tallies, now) {
+            self.named.add(number, &more);
+            self.changed = true;
         }
     }
 
@@ -80,20 +81,12 @@ impl TallyStore {
         }
         let stored = Stored {
             boot: self.boot.clone(),
-            counted: self.ledger.counted.iter().map(stored).collect(),
-            generations: self.ledger.generations.iter().map(generation).collect(),
+            counted: self.sums.counted.iter().map(stored).collect(),
+            generations: self.sums.generations.iter().map(generation).collect(),
         };
-        let text = sealed::seal(SCHEMA, std::collections::BTreeSet::new(), &stored);
-        let written = text
-            .map_err(std::io::Error::from)
-            .and_then(|text| atomic::replace(&self.directory, FILE, text.as_bytes()));
-        match written {
+        match self.file.write(&stored) {
             Ok(()) => self.changed = false,
-            Err(error) => {
-                let path = self.directory.join(FILE);
-                let (path, why) = (path.display(), why(&error));
-                tracing::warn!("counters of rules cannot be stored in {path}: {why}");
-            }
+            Err(reason) => tracing::warn!("what rules have counted may be lost: {reason}"),
         }
     }
 }
@@ -120,36 +113,32 @@ fn generation(known: &Generation) -> (u64, Vec<RuleId>, Vec<Numbers>) {
     (known.number, known.rules.clone(), read)
 }
 
-fn read(path: &Path, boot: &str) -> Result<Ledger, String> {
-    let text = match texts::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if atomic::is_absent(&error) => return Ok(Ledger::default()),
-        Err(error) => return Err(why(&error)),
-    };
-    let stored: Stored = sealed::read(&text, &(SCHEMA..=SCHEMA))?;
-    let counted: HashMap<_, _> = stored
-        .counted
-        .into_iter()
-        .map(|(rule, numbers, since, last)| {
-            let tally = tally(numbers);
-            (rule, Counted { tally, since, last })
-        })
-        .collect();
-    // Of another boot the kernel holds no counters, and numbers of generations come again.
-    let of_now = stored.boot == boot && !boot.is_empty();
-    let generations = stored.generations.into_iter().filter(|_| of_now);
-    let generations = generations
-        .filter(|(_, rules, read)| rules.len() == read.len())
-        .map(|(number, rules, read)| Generation {
-            number,
-            rules,
-            read: read.into_iter().map(tally).collect(),
-        })
-        .collect();
-    Ok(Ledger {
-        counted,
-        generations,
-    })
+impl Stored {
+    fn sums(self, boot: &str) -> Sums {
+        let counted: HashMap<_, _> = self
+            .counted
+            .into_iter()
+            .map(|(rule, numbers, since, last)| {
+                let tally = tally(numbers);
+                (rule, Counted { tally, since, last })
+            })
+            .collect();
+        // Of another boot the kernel holds no counters, and numbers of generations come again.
+        let of_now = self.boot == boot && !boot.is_empty();
+        let generations = self.generations.into_iter().filter(|_| of_now);
+        let generations = generations
+            .filter(|(_, rules, read)| rules.len() == read.len())
+            .map(|(number, rules, read)| Generation {
+                number,
+                rules,
+                read: read.into_iter().map(tally).collect(),
+            })
+            .collect();
+        Sums {
+            counted,
+            generations,
+        }
+    }
 }
 
 impl Serialize for RuleId {
@@ -176,9 +165,9 @@ mod tests {
     fn filled(directory: &Path) -> TallyStore {
         let mut store = TallyStore::open_in(directory, "boot-1");
         let rules = vec![RuleId([1; 16]), RuleId([0xab; 16])];
-        store.ledger.installed(7, rules, 100);
+        store.sums.installed(7, rules, 100);
         let tallies = [tally([3, 180, 0]), tally([5, 300, 2])];
-        store.ledger.take(7, &tallies, 110);
+        store.sums.take(7, &tallies, 110);
         store.changed = true;
         store.save();
         assert!(!store.changed);
@@ -190,15 +179,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = filled(directory.path());
         let again = TallyStore::open_in(directory.path(), "boot-1");
-        assert_eq!(again.ledger, store.ledger);
+        assert_eq!(again.sums, store.sums);
         let mut boot = TallyStore::open_in(directory.path(), "boot-2");
-        assert_eq!(boot.ledger.wanted(), []);
+        assert_eq!(boot.sums.wanted(), []);
         let rule = RuleId([0xab; 16]);
-        assert_eq!(boot.ledger.of(&rule), store.ledger.of(&rule));
+        assert_eq!(boot.sums.of(&rule), store.sums.of(&rule));
         // The same number, and other counters.
-        boot.ledger.installed(7, vec![rule], 200);
-        boot.ledger.take(7, &[tally([6, 360, 2])], 210);
-        let counted = boot.ledger.of(&rule).unwrap();
+        boot.sums.installed(7, vec![rule], 200);
+        boot.sums.take(7, &[tally([6, 360, 2])], 210);
+        let counted = boot.sums.of(&rule).unwrap();
         assert_eq!(numbers(&counted.tally), [11, 660, 4]);
         assert_eq!((counted.since, counted.last), (100, Some(210)));
     }
@@ -217,8 +206,8 @@ mod tests {
         ] {
             std::fs::write(&path, &broken).unwrap();
             let store = TallyStore::open_in(directory.path(), "boot-1");
-            assert_eq!(store.ledger, Ledger::default(), "{broken}");
-            let aside = directory.path().join("rules.json.broken");
+            assert_eq!(store.sums, Sums::default(), "{broken}");
+            let aside = directory.path().join("rules.json.damaged");
             assert_eq!(std::fs::read_to_string(aside).unwrap(), broken);
             assert!(!path.exists());
         }

@@ -74,7 +74,7 @@ fn missing_tc(
     direction: Direction,
 ) -> Result<Option<String>, DatapathError> {
     let pin = |hook| pins.find_link(&link_name(link.index, hook));
-    let word = tc::word(direction);
+    let word = direction.name();
     if let Some(path) = pin(tc::link_hook(direction))? {
         let live = tc::is_live(link, direction, &path)?;
         return Ok((!live).then(|| format!("its TC {word} program was detached")));

@@ -122,14 +122,6 @@ fn judges_by(program: &ProgramInfo, pins: &Pins) -> bool {
     matches!((table, used), (Ok(table), Some(used)) if used.contains(&table.id()))
 }
 
-/// `ingress`, `egress`.
-pub fn word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
-    }
-}
-
 fn attach_link(
     program: &mut SchedClassifier,
     pins: &Pins,
@@ -307,7 +299,7 @@ fn attaching(
     let what = format!(
         "interface {}: attaching to its TC {}",
         link.name,
-        word(direction)
+        direction.name()
     );
     move |error| DatapathError::aya(what.clone(), error)
 }
