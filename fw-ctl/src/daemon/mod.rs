@@ -79,3 +79,4 @@ pub use mode::ModeStore;
 pub use names::Names;
 pub use recent::{Recent, SharedRecent};
 pub use run::{last_config, run};
+pub use tallies::{RuleId, TallyStore};

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use fw_common::wire::RuleTally;
 use sha2::{Digest, Sha256};
 
 use crate::config::{self, Config};
 use crate::daemon::sources::compile;
 use crate::daemon::{
-    Ban, BanStore, Compiled, ConfirmedStore, HeldStore, Inputs, Journal, ModeStore, Wrong,
+    Ban, BanStore, Compiled, ConfirmedStore, HeldStore, Inputs, Journal, Ledger, LedgerStore,
+    ModeStore, RuleId, TallyStore, Wrong,
 };
 use crate::diagnostic::{Diagnostic, Source};
 use crate::inventory;
@@ -142,7 +144,7 @@ pub(super) fn state(bytes: &[u8]) {
         return;
     };
     let directory = Directory::new();
-    let (name, content) = match kind % 11 {
+    let (name, content) = match kind % 13 {
         0 => ("confirmed.json", content.to_vec()),
         1 => ("confirmed.json", sealed(2, content)),
         2 => ("confirmed.json.old", sealed(1, content)),
@@ -156,7 +158,9 @@ pub(super) fn state(bytes: &[u8]) {
             "journal/00000003-ab-cd.unconfirmed.json",
             sealed(2, content),
         ),
-        _ => ("held.json", content.to_vec()),
+        10 => ("held.json", content.to_vec()),
+        11 => ("audit.json", sealed(1, content)),
+        _ => ("rules.json", sealed(1, content)),
     };
     let path = directory.0.join(name);
     let folder = path.parent().expect("it is in the directory");
@@ -183,6 +187,47 @@ pub(super) fn state(bytes: &[u8]) {
     let mode = ModeStore::open(&directory.0);
     assert!(mode.get().is_none() || mode.damaged().is_none());
     check_bans(&directory.0);
+    check_ledger(&directory.0);
+    check_counters(&directory.0);
+}
+
+/// Whatever was stored: rows that can be, and the same again, or it is said that there are
+/// none.
+fn check_ledger(directory: &Path) {
+    let (store, ledger) = LedgerStore::open(directory);
+    for (_, row) in ledger.audited.sorted().chain(ledger.dropped.sorted()) {
+        assert!(row.first <= row.last);
+    }
+    if store.notes().next().is_some() {
+        assert_eq!(ledger, Ledger::default());
+    }
+    let (again, same) = LedgerStore::open(directory);
+    let keys = |ledger: &Ledger| {
+        let rows = ledger.audited.sorted().chain(ledger.dropped.sorted());
+        rows.map(|(key, _)| key).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&same), keys(&ledger));
+    assert_eq!(again.notes().next(), None, "it was set aside");
+}
+
+/// Whatever was stored: what is counted from now on is kept.
+fn check_counters(directory: &Path) {
+    let rule = RuleId([0x5a; 16]);
+    let mut store = TallyStore::open(directory);
+    let before = store
+        .sums
+        .of(&rule)
+        .map_or(0, |counted| counted.tally.packets);
+    store.sums.installed(u64::MAX, vec![rule], 1);
+    let tally = RuleTally {
+        packets: 3,
+        ..RuleTally::default()
+    };
+    store.take(u64::MAX, &[tally], 2);
+    store.save();
+    let kept = TallyStore::open(directory).sums.of(&rule).copied();
+    let kept = kept.expect("it was stored").tally.packets;
+    assert_eq!(kept, before.saturating_add(3));
 }
 
 /// Whatever was stored: a new ban is kept, with those that could be read.
