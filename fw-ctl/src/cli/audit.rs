@@ -1,6 +1,7 @@
 //! `fw-ctl audit report`: what enforcement would drop, or drops.
 
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
@@ -46,7 +47,7 @@ pub struct Args {
     addresses: bool,
     /// Only so many rows: those that came most often
     #[arg(long, value_name = "N")]
-    top: Option<usize>,
+    top: Option<NonZeroUsize>,
     #[command(flatten)]
     client: ClientArgs,
     #[command(flatten)]
@@ -100,11 +101,13 @@ pub fn run(command: &Command) -> Outcome {
     };
     let mut rows = groups(&answer, &select);
     let is_any = rows.iter().any(|row| !row.passes);
-    let more = args.top.map_or(0, |top| rows.len().saturating_sub(top));
+    let more = args
+        .top
+        .map_or(0, |top| rows.len().saturating_sub(top.get()));
     rows.truncate(rows.len() - more);
     match args.output.format {
         Format::Json => print_json(&report(&answer, &select, &rows, more))?,
-        Format::Table if rows.is_empty() => say(nothing(&select)),
+        Format::Table if rows.is_empty() => say(&nothing(&select)),
         Format::Table => {
             print(&text(&answer, &rows))?;
             if more > 0 {
@@ -139,11 +142,14 @@ fn tell_notes(answer: &Answer, dropped: bool) {
     }
 }
 
-fn nothing(select: &Select) -> &'static str {
-    if select.dropped {
-        "nothing was dropped"
-    } else {
-        "enforcement would drop nothing that was seen"
+fn nothing(select: &Select) -> String {
+    let what = match select.dropped {
+        true => "nothing was dropped",
+        false => "enforcement would drop nothing that was seen",
+    };
+    match select.since {
+        0 => what.to_owned(),
+        since => format!("{what} since {}", rfc3339(since)),
     }
 }
 

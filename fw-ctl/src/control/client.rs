@@ -13,6 +13,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::protocol::{Failure, MAX_LINE, ModeChange, Reply, Request};
 use crate::exit;
+use crate::observe::now;
 use crate::why::why;
 
 /// A reload may compile for a while; silence beyond this is a dead daemon.
@@ -67,6 +68,31 @@ pub struct Replies {
     patience: Duration,
     /// What to try if no answer comes.
     help: String,
+    lasts: Lasts,
+}
+
+/// How long there are replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lasts {
+    /// Until all were told.
+    UntilAll,
+    /// As long as the daemon lives, or until this moment: nanoseconds since 1970.
+    Until(u64),
+}
+
+impl Lasts {
+    fn of(request: &Request) -> Self {
+        let span = match request {
+            Request::Monitor => return Self::Until(u64::MAX),
+            Request::Observe(query) => &query.span,
+            Request::AgentEvents(span) => span,
+            _ => return Self::UntilAll,
+        };
+        match span.follow {
+            true => Self::Until(span.until.unwrap_or(u64::MAX)),
+            false => Self::UntilAll,
+        }
+    }
 }
 
 /// Sends a request to the daemon behind `socket`.
@@ -134,6 +160,7 @@ fn say(mut stream: UnixStream, socket: &Path, request: &Request) -> Result<Repli
         reader,
         patience: patience.unwrap_or_default(),
         help,
+        lasts: Lasts::of(request),
     })
 }
 
@@ -159,8 +186,22 @@ impl Iterator for Replies {
     type Item = Result<Reply, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        next(&mut self.reader, self.patience, &self.help)
+        let reply = next(&mut self.reader, self.patience, &self.help);
+        match (&reply, std::mem::replace(&mut self.lasts, Lasts::UntilAll)) {
+            (None, Lasts::Until(moment)) if now() < moment => Some(Err(hung_up())),
+            (None | Some(Err(_)), _) => reply,
+            (Some(Ok(_)), lasts) => {
+                self.lasts = lasts;
+                reply
+            }
+        }
     }
+}
+
+fn hung_up() -> Failure {
+    let what =
+        "the daemon has hung up: it has ended, or starts anew, or nobody has read what it told";
+    Failure::new(exit::UNREACHABLE, what).help("fw-ctl status")
 }
 
 /// The next reply, which may have taken so long; `None` at the end. `help`: what to try if
@@ -260,6 +301,7 @@ mod tests {
 
     use super::*;
     use crate::control::protocol::{Change, MAX_REASON};
+    use crate::observe::{Query, Span};
 
     #[test]
     fn only_a_reload_is_waited_for_long() {
@@ -324,6 +366,7 @@ mod tests {
             reader: BufReader::new(client),
             patience,
             help: String::new(),
+            lasts: Lasts::UntilAll,
         };
         let failure = replies.next().unwrap().unwrap_err();
         assert_eq!(failure.exit, exit::UNREACHABLE);
@@ -367,6 +410,7 @@ mod tests {
             reader: BufReader::new(client),
             patience: PATIENCE,
             help: String::new(),
+            lasts: Lasts::UntilAll,
         };
         let answer = line(&mut replies.reader, MAX_LINE).unwrap();
         writing.join().unwrap().unwrap();
@@ -394,5 +438,46 @@ mod tests {
             failure.message,
             "the daemon behind /run/control.sock hung up before it was asked"
         );
+    }
+
+    #[test]
+    fn who_follows_is_told_that_the_daemon_has_gone() {
+        let told = |request: &Request| {
+            let (mut daemon, client) = UnixStream::pair().unwrap();
+            daemon.write_all(b"{\"done\":null}\n").unwrap();
+            let replies = say(client, Path::new("/run/control.sock"), request).unwrap();
+            drop(daemon);
+            let replies: Vec<_> = replies.collect();
+            assert_eq!(replies[0], Ok(Reply::Done(serde_json::Value::Null)));
+            let failure = replies.get(1)?.as_ref().unwrap_err();
+            assert_eq!((replies.len(), failure.exit), (2, exit::UNREACHABLE));
+            Some(failure.message.clone())
+        };
+        let observe = |follow, until| {
+            Request::Observe(Query::of(Span {
+                until,
+                follow,
+                ..Span::default()
+            }))
+        };
+        for request in [
+            Request::Monitor,
+            observe(true, None),
+            observe(true, Some(u64::MAX)),
+            Request::AgentEvents(Span {
+                follow: true,
+                ..Span::default()
+            }),
+        ] {
+            let message = told(&request).unwrap();
+            assert!(message.starts_with("the daemon has hung up"), "{message}");
+        }
+        for request in [
+            Request::Status,
+            observe(false, None),
+            observe(true, Some(now())),
+        ] {
+            assert_eq!(told(&request), None);
+        }
     }
 }

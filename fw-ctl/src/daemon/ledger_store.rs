@@ -14,6 +14,8 @@ use super::shelf::Shelf;
 use crate::moment;
 
 const FILE: &str = "audit.json";
+/// What it keeps.
+const WHAT: &str = "what was audited and dropped";
 /// Of the file, whose body is a [`Stored`].
 const SCHEMA: u32 = 1;
 /// Between two writings.
@@ -52,40 +54,21 @@ pub struct LedgerStore {
     file: Shelf,
     /// When it was last tried to write it.
     tried: Option<Instant>,
-    /// Why what was kept is not known.
-    damaged: Option<String>,
-    /// Why the last rows are not stored.
-    unsaved: Option<String>,
 }
 
 impl LedgerStore {
     /// Reads what a former daemon has stored in `directory`.
     #[must_use]
     pub fn open(directory: &Path) -> (Self, Ledger) {
-        let file = Shelf::new(directory, FILE, SCHEMA);
-        let (stored, damaged) = match file.read::<Stored>() {
-            Ok(stored) => (stored, None),
-            Err(reason) => {
-                let told =
-                    format!("what was audited and dropped before the start is not known: {reason}");
-                tracing::warn!("{told}");
-                (None, Some(told))
-            }
-        };
+        let (file, stored) = Shelf::open(directory, FILE, SCHEMA, WHAT);
         let now = moment::now();
-        let mut ledger = stored.map_or_else(Ledger::default, |stored| Ledger {
+        let mut ledger = stored.map_or_else(Ledger::default, |stored: Stored| Ledger {
             audited: stored.audited.rows(now),
             dropped: stored.dropped.rows(now),
             changed: false,
         });
         ledger.forget_old(now);
-        let store = Self {
-            file,
-            tried: None,
-            damaged,
-            unsaved: None,
-        };
-        (store, ledger)
+        (Self { file, tried: None }, ledger)
     }
 
     /// Writes what has changed, unless that was tried less than a minute ago.
@@ -100,7 +83,7 @@ impl LedgerStore {
         let stored = {
             let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
             let ledger = &mut recent.ledger;
-            if !ledger.changed && self.unsaved.is_none() {
+            if !ledger.changed && !self.file.is_unsaved() {
                 return;
             }
             ledger.changed = false;
@@ -111,22 +94,12 @@ impl LedgerStore {
             }
         };
         self.tried = Some(Instant::now());
-        let unsaved = self.file.write(&stored).err().map(|reason| {
-            format!(
-                "what was audited and dropped will not outlast a restart: {reason}; try: check \
-                 that `paths.state_dir` is a writable directory with free space"
-            )
-        });
-        // Once, not every minute.
-        if let Some(told) = unsaved.as_ref().filter(|_| self.unsaved.is_none()) {
-            tracing::warn!("{told}");
-        }
-        self.unsaved = unsaved;
+        self.file.write(&stored);
     }
 
     /// What the reader of a report has to know, a line each.
     pub fn notes(&self) -> impl Iterator<Item = &String> {
-        self.damaged.iter().chain(&self.unsaved)
+        self.file.notes()
     }
 }
 
@@ -173,38 +146,6 @@ mod tests {
         assert_eq!(LedgerStore::open(&state).1, kept);
         store.save(&recent);
         assert_eq!(LedgerStore::open(&state).1.audited.sorted().count(), 3);
-    }
-
-    #[test]
-    fn a_broken_file_is_put_aside() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut store, ledger) = LedgerStore::open(dir.path());
-        let recent = shared(ledger);
-        let note = |port| {
-            let record = record(Told::Audit, 7, port, moment::now());
-            recent.lock().unwrap().ledger.note(&record);
-        };
-        note(22);
-        store.save(&recent);
-        let path = dir.path().join(FILE);
-        let whole = std::fs::read_to_string(&path).unwrap();
-        for broken in [
-            "",
-            "{}",
-            &whole[..whole.len() / 2],
-            &whole.replace(":22", ":23"),
-        ] {
-            std::fs::write(&path, broken).unwrap();
-            let (store, ledger) = LedgerStore::open(dir.path());
-            assert_eq!(ledger, Ledger::default());
-            let notes: Vec<_> = store.notes().collect();
-            assert!(notes[0].contains("damaged"), "{notes:?}");
-            assert_eq!(
-                std::fs::read_to_string(dir.path().join("audit.json.damaged")).unwrap(),
-                broken
-            );
-            assert!(!path.exists());
-        }
     }
 
     #[test]

@@ -209,6 +209,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         let connections = self.kernel.pressure()?;
         warnings.extend(crowded(connections));
         warnings.extend(self.listening.trouble());
+        let notes = self.tallies.notes().chain(self.ledger.notes());
+        warnings.extend(notes.cloned());
         Ok(Status {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").into(),

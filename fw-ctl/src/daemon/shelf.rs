@@ -17,27 +17,46 @@ pub(super) struct Shelf {
     directory: PathBuf,
     name: &'static str,
     schema: u32,
+    /// What it keeps, in words.
+    what: &'static str,
+    /// Why what was kept is not known.
+    damaged: Option<String>,
+    /// Why what was to be kept last is not.
+    unsaved: Option<String>,
 }
 
 impl Shelf {
-    /// File `name` in `directory`, whose body is of this `schema`.
-    pub(super) fn new(directory: &Path, name: &'static str, schema: u32) -> Self {
-        Self {
+    /// File `name` in `directory`, whose body is of this `schema` and keeps `what`; and what
+    /// is in it. `None`: there is no such file, or it cannot be read, which is told and noted.
+    pub(super) fn open<B: DeserializeOwned>(
+        directory: &Path,
+        name: &'static str,
+        schema: u32,
+        what: &'static str,
+    ) -> (Self, Option<B>) {
+        let mut shelf = Self {
             directory: directory.to_owned(),
             name,
             schema,
-        }
+            what,
+            damaged: None,
+            unsaved: None,
+        };
+        let body = shelf.read().unwrap_or_else(|reason| {
+            let told = format!("{what} before the start is not known: {reason}");
+            tracing::warn!("{told}");
+            shelf.damaged = Some(told);
+            None
+        });
+        (shelf, body)
     }
 
-    pub(super) fn path(&self) -> PathBuf {
+    fn path(&self) -> PathBuf {
         self.directory.join(self.name)
     }
 
-    /// What is in it; `None`: there is no such file.
-    ///
-    /// # Errors
-    /// That it cannot be read, why, and where it is now.
-    pub(super) fn read<B: DeserializeOwned>(&self) -> Result<Option<B>, String> {
+    /// That it cannot be read, why, and where it is now, is the error.
+    fn read<B: DeserializeOwned>(&self) -> Result<Option<B>, String> {
         let reason = match texts::read_to_string(&self.path()) {
             Ok(text) => match sealed::read(&text, &(self.schema..=self.schema)) {
                 Ok(body) => return Ok(Some(body)),
@@ -57,18 +76,35 @@ impl Shelf {
         Err(format!("{path} cannot be read: {reason}; {moved}"))
     }
 
-    /// Puts `body` into it.
-    ///
-    /// # Errors
-    /// That it cannot be stored, where and why; then it is what it was.
-    pub(super) fn write<B: Serialize>(&self, body: &B) -> Result<(), String> {
-        sealed::seal(self.schema, BTreeSet::new(), body)
+    /// Puts `body` into it. Where that cannot be, the file is what it was, and it is noted,
+    /// and told once.
+    pub(super) fn write<B: Serialize>(&mut self, body: &B) {
+        let written = sealed::seal(self.schema, BTreeSet::new(), body)
             .map_err(std::io::Error::from)
-            .and_then(|text| atomic::replace(&self.directory, self.name, text.as_bytes()))
-            .map_err(|error| {
-                let path = self.path();
-                format!("it cannot be stored in {}: {}", path.display(), why(&error))
-            })
+            .and_then(|text| atomic::replace(&self.directory, self.name, text.as_bytes()));
+        let unsaved = written.err().map(|error| {
+            format!(
+                "{} will not outlast a restart: it cannot be stored in {}: {}; try: check that \
+                 `paths.state_dir` is a writable directory with free space",
+                self.what,
+                self.path().display(),
+                why(&error)
+            )
+        });
+        if let Some(told) = unsaved.as_ref().filter(|_| self.unsaved.is_none()) {
+            tracing::warn!("{told}");
+        }
+        self.unsaved = unsaved;
+    }
+
+    /// Whether the last writing failed.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.unsaved.is_some()
+    }
+
+    /// What whoever reads what it keeps has to know, a line each.
+    pub(super) fn notes(&self) -> impl Iterator<Item = &String> {
+        self.damaged.iter().chain(&self.unsaved)
     }
 }
 
@@ -76,21 +112,29 @@ impl Shelf {
 mod tests {
     use super::*;
 
+    fn open(directory: &Path, schema: u32) -> (Shelf, Option<Vec<u8>>) {
+        Shelf::open(directory, "a.json", schema, "what matters")
+    }
+
     #[test]
     fn what_was_written_is_read_and_what_cannot_be_read_is_set_aside() {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
-        let shelf = Shelf::new(&state, "a.json", 3);
-        assert_eq!(shelf.read::<Vec<u8>>(), Ok(None));
-        shelf.write(&[1, 2]).unwrap();
-        assert_eq!(shelf.read(), Ok(Some(vec![1, 2])));
-        let told = Shelf::new(&state, "a.json", 4).read::<Vec<u8>>();
-        let told = told.unwrap_err();
+        let (mut shelf, body) = open(&state, 3);
+        assert_eq!(body, None);
+        shelf.write(&[1, 2]);
+        let (shelf, body) = open(&state, 3);
+        assert_eq!(body, Some(vec![1, 2]));
+        assert_eq!(shelf.notes().count(), 0);
+
+        let (shelf, body) = open(&state, 4);
+        assert_eq!(body, None);
+        let told = shelf.notes().next().unwrap();
         assert!(told.contains("by schema 3, not 4"), "{told}");
         let aside = state.join("a.json.damaged");
-        let kept = std::fs::read_to_string(&aside).unwrap();
         assert!(told.ends_with(&format!("it is {} now", aside.display())));
-        assert_eq!(shelf.read::<Vec<u8>>(), Ok(None));
+        let kept = std::fs::read_to_string(&aside).unwrap();
+        assert_eq!(open(&state, 3).1, None);
         for broken in [
             "",
             "{}\n{}\n",
@@ -98,14 +142,28 @@ mod tests {
             &kept.replace("[1,2]", "[1,3]"),
         ] {
             std::fs::write(shelf.path(), broken).unwrap();
-            let told = shelf.read::<Vec<u8>>().unwrap_err();
-            assert!(told.contains("damaged"), "{told}");
+            let (shelf, body) = open(&state, 3);
+            assert_eq!(body, None);
+            let told = shelf.notes().next().unwrap();
+            assert!(told.contains("the file is damaged"), "{told}");
             assert_eq!(std::fs::read_to_string(&aside).unwrap(), broken);
         }
-        std::fs::remove_dir_all(&state).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_stored_is_noted_until_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
         std::fs::write(&state, "").unwrap();
-        assert_eq!(shelf.read::<Vec<u8>>(), Ok(None));
-        let told = shelf.write(&[1]).unwrap_err();
-        assert!(told.contains("a.json: "), "{told}");
+        let (mut shelf, body) = open(&state, 3);
+        assert_eq!((body, shelf.notes().count()), (None, 0));
+        shelf.write(&[1]);
+        let told = shelf.notes().next().unwrap();
+        assert!(told.starts_with("what matters will not outlast"), "{told}");
+        assert!(told.contains("paths.state_dir"), "{told}");
+        std::fs::remove_file(&state).unwrap();
+        shelf.write(&[1]);
+        assert!(!shelf.is_unsaved());
+        assert_eq!(open(&state, 3).1, Some(vec![1]));
     }
 }

@@ -10,7 +10,6 @@ use super::state::{DROPS, News, Reading};
 use crate::control::client::{ask, send};
 use crate::control::protocol::{Failure, Reply, Request};
 use crate::daemon::status::Rules;
-use crate::exit;
 use crate::moment;
 use crate::observe::{LostSource, Query, Span};
 
@@ -81,7 +80,8 @@ fn follow(socket: &Path, tell: &SyncSender<News>, ready: &SyncSender<()>) {
     }
 }
 
-/// Why no flows are told any more; `None`: nobody listens. Says when it is `ready`.
+/// Why no flows are told any more; `None`: nobody listens. Says when it is `ready`. Replies of
+/// who follows end with a failure.
 fn follow_once(
     socket: &Path,
     past: u64,
@@ -118,8 +118,5 @@ fn follow_once(
             let _ = ready.try_send(());
         }
     }
-    Some(Failure::new(
-        exit::UNREACHABLE,
-        "the daemon has hung up: it has ended, or starts anew",
-    ))
+    None
 }

@@ -1,6 +1,7 @@
 //! The loop between keys, news and the terminal.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -35,9 +36,20 @@ pub fn run(news: &Receiver<News>, signals: &Signals, pane: Pane, is_coloured: bo
         return Ok(code);
     }
     let mut screen = Screen::take().map_err(|error| unusable(&error))?;
-    let outcome = turns(&mut screen.0, news, signals, &mut state, pane, is_coloured);
+    let outcome = turns(
+        screen.terminal(),
+        news,
+        signals,
+        &mut state,
+        pane,
+        is_coloured,
+    );
     drop(screen);
-    outcome.map_err(|error| unusable(&error))
+    outcome.or_else(|error| {
+        // The terminal may have gone, of which the kernel tells by a signal.
+        std::thread::sleep(TURN);
+        signals.code().ok_or_else(|| unusable(&error))
+    })
 }
 
 /// Waits for the daemon; an exit code if a signal came meanwhile.
@@ -113,12 +125,12 @@ fn turns(
 }
 
 /// A terminal that is ours; it is given back when this goes, and by the hook of a panic.
-struct Screen(DefaultTerminal);
+struct Screen(ManuallyDrop<DefaultTerminal>);
 
 impl Screen {
     fn take() -> io::Result<Self> {
         match ratatui::try_init() {
-            Ok(terminal) => Ok(Self(terminal)),
+            Ok(terminal) => Ok(Self(ManuallyDrop::new(terminal))),
             Err(error) => {
                 // It may be taken by halves.
                 let _ = ratatui::try_restore();
@@ -126,10 +138,16 @@ impl Screen {
             }
         }
     }
+
+    fn terminal(&mut self) -> &mut DefaultTerminal {
+        &mut self.0
+    }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
+        // Never dropped itself: that complains on stderr where the terminal is gone, and
+        // panics if stderr was the terminal.
         let _ = self.0.show_cursor();
         // A terminal that is gone cannot be given back.
         let _ = ratatui::try_restore();

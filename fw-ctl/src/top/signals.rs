@@ -35,7 +35,8 @@ impl Signals {
                 let Ok(signal) = set.wait() else { return };
                 tell.store(signal as i32, Ordering::Relaxed);
                 thread::sleep(PATIENCE);
-                ratatui::restore();
+                // A terminal that is gone cannot be given back, nor can it be told.
+                let _ = ratatui::try_restore();
                 std::process::exit(128 + signal as i32);
             })?;
         Ok(came)

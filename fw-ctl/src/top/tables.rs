@@ -56,7 +56,9 @@ impl Pane {
             Self::Sources => "Sources: reported flows, sampled; not packets",
             Self::Ports => "Ports: reported flows, sampled; not packets",
             Self::Interfaces => "Interfaces: reported flows, sampled; not packets",
-            Self::Drops => "Last drops: reported ones, sampled; the newest first",
+            Self::Drops => {
+                "Dropped, or AUDITED and let pass: reported ones, sampled; the newest first"
+            }
         }
     }
 }
@@ -338,7 +340,7 @@ fn drops(view: &View) -> Table {
     let row = |drop: &Dropped| Row {
         cells: vec![
             text(&local(drop.nanoseconds, Layout::StampMilli)),
-            text(if drop.audited { "audited" } else { "dropped" }),
+            text(if drop.audited { "AUDITED" } else { "DROPPED" }),
             text(&drop.direction),
             text(&drop.interface),
             text(&drop.source),
@@ -357,7 +359,7 @@ fn drops(view: &View) -> Table {
     Table {
         columns: vec![
             column("TIME", 7),
-            column("VERDICT", 4),
+            column("VERDICT", 8),
             column("DIRECTION", 1),
             column("INTERFACE", 3),
             column("SOURCE", 9),

@@ -12,6 +12,8 @@ use super::{Counted, Generation, RuleId, Sums};
 use crate::daemon::shelf::Shelf;
 
 const FILE: &str = "rules.json";
+/// What it keeps.
+const WHAT: &str = "what rules have counted";
 /// Of the file, whose body is a [`Stored`].
 const SCHEMA: u32 = 1;
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
@@ -51,15 +53,11 @@ impl TallyStore {
     }
 
     fn open_in(directory: &Path, boot: &str) -> Self {
-        let file = Shelf::new(directory, FILE, SCHEMA);
-        let stored = file.read::<Stored>().unwrap_or_else(|reason| {
-            tracing::warn!("counters of rules begin anew: {reason}");
-            None
-        });
+        let (file, stored) = Shelf::open(directory, FILE, SCHEMA, WHAT);
         Self {
             file,
             boot: boot.to_owned(),
-            sums: stored.map_or_else(Sums::default, |stored| stored.sums(boot)),
+            sums: stored.map_or_else(Sums::default, |stored: Stored| stored.sums(boot)),
             named: NamedTotals::default(),
             changed: false,
         }
@@ -84,10 +82,13 @@ impl TallyStore {
             counted: self.sums.counted.iter().map(stored).collect(),
             generations: self.sums.generations.iter().map(generation).collect(),
         };
-        match self.file.write(&stored) {
-            Ok(()) => self.changed = false,
-            Err(reason) => tracing::warn!("what rules have counted may be lost: {reason}"),
-        }
+        self.file.write(&stored);
+        self.changed = self.file.is_unsaved();
+    }
+
+    /// What whoever reads the sums has to know, a line each.
+    pub fn notes(&self) -> impl Iterator<Item = &String> {
+        self.file.notes()
     }
 }
 
@@ -193,32 +194,18 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_is_set_aside_and_a_lost_directory_is_no_failure() {
+    fn what_could_not_be_stored_is_tried_again() {
         let directory = tempfile::tempdir().unwrap();
-        filled(directory.path());
-        let path = directory.path().join(FILE);
-        let text = std::fs::read_to_string(&path).unwrap();
-        for broken in [
-            text.replace("[3,180,0]", "[4,180,0]"),
-            text[..text.len() / 2].to_owned(),
-            String::new(),
-            "{}\n{}\n".to_owned(),
-        ] {
-            std::fs::write(&path, &broken).unwrap();
-            let store = TallyStore::open_in(directory.path(), "boot-1");
-            assert_eq!(store.sums, Sums::default(), "{broken}");
-            let aside = directory.path().join("rules.json.damaged");
-            assert_eq!(std::fs::read_to_string(aside).unwrap(), broken);
-            assert!(!path.exists());
-        }
         let state = directory.path().join("state");
         let mut store = TallyStore::open_in(&state, "boot-1");
         std::fs::write(&state, "").unwrap();
         store.changed = true;
         store.save();
-        assert!(store.changed, "it is tried again");
+        assert!(store.changed);
+        assert_eq!(store.notes().count(), 1);
         std::fs::remove_file(&state).unwrap();
         store.save();
         assert!(!store.changed);
+        assert_eq!(store.notes().count(), 0);
     }
 }
