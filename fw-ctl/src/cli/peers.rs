@@ -152,7 +152,7 @@ fn from(peer: &Peer) -> String {
         parts.push(format!("and {} more", peer.more_from));
     }
     if parts.is_empty() {
-        return "nobody says who else".into();
+        return "whoever nobody names".into();
     }
     parts.join("; ")
 }
@@ -248,7 +248,7 @@ PREFIX        ID    IDENTITY  CLASS  FROM
 not Pod shop/old (i.yaml:19), which says app=old
 10.43.0.0/16  4711  app=web   1,2,…  failsafe (c.toml:3); local route; \
 left out by policy host ingress[0] (p.yaml:8); and 1 more
-10.44.0.0/16  4711  app=web   -      nobody says who else"
+10.44.0.0/16  4711  app=web   -      whoever nobody names"
         );
     }
 }
