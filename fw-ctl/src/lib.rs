@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod moment;
 pub mod netlink;
 pub mod observe;
+pub mod peers;
 pub mod policy;
 pub mod printable;
 mod ranges;

@@ -50,7 +50,7 @@ impl From<Output> for Answer {
     }
 }
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "daemon",
     "status",
     "doctor",
@@ -59,6 +59,7 @@ const COMMANDS: [&str; 17] = [
     "monitor",
     "observe",
     "rules",
+    "peers",
     "top",
     "metrics",
     "policy",
@@ -102,6 +103,12 @@ fn wrong_usage_exits_with_2() {
         &["trace", "--from", "ten", "--to", "10.0.0.1:22"],
         &["trace", "--from", "10.0.0.1", "--to", "[fd00::1]:22/tcp"],
         &["status", "-o", "yaml"],
+        &["peers", "ten"],
+        &["peers", "10.0.0.1", "--label", "k8s:app=web"],
+        &["peers", "--identity", "nobody"],
+        &["peers", "--limit", "0"],
+        &["peers", "--limit", "10001"],
+        &["peers", "--node", "n1"],
         &["monitor", "-t", "nothing"],
         &["observe", "-t", "trace"],
         &["observe", "-f", "-o", "table"],
@@ -130,6 +137,8 @@ fn without_a_daemon_every_client_says_so_and_exits_with_5() {
         &["monitor"],
         &["observe"],
         &["rules"],
+        &["peers"],
+        &["peers", "10.0.0.1", "-o", "json"],
         &["top", "--once"],
         &["trace", "--from", "10.0.0.1", "--to", "10.0.0.2:22/tcp"],
     ] {
@@ -328,6 +337,43 @@ fn a_trace_of_files_exits_with_0_allowed_and_1_denied() {
     assert_eq!(json["rule"]["policy"], "host");
     let origin = json["rule"]["origin"].as_str().expect("a place");
     assert!(origin.ends_with("p.yaml:7"), "{origin}");
+}
+
+#[test]
+fn peers_of_files_say_who_an_address_is_and_which_line_says_so() {
+    let sandbox = Sandbox::new();
+    let policy = sandbox.write("p.yaml", POLICY);
+    let inventory = sandbox.write("i.yaml", NODE);
+    let ask = |more: &[&str]| {
+        let files = ["--policies", &policy, "--inventory", &inventory];
+        let node = ["--node", "n1"];
+        sandbox.run(&[&["peers"], more, &files[..], &node].concat())
+    };
+    let table = ask(&["10.0.0.1"]);
+    assert_eq!(table.code, Some(0), "{table:?}");
+    let told = "10.0.0.1 is host (node n1), identity 1 [reserved:host]; peer class ";
+    assert!(table.stdout.starts_with(told), "{table:?}");
+    let row = table
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("10.0.0.1/32"))
+        .expect("a row");
+    assert!(row.ends_with(&format!("Node n1 ({inventory}:1)")), "{row}");
+
+    let json = ask(&["-o", "json", "--limit", "2"]);
+    assert_eq!(json.code, Some(0), "{json:?}");
+    let value: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
+    assert_eq!((&value["schema"], &value["total"]), (&1.into(), &4.into()));
+    assert_eq!(value["next"], "10.0.0.1/32");
+    assert!(json.stderr.contains("2 of 4 rows"), "{json:?}");
+    let rest = ask(&["-o", "json", "--after", "10.0.0.1/32"]);
+    let value: serde_json::Value = serde_json::from_str(&rest.stdout).expect("JSON");
+    let peers = value["peers"].as_array().expect("rows");
+    let prefixes: Vec<_> = peers.iter().map(|peer| peer["prefix"].as_str()).collect();
+    assert_eq!(prefixes, [Some("192.0.2.0/24"), Some("::/0")]);
+    assert_eq!(value["next"], serde_json::Value::Null);
+    let place = peers[0]["from"][0]["place"].as_str().expect("a place");
+    assert!(place.ends_with("p.yaml:7"), "{place}");
 }
 
 #[test]

@@ -22,6 +22,18 @@ pub struct Args {
 pub fn run(args: &Args) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "fw-ctl", &mut script);
-    print(String::from_utf8_lossy(&script).trim_end())?;
+    let script = String::from_utf8_lossy(&script);
+    let script = match args.shell {
+        Shell::Bash => mended(&script),
+        _ => script.into_owned(),
+    };
+    print(script.trim_end())?;
     Ok(exit::OK)
+}
+
+/// `clap_complete` 4.6 spells the hyphen of `fw-ctl` in two ways: where a word is read the
+/// command becomes `fw__ctl__subcmd__trace`, and its flags stand under
+/// `fw__subcmd__ctl__subcmd__trace`, so that behind `fw-ctl trace` nothing is offered.
+fn mended(script: &str) -> String {
+    script.replace("fw__subcmd__ctl", "fw__ctl")
 }

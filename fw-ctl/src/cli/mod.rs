@@ -19,6 +19,7 @@ mod monitor;
 mod observe;
 mod offline;
 pub mod output;
+mod peers;
 mod policy;
 mod policy_diff;
 mod policy_lint;
@@ -89,6 +90,8 @@ enum Command {
     Observe(observe::Args),
     /// List the rules in force with what they decided
     Rules(rules::Args),
+    /// List every known address: who it is, its class, and where that was said
+    Peers(peers::Args),
     /// Watch rates by rule, reason, source, port and interface, and the last drops
     Top(top::Args),
     /// What monitoring systems are told at /metrics
@@ -151,6 +154,7 @@ fn run(command: Command) -> Outcome {
         Command::Monitor(args) => monitor::run(&args),
         Command::Observe(args) => observe::run(&args),
         Command::Rules(args) => rules::run(&args),
+        Command::Peers(args) => peers::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Metrics(command) => metrics::run(&command),
         Command::Ban(command) => ban::run(&command),

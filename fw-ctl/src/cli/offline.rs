@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::output::{say, warn};
+use super::args::{ClientArgs, PathArgs, load};
+use super::output::{plain, say, warn};
 use crate::control::protocol::Failure;
+use crate::daemon::{Compiled, Inputs, sources};
 use crate::diagnostic::Diagnostic;
 use crate::inventory::{self, Inventory};
-use crate::policy::load;
+use crate::lists::ListFiles;
+use crate::policy::load as policy_files;
 use crate::policy::rules::CidrMatchMode;
 use crate::policy::schema::{CidrGroup, PolicyDocument};
 
@@ -22,6 +25,52 @@ pub(super) struct ClusterArgs {
     /// Identities that CIDR rules match beside those outside the cluster
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(super) cidr_match_mode: Option<CidrMatch>,
+}
+
+/// Files in place of what is in force, for commands that ask the daemon otherwise.
+#[derive(Debug, Args)]
+pub(super) struct FileArgs {
+    /// By these policies, not by those of the daemon
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    policies: Vec<PathBuf>,
+    /// With this inventory
+    #[arg(long, value_name = "PATH", num_args = 1.., requires = "policies")]
+    inventory: Vec<PathBuf>,
+    /// As this node of the inventory
+    #[arg(long, value_name = "NAME", requires = "policies")]
+    node: Option<String>,
+}
+
+impl FileArgs {
+    /// Whether files are to be read, and no daemon asked.
+    pub(super) fn are_named(&self) -> bool {
+        !self.policies.is_empty()
+    }
+
+    /// Compiles them, with the rest of the configuration; tells warnings.
+    ///
+    /// # Errors
+    /// When configuration or files are wrong.
+    pub(super) fn compile(&self, client: &ClientArgs) -> Result<Compiled, Failure> {
+        let paths = PathArgs {
+            config: client.config.clone(),
+            policies: self.policies.clone(),
+            inventory: self.inventory.clone(),
+            state_dir: None,
+            run_dir: client.run_dir.clone(),
+            pin_dir: None,
+            node: self.node.clone(),
+        };
+        let loaded = load(&paths.overrides())
+            .map_err(|errors| Failure::refused("the configuration is refused", &errors))?;
+        let (inputs, unreadable) = Inputs::read(&loaded.config, &ListFiles::default());
+        let compiled = sources::compile(Arc::new(inputs), unreadable)
+            .map_err(|wrong| wrong.failure("policies and inventory are refused"))?;
+        for warning in &compiled.warnings {
+            warn(&plain(warning));
+        }
+        Ok(compiled)
+    }
 }
 
 /// `--cidr-match-mode`
@@ -80,7 +129,7 @@ impl Files {
 /// # Errors
 /// Everything that is wrong with the files, together.
 pub(super) fn read(policies: &[PathBuf], inventory: &[PathBuf]) -> Result<Files, Failure> {
-    let policies = load::load(policies);
+    let policies = policy_files::load(policies);
     let known = inventory::load(inventory);
     known.notes.iter().for_each(|note| say(note));
     let (groups, doubled) = known.inventory.groups_with(policies.cidr_groups);

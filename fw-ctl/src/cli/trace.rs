@@ -1,18 +1,14 @@
 //! `fw-ctl trace`: asks the daemon, or with `--policies` compiles files and needs
 //! neither root nor daemon.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use clap::Args as ClapArgs;
 
-use super::args::{ClientArgs, OutputArgs, PathArgs, load};
-use super::output::{Format, Outcome, bad, good, plain, print, print_json, warn};
+use super::args::{ClientArgs, OutputArgs};
+use super::offline::FileArgs;
+use super::output::{Format, Outcome, bad, good, print, print_json};
 use crate::control::client::ask;
 use crate::control::protocol::{Failure, Flow, Request};
-use crate::daemon::{Inputs, sources};
 use crate::exit;
-use crate::lists::ListFiles;
 use crate::trace::{From, To, Trace, trace};
 use crate::vlans;
 
@@ -28,15 +24,8 @@ pub struct Args {
     /// In this VLAN: its id
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u16).range(1..=i64::from(vlans::LAST)))]
     vlan: Option<u16>,
-    /// Judge by these policies, not by those of the daemon
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    policies: Vec<PathBuf>,
-    /// With this inventory
-    #[arg(long, value_name = "PATH", num_args = 1.., requires = "policies")]
-    inventory: Vec<PathBuf>,
-    /// As this node of the inventory
-    #[arg(long, value_name = "NAME", requires = "policies")]
-    node: Option<String>,
+    #[command(flatten)]
+    files: FileArgs,
     #[command(flatten)]
     client: ClientArgs,
     #[command(flatten)]
@@ -65,7 +54,7 @@ pub fn run(args: &Args) -> Outcome {
         destination_port: args.to.port,
         vlan: args.vlan.unwrap_or(vlans::UNTAGGED),
     };
-    let answer: Trace = if args.policies.is_empty() {
+    let answer: Trace = if !args.files.are_named() {
         ask(&args.client.socket(), &Request::Trace(flow))?
     } else {
         offline(args, flow)?
@@ -94,23 +83,7 @@ pub fn outcome(answer: &Trace) -> Outcome {
 }
 
 fn offline(args: &Args, flow: Flow) -> Result<Trace, Failure> {
-    let paths = PathArgs {
-        config: args.client.config.clone(),
-        policies: args.policies.clone(),
-        inventory: args.inventory.clone(),
-        state_dir: None,
-        run_dir: args.client.run_dir.clone(),
-        pin_dir: None,
-        node: args.node.clone(),
-    };
-    let loaded = load(&paths.overrides())
-        .map_err(|errors| Failure::refused("the configuration is refused", &errors))?;
-    let (inputs, unreadable) = Inputs::read(&loaded.config, &ListFiles::default());
-    let compiled = sources::compile(Arc::new(inputs), unreadable)
-        .map_err(|wrong| wrong.failure("policies and inventory are refused"))?;
-    for warning in &compiled.warnings {
-        warn(&plain(warning));
-    }
+    let compiled = args.files.compile(&args.client)?;
     let local = compiled.node_addresses.iter().copied().collect();
     Ok(trace(compiled.context(&local), flow))
 }

@@ -15,6 +15,7 @@ use crate::diagnostic::Diagnostic;
 use crate::exit;
 use crate::harm::SshSession;
 use crate::observe::{self, AgentEvent, Happened, Lost, Query, Record, Seen, Span};
+use crate::peers;
 use crate::vlans::UNTAGGED;
 
 /// Longest reason of a ban: bytes of UTF-8.
@@ -36,7 +37,7 @@ pub const MAX_LINE: usize = SINGLES as usize * MAX_BAN + 1024 * 1024;
 pub const MAX_REQUEST: usize = 64 * 1024;
 
 /// Every [`Request::verb`].
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 18] = [
     "status",
     "reload",
     "confirm",
@@ -48,6 +49,7 @@ const VERBS: [&str; 17] = [
     "rules",
     "detach",
     "trace",
+    "peers",
     "ban",
     "unban",
     "bans",
@@ -96,6 +98,8 @@ pub enum Request {
     Detach,
     /// What would happen to a packet.
     Trace(Flow),
+    /// Every known address.
+    Peers(peers::Query),
     /// Ban addresses.
     Ban(BanRequest),
     /// Lift bans.
@@ -128,6 +132,7 @@ impl Request {
             Self::Rules => "rules",
             Self::Detach => "detach",
             Self::Trace(_) => "trace",
+            Self::Peers(_) => "peers",
             Self::Ban(_) => "ban",
             Self::Unban { .. } => "unban",
             Self::Bans => "bans",
@@ -184,6 +189,7 @@ impl Request {
             | Self::AgentEvents(_)
             | Self::Rules
             | Self::Trace(_)
+            | Self::Peers(_)
             | Self::Bans
             | Self::Audit
             | Self::Metrics
@@ -461,6 +467,17 @@ mod tests {
                     source_port: 0,
                     destination_port: 22,
                     vlan: 0,
+                }),
+                false,
+            ),
+            (
+                r#"{"verb":"peers","address":"192.0.2.1","label":"k8s:app=web","after":"10.0.0.0/8","limit":7}"#,
+                Request::Peers(peers::Query {
+                    address: Some("192.0.2.1".parse().unwrap()),
+                    identity: None,
+                    label: Some(observe::filter::Labels::parse("k8s:app=web").unwrap()),
+                    after: Some("10.0.0.0/8".parse().unwrap()),
+                    limit: 7,
                 }),
                 false,
             ),

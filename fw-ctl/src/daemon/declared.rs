@@ -16,6 +16,7 @@ use crate::lists::Found;
 use crate::netlink::LocalAddresses;
 use crate::observe::Numbered;
 use crate::policy::rules::{CidrMatchMode, RuleSet};
+use crate::policy::schema::CidrGroup;
 use crate::trace::Context;
 
 /// What the operator's files compile to.
@@ -30,6 +31,8 @@ pub struct Compiled {
     pub warnings: Vec<Diagnostic>,
     /// The rules that it was compiled from.
     pub rules: RuleSet,
+    /// Every CIDR group and list, whether a rule names it or not.
+    pub groups: Vec<Arc<CidrGroup>>,
     /// Which identities CIDR rules may match.
     pub cidr_match_mode: CidrMatchMode,
     /// Who addresses are.

@@ -42,6 +42,7 @@ mod manager;
 mod mode;
 mod names;
 mod numbers;
+mod peers;
 mod pinned;
 mod policies;
 mod recent;

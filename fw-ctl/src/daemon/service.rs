@@ -27,6 +27,7 @@ use crate::exit;
 use crate::lists::moment;
 use crate::metrics::Numbers;
 use crate::netlink::{NetlinkError, Network, Watcher};
+use crate::peers::Peers;
 use crate::trace::Trace;
 use crate::why::why;
 
@@ -408,6 +409,7 @@ enum Answer {
     Rules(Rules),
     Detached(Detached),
     Trace(Trace),
+    Peers(Box<Peers>),
     Banned(Banned),
     Unbanned(Unbanned),
     Bans(Bans),
@@ -426,6 +428,7 @@ impl Answer {
             Self::Rules(value) => serde_json::to_value(value),
             Self::Detached(value) => serde_json::to_value(value),
             Self::Trace(value) => serde_json::to_value(value),
+            Self::Peers(value) => serde_json::to_value(value),
             Self::Banned(value) => serde_json::to_value(value),
             Self::Unbanned(value) => serde_json::to_value(value),
             Self::Bans(value) => serde_json::to_value(value),
@@ -457,6 +460,7 @@ fn answer<K: Kernel, S: Sources>(
         }
         Request::Detach => Answer::Detached(firewall.detach()?),
         Request::Trace(flow) => Answer::Trace(firewall.trace(*flow)?),
+        Request::Peers(query) => Answer::Peers(Box::new(firewall.peers(query)?)),
         Request::Ban(request) => Answer::Banned(firewall.ban(request)?),
         Request::Unban { addresses } => Answer::Unbanned(firewall.unban(addresses.as_deref())?),
         Request::Bans => Answer::Bans(firewall.bans()),

@@ -117,6 +117,7 @@ pub fn compile_known(
         policies: context.documents.len(),
         warnings,
         rules: flattened.rules,
+        groups: context.groups,
         cidr_match_mode: context.options.cidr_match_mode,
         identities: Arc::new(Numbered::new(context.identities)),
         node_names: node_names(&inventory),
@@ -130,7 +131,7 @@ fn node_names(inventory: &Inventory) -> BTreeMap<IpAddr, String> {
     let nodes = inventory.nodes.iter();
     let named = nodes.flat_map(|(name, node)| {
         let addresses = node.addresses.iter();
-        addresses.map(|address| (address.to_canonical(), name.clone()))
+        addresses.map(|(address, _)| (address.to_canonical(), name.clone()))
     });
     named.collect()
 }

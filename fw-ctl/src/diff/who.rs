@@ -51,7 +51,10 @@ impl Who {
     #[must_use]
     pub fn of(identities: &Identities, inventory: &Inventory, rules: &RuleSet) -> Self {
         let nodes = inventory.nodes.iter();
-        let nodes = nodes.map(|(name, node)| (name.as_str(), &node.addresses[..]));
+        let nodes = nodes.map(|(name, node)| {
+            let addresses = node.addresses.iter().map(|(address, _)| *address);
+            (name.as_str(), addresses.collect())
+        });
         let rules_of = rules.directions.iter().flat_map(|side| &side.rules);
         let selectors = rules_of.filter_map(|rule| match &rule.peers {
             Peers::Any => None,
@@ -68,7 +71,7 @@ impl Who {
     /// rules name, `written` their prefixes.
     fn new<'a>(
         identities: &Identities,
-        nodes: impl IntoIterator<Item = (&'a str, &'a [IpAddr])>,
+        nodes: impl IntoIterator<Item = (&'a str, Vec<IpAddr>)>,
         groups: impl IntoIterator<Item = (&'a str, Addresses)>,
         mut written: Vec<IpNet>,
     ) -> Self {

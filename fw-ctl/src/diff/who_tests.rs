@@ -30,12 +30,12 @@ fn who() -> Who {
         ("10.42.2.10/32", POD),
         ("10.42.3.0/24", "reserved:unmanaged"),
     ]);
-    let b = ["10.0.0.2".parse().unwrap()];
-    let c = ["10.0.0.3".parse().unwrap(), "fd00::3".parse().unwrap()];
+    let b = vec!["10.0.0.2".parse().unwrap()];
+    let c = vec!["10.0.0.3".parse().unwrap(), "fd00::3".parse().unwrap()];
     let bad = of(&["192.0.2.0/28", "198.51.100.7/32"]);
     Who::new(
         &identities,
-        [("b", &b[..]), ("c", &c[..])],
+        [("b", b), ("c", c)],
         [("bad", bad)],
         vec![net("203.0.113.0/24")],
     )

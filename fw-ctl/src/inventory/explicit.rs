@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::fields::{Field, Result};
+use super::{Claim, Place};
 use crate::policy::label::{Label, LabelSet};
 
 /// The only version there is.
@@ -13,8 +14,8 @@ pub(super) const API_VERSION: &str = "fw-ctl.io/v1";
 /// The kind.
 pub(super) const KIND: &str = "AddressIdentities";
 
-/// Reads the entries, in order.
-pub(super) fn entries(document: &Field<'_>) -> Result<Vec<(IpNet, Arc<LabelSet>)>> {
+/// Reads the entries, in order; `place` is that of the document.
+pub(super) fn entries(document: &Field<'_>, place: Place) -> Result<Vec<Claim>> {
     document.only(&["apiVersion", "kind", "metadata", "spec"])?;
     if let Some(metadata) = document.get("metadata")? {
         metadata.only(&["name", "labels", "annotations"])?;
@@ -23,10 +24,11 @@ pub(super) fn entries(document: &Field<'_>) -> Result<Vec<(IpNet, Arc<LabelSet>)
         return Err(document.error("`spec` is missing"));
     };
     spec.only(&["entries"])?;
-    spec.list(["entries"])?.iter().map(entry).collect()
+    let entries = spec.list(["entries"])?;
+    entries.iter().map(|at| entry(at, place)).collect()
 }
 
-fn entry(entry: &Field<'_>) -> Result<(IpNet, Arc<LabelSet>)> {
+fn entry(entry: &Field<'_>, place: Place) -> Result<Claim> {
     entry.only(&["prefix", "labels"])?;
     let Some(prefix) = entry.get("prefix")? else {
         return Err(entry.error("`prefix` is missing"));
@@ -48,7 +50,11 @@ fn entry(entry: &Field<'_>) -> Result<(IpNet, Arc<LabelSet>)> {
         .iter()
         .map(label)
         .collect::<Result<LabelSet>>()?;
-    Ok((parsed.trunc(), Arc::new(labels)))
+    Ok(Claim {
+        prefix: parsed.trunc(),
+        labels: Arc::new(labels),
+        place: place.on(entry.node.span.line),
+    })
 }
 
 fn label(field: &Field<'_>) -> Result<Label> {

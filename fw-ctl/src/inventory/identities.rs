@@ -5,7 +5,39 @@ use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::place::{Objects, Place, Written};
 use crate::policy::label::{Label, LabelSet};
+
+/// What an object says of a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The prefix, without host bits.
+    pub prefix: IpNet,
+    /// Who is behind it.
+    pub labels: Arc<LabelSet>,
+    /// Where it says so.
+    pub place: Place,
+}
+
+/// What else is said of a prefix, beside the claim that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// The prefix.
+    pub prefix: IpNet,
+    /// Where it is said.
+    pub place: Place,
+    /// What.
+    pub how: How,
+}
+
+/// What is said beside the claim that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum How {
+    /// That somebody has it: does not count, since another claim comes first.
+    Claims(Arc<LabelSet>),
+    /// That it is one of the API server's: a label more.
+    ApiServer,
+}
 
 /// Prefixes with the labels of who is behind them. The longest prefix counts; an
 /// address without entry is world, as in a dual-stack Cilium (`reserved:world-ipv4`,
@@ -13,9 +45,19 @@ use crate::policy::label::{Label, LabelSet};
 #[derive(Clone, Debug)]
 pub struct Identities {
     /// Sorted, none twice, always with both default routes.
-    entries: Vec<(IpNet, Arc<LabelSet>)>,
+    entries: Vec<(IpNet, Known)>,
     /// How many of the two default routes were not given.
     implied: usize,
+    /// What else was said of the same prefixes, sorted by them.
+    beside: Vec<Beside>,
+    /// What places refer to.
+    objects: Arc<Objects>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    labels: Arc<LabelSet>,
+    place: Place,
 }
 
 impl Default for Identities {
@@ -28,12 +70,37 @@ impl Identities {
     /// Of equal prefixes the first counts. Host bits are masked off.
     #[must_use]
     pub fn new(entries: impl IntoIterator<Item = (IpNet, Arc<LabelSet>)>) -> Self {
-        let mut entries: Vec<(IpNet, Arc<LabelSet>)> = entries
+        let claims = entries.into_iter().map(|(prefix, labels)| Claim {
+            prefix,
+            labels,
+            place: Place::default(),
+        });
+        Self::of_claims(claims, Vec::new(), Arc::default())
+    }
+
+    /// The same, for who wants to know later where it was said. `beside` are claims that
+    /// were weighed already.
+    #[must_use]
+    pub fn of_claims(
+        claims: impl IntoIterator<Item = Claim>,
+        mut beside: Vec<Beside>,
+        objects: Arc<Objects>,
+    ) -> Self {
+        let mut entries: Vec<(IpNet, Known)> = claims
             .into_iter()
-            .map(|(prefix, labels)| (prefix.trunc(), labels))
+            .map(
+                |Claim {
+                     prefix,
+                     labels,
+                     place,
+                 }| (prefix.trunc(), Known { labels, place }),
+            )
             .collect();
         let given = entries.len();
-        let world = |key| Arc::new(LabelSet::from_iter([Label::reserved(key)]));
+        let world = |key| Known {
+            labels: Arc::new(LabelSet::from_iter([Label::reserved(key)])),
+            place: Place::default(),
+        };
         entries.push((Ipv4Net::default().into(), world("world-ipv4")));
         entries.push((Ipv6Net::default().into(), world("world-ipv6")));
         let default_given = entries[..given]
@@ -45,10 +112,26 @@ impl Identities {
         defaults.dedup();
         // Stable, so that of equal prefixes the first stays first.
         entries.sort_by_key(|entry| entry.0);
-        entries.dedup_by_key(|entry| entry.0);
+        entries.dedup_by(|later, first| {
+            let same = later.0 == first.0;
+            if same && later.1.place != first.1.place {
+                beside.push(Beside {
+                    prefix: later.0,
+                    place: later.1.place,
+                    how: How::Claims(Arc::clone(&later.1.labels)),
+                });
+            }
+            same
+        });
+        beside.retain(|other| other.place != Place::default());
+        beside.sort_by_key(|other| (other.prefix, other.place));
+        beside.dedup();
+        beside.shrink_to_fit();
         Self {
             entries,
             implied: 2 - defaults.len(),
+            beside,
+            objects,
         }
     }
 
@@ -58,14 +141,46 @@ impl Identities {
     /// Never: both default routes are always there.
     #[must_use]
     pub fn of(&self, address: IpAddr) -> &Arc<LabelSet> {
-        longest_prefix(&self.entries, address).expect("both default routes are always there")
+        let known = longest_prefix(&self.entries, address);
+        &known.expect("both default routes are always there").labels
+    }
+
+    /// The entry whose prefix is the longest around another one: its number in
+    /// [`Self::entries_with_world`].
+    ///
+    /// # Panics
+    /// Never: both default routes are always there.
+    #[must_use]
+    pub fn around(&self, prefix: IpNet) -> usize {
+        let length = prefix.prefix_len();
+        let at = longest_at(&self.entries, prefix.addr(), length);
+        at.expect("both default routes are always there")
+    }
+
+    /// The entry of this number.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    #[must_use]
+    pub fn entry(&self, number: usize) -> (IpNet, &LabelSet, Option<Written<'_>>) {
+        let (prefix, known) = &self.entries[number];
+        (*prefix, &known.labels, self.objects.written(known.place))
+    }
+
+    /// What else was said of a prefix, and did not count or only added to it.
+    pub fn beside(&self, prefix: IpNet) -> impl Iterator<Item = (&How, Option<Written<'_>>)> {
+        let from = self.beside.partition_point(|other| other.prefix < prefix);
+        let others = self.beside[from..].iter();
+        others
+            .take_while(move |other| other.prefix == prefix)
+            .map(|other| (&other.how, self.objects.written(other.place)))
     }
 
     /// Every entry, sorted, with the two default routes of world.
     pub fn entries_with_world(&self) -> impl Iterator<Item = (IpNet, &LabelSet)> {
         self.entries
             .iter()
-            .map(|(prefix, labels)| (*prefix, labels.as_ref()))
+            .map(|(prefix, known)| (*prefix, known.labels.as_ref()))
     }
 
     /// Number of entries that somebody wrote or that an object gave.
@@ -89,13 +204,17 @@ impl Identities {
 #[must_use]
 pub fn longest_prefix<T>(table: &[(IpNet, T)], address: IpAddr) -> Option<&T> {
     let address = address.to_canonical();
-    let full = IpNet::from(address);
-    (0..=full.prefix_len()).rev().find_map(|length| {
+    let at = longest_at(table, address, IpNet::from(address).prefix_len())?;
+    Some(&table[at].1)
+}
+
+/// Where the longest prefix stands that holds an address and is no longer than `most`.
+fn longest_at<T>(table: &[(IpNet, T)], address: IpAddr, most: u8) -> Option<usize> {
+    (0..=most).rev().find_map(|length| {
         let prefix = IpNet::new(address, length)
             .expect("the length is at most that of the family")
             .trunc();
-        let at = table.binary_search_by_key(&prefix, |entry| entry.0).ok()?;
-        Some(&table[at].1)
+        table.binary_search_by_key(&prefix, |entry| entry.0).ok()
     })
 }
 

@@ -12,16 +12,16 @@ mod groups;
 mod identities;
 mod load;
 mod object;
+mod place;
 mod view;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
-
-pub use identities::{Identities, longest_prefix};
+pub use identities::{Beside, Claim, How, Identities, longest_prefix};
 pub use load::{Loaded, load, load_sources, read};
+pub use place::{Objects, Place, Written};
 pub use view::NodeView;
 
 use crate::policy::label::LabelSet;
@@ -40,14 +40,19 @@ pub struct Inventory {
     /// `Pod`s that have an address of their own.
     pub pods: Vec<Pod>,
     /// `CiliumEndpoint`s: addresses and the labels that Cilium itself gave.
-    pub endpoints: Vec<(Vec<IpAddr>, Arc<LabelSet>)>,
+    pub endpoints: Vec<Endpoint>,
     /// Addresses of the API server, from `default/kubernetes`.
-    pub api_server: Vec<IpAddr>,
+    pub api_server: Vec<Placed>,
     /// `CiliumCIDRGroup`s and plain lists.
     pub cidr_groups: Vec<Arc<CidrGroup>>,
     /// Entries of `AddressIdentities`, in order.
-    pub explicit: Vec<(IpNet, Arc<LabelSet>)>,
+    pub explicit: Vec<Claim>,
+    /// What places of addresses refer to.
+    pub objects: Arc<Objects>,
 }
+
+/// An address, and where an object says that it is somebody's.
+pub type Placed = (IpAddr, Place);
 
 /// A node of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,11 +60,11 @@ pub struct Node {
     /// `metadata.labels`.
     pub labels: Labels,
     /// Every address of it, of any type.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Vec<Placed>,
     /// Addresses of its health endpoint (`CiliumNode`).
-    pub health: Vec<IpAddr>,
+    pub health: Vec<Placed>,
     /// Addresses of its ingress proxy (`CiliumNode`).
-    pub ingress: Vec<IpAddr>,
+    pub ingress: Vec<Placed>,
 }
 
 /// A pod with addresses of its own.
@@ -73,4 +78,17 @@ pub struct Pod {
     pub service_account: String,
     /// `status.podIPs`.
     pub addresses: Vec<IpAddr>,
+    /// Where it begins.
+    pub place: Place,
+}
+
+/// A `CiliumEndpoint` that is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `status.networking.addressing`.
+    pub addresses: Vec<IpAddr>,
+    /// `status.identity.labels`.
+    pub labels: Arc<LabelSet>,
+    /// Where it begins.
+    pub place: Place,
 }

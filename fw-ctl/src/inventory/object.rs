@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::explicit;
 use super::fields::{Field, Result};
-use super::{Inventory, Pod};
+use super::{Endpoint, Inventory, Place, Placed, Pod};
 use crate::diagnostic::Diagnostic;
 use crate::policy::decode;
 use crate::policy::label::{Label, LabelSet};
@@ -61,9 +61,9 @@ fn add_kind(inventory: &mut Inventory, object: &Field<'_>, kind: &str) -> Result
             let labels = object.labels(["metadata", "labels"])?;
             inventory.namespaces.insert(name(object)?, labels);
         }
-        "Pod" => inventory.pods.extend(pod(object)?),
+        "Pod" => pod(inventory, object)?,
         "CiliumNode" => cilium_node(inventory, object)?,
-        "CiliumEndpoint" => inventory.endpoints.extend(cilium_endpoint(object)?),
+        "CiliumEndpoint" => cilium_endpoint(inventory, object)?,
         "CiliumCIDRGroup" => inventory.cidr_groups.push(Arc::new(cidr_group(object)?)),
         "EndpointSlice" => endpoint_slice(inventory, object)?,
         "Endpoints" => endpoints(inventory, object)?,
@@ -84,7 +84,9 @@ fn add_kind(inventory: &mut Inventory, object: &Field<'_>, kind: &str) -> Result
                 error.help = Some(format!("write `apiVersion: {}`", explicit::API_VERSION));
                 return Err(error);
             }
-            inventory.explicit.extend(explicit::entries(object)?);
+            let name = object.text(["metadata", "name"])?.unwrap_or_default();
+            let place = place(inventory, object, explicit::KIND, name.to_owned());
+            inventory.explicit.extend(explicit::entries(object, place)?);
         }
         other => return Ok(Outcome::Unknown(other.to_owned())),
     }
@@ -98,46 +100,69 @@ fn name(object: &Field<'_>) -> Result<String> {
     }
 }
 
+/// `metadata.namespace/metadata.name`, in `default` where it says none.
+fn full_name(object: &Field<'_>) -> Result<String> {
+    let name = name(object)?;
+    let namespace = object.text(["metadata", "namespace"])?;
+    Ok(format!("{}/{name}", namespace.unwrap_or("default")))
+}
+
+/// Notes where an object stands.
+fn place(inventory: &mut Inventory, object: &Field<'_>, kind: &'static str, name: String) -> Place {
+    let objects = Arc::make_mut(&mut inventory.objects);
+    objects.add(&object.source.name, kind, name, object.node.span.line)
+}
+
 /// `status.addresses` also has host names: only what is an address counts.
 fn node(inventory: &mut Inventory, object: &Field<'_>) -> Result<()> {
-    let node = inventory.nodes.entry(name(object)?).or_default();
+    let name = name(object)?;
+    let place = place(inventory, object, "Node", name.clone());
+    let node = inventory.nodes.entry(name).or_default();
     node.labels.extend(object.labels(["metadata", "labels"])?);
     for address in object.list(["status", "addresses"])? {
         let is_name = address
             .text(["type"])?
             .is_some_and(|kind| kind == "Hostname" || kind.ends_with("DNS"));
         if !is_name {
-            node.addresses.extend(address.address(["address"])?);
+            node.addresses
+                .extend(placed(address.address(["address"])?, place));
         }
     }
     Ok(())
 }
 
 fn cilium_node(inventory: &mut Inventory, object: &Field<'_>) -> Result<()> {
-    let node = inventory.nodes.entry(name(object)?).or_default();
+    let name = name(object)?;
+    let place = place(inventory, object, "CiliumNode", name.clone());
+    let node = inventory.nodes.entry(name).or_default();
     node.labels.extend(object.labels(["metadata", "labels"])?);
     for address in object.list(["spec", "addresses"])? {
-        node.addresses.extend(address.address(["ip"])?);
+        node.addresses
+            .extend(placed(address.address(["ip"])?, place));
     }
-    for (family, list) in [("ipv4", "health"), ("ipv6", "health")] {
-        node.health.extend(object.address(["spec", list, family])?);
-    }
-    for (family, list) in [("ipv4", "ingress"), ("ipv6", "ingress")] {
-        node.ingress.extend(object.address(["spec", list, family])?);
+    for family in ["ipv4", "ipv6"] {
+        let health = object.address(["spec", "health", family])?;
+        node.health.extend(placed(health, place));
+        let ingress = object.address(["spec", "ingress", family])?;
+        node.ingress.extend(placed(ingress, place));
     }
     Ok(())
 }
 
-/// `None` for pods without an address of their own: those of the host's network,
+fn placed(address: Option<IpAddr>, place: Place) -> Option<Placed> {
+    Some((address?, place))
+}
+
+/// Leaves out pods without an address of their own: those of the host's network,
 /// those without address, and those that have ended (another pod may have it).
-fn pod(object: &Field<'_>) -> Result<Option<Pod>> {
-    name(object)?;
+fn pod(inventory: &mut Inventory, object: &Field<'_>) -> Result<()> {
+    let name = full_name(object)?;
     let host_network = object
         .at(["spec", "hostNetwork"])?
         .is_some_and(|field| field.node.as_bool() == Some(true));
     let phase = object.text(["status", "phase"])?;
     if host_network || matches!(phase, Some("Succeeded" | "Failed")) {
-        return Ok(None);
+        return Ok(());
     }
     let mut addresses: Vec<IpAddr> = Vec::new();
     addresses.extend(object.address(["status", "podIP"])?);
@@ -147,20 +172,23 @@ fn pod(object: &Field<'_>) -> Result<Option<Pod>> {
     addresses.sort_unstable();
     addresses.dedup();
     if addresses.is_empty() {
-        return Ok(None);
+        return Ok(());
     }
     let namespace = object.text(["metadata", "namespace"])?;
     let account = object.text(["spec", "serviceAccountName"])?;
-    Ok(Some(Pod {
+    let pod = Pod {
         namespace: namespace.unwrap_or("default").to_owned(),
         labels: object.labels(["metadata", "labels"])?,
         service_account: account.unwrap_or("default").to_owned(),
         addresses,
-    }))
+        place: place(inventory, object, "Pod", name),
+    };
+    inventory.pods.push(pod);
+    Ok(())
 }
 
-fn cilium_endpoint(object: &Field<'_>) -> Result<Option<(Vec<IpAddr>, Arc<LabelSet>)>> {
-    name(object)?;
+fn cilium_endpoint(inventory: &mut Inventory, object: &Field<'_>) -> Result<()> {
+    let name = full_name(object)?;
     let mut addresses = Vec::new();
     for pair in object.list(["status", "networking", "addressing"])? {
         addresses.extend(pair.address(["ipv4"])?);
@@ -172,8 +200,15 @@ fn cilium_endpoint(object: &Field<'_>) -> Result<Option<(Vec<IpAddr>, Arc<LabelS
         .map(|label| Ok(Label::parse(label.str()?)))
         .collect::<Result<LabelSet>>()?;
     // Without labels the endpoint is not ready; the pod says more.
-    let ready = !addresses.is_empty() && !labels.as_slice().is_empty();
-    Ok(ready.then(|| (addresses, Arc::new(labels))))
+    if !addresses.is_empty() && !labels.as_slice().is_empty() {
+        let endpoint = Endpoint {
+            addresses,
+            labels: Arc::new(labels),
+            place: place(inventory, object, "CiliumEndpoint", name),
+        };
+        inventory.endpoints.push(endpoint);
+    }
+    Ok(())
 }
 
 /// As in a policy file: strict.
@@ -192,9 +227,12 @@ fn endpoint_slice(inventory: &mut Inventory, object: &Field<'_>) -> Result<()> {
     let service = labels.get("kubernetes.io/service-name");
     let kubernetes = service.map_or(own_name == "kubernetes", |service| service == "kubernetes");
     if kubernetes && object.text(["metadata", "namespace"])? == Some("default") {
+        let place = place(inventory, object, "EndpointSlice", full_name(object)?);
         for endpoint in object.list(["endpoints"])? {
             for address in endpoint.list(["addresses"])? {
-                inventory.api_server.extend(address.address([])?);
+                inventory
+                    .api_server
+                    .extend(placed(address.address([])?, place));
             }
         }
     }
@@ -204,9 +242,12 @@ fn endpoint_slice(inventory: &mut Inventory, object: &Field<'_>) -> Result<()> {
 fn endpoints(inventory: &mut Inventory, object: &Field<'_>) -> Result<()> {
     let is_default = object.text(["metadata", "namespace"])? == Some("default");
     if name(object)? == "kubernetes" && is_default {
+        let place = place(inventory, object, "Endpoints", full_name(object)?);
         for subset in object.list(["subsets"])? {
             for address in subset.list(["addresses"])? {
-                inventory.api_server.extend(address.address(["ip"])?);
+                inventory
+                    .api_server
+                    .extend(placed(address.address(["ip"])?, place));
             }
         }
     }

@@ -1,12 +1,11 @@
 //! The inventory, seen from one node.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
-
-use super::{Identities, Inventory, Labels, addresses};
+use super::{Beside, Claim, How, Identities, Inventory, Labels, Place, Placed, addresses};
 use crate::policy::label::{Label, LabelSet};
 
 /// What a node knows of itself and of its peers.
@@ -31,23 +30,15 @@ impl Inventory {
         let own = self.nodes.get(name);
         let mut all_labels = own.map(|node| node.labels.clone()).unwrap_or_default();
         all_labels.extend(labels.clone());
-        let mut derived = self.derived(name, cluster);
-        for address in &self.api_server {
-            match derived.get_mut(address) {
-                Some(labels) => {
-                    Arc::make_mut(labels).insert(Label::reserved("kube-apiserver"));
-                }
-                None => {
-                    let labels = addresses::external_api_server(*address);
-                    derived.insert(*address, Arc::new(labels));
-                }
-            }
+        let mut derived = Derived::default();
+        self.derive(&mut derived, name, cluster);
+        for (address, place) in &self.api_server {
+            derived.api_server(*address, *place);
         }
-        let explicit = self.explicit.iter().cloned();
-        let derived = derived
-            .into_iter()
-            .map(|(address, labels)| (IpNet::from(address), labels));
-        let identities = Identities::new(explicit.chain(derived));
+        let Derived { found, beside } = derived;
+        let claims = self.explicit.iter().cloned();
+        let claims = claims.chain(found.into_values());
+        let identities = Identities::of_claims(claims, beside, Arc::clone(&self.objects));
         let known = own.map(|node| node.addresses.clone()).unwrap_or_default();
         let explicit_hosts = identities
             .entries_with_world()
@@ -57,6 +48,7 @@ impl Inventory {
             .map(|(prefix, _)| prefix.addr());
         let addresses = known
             .into_iter()
+            .map(|(address, _)| address)
             .filter(|address| identities.of(*address).is_host())
             .chain(explicit_hosts)
             .collect();
@@ -68,36 +60,89 @@ impl Inventory {
     }
 
     /// What the Kubernetes objects say of single addresses.
-    fn derived(&self, name: &str, cluster: &str) -> BTreeMap<IpAddr, Arc<LabelSet>> {
-        let mut found: BTreeMap<IpAddr, Arc<LabelSet>> = BTreeMap::new();
-        let mut add = |addresses: &[IpAddr], labels: &Arc<LabelSet>| {
-            for address in addresses {
-                let address = address.to_canonical();
-                found.entry(address).or_insert_with(|| Arc::clone(labels));
-            }
-        };
+    fn derive(&self, derived: &mut Derived, name: &str, cluster: &str) {
         let reserved = |key| Arc::new(LabelSet::from_iter([Label::reserved(key)]));
         // The node's own first: no other node may claim its address.
         if let Some(own) = self.nodes.get(name) {
-            add(&own.addresses, &reserved("host"));
+            derived.add(&own.addresses, &reserved("host"));
         }
         for node in self.nodes.values() {
-            add(&node.health, &reserved("health"));
-            add(&node.ingress, &reserved("ingress"));
+            derived.add(&node.health, &reserved("health"));
+            derived.add(&node.ingress, &reserved("ingress"));
         }
         for (_, node) in self.nodes.iter().filter(|(other, _)| *other != name) {
             let labels = addresses::remote_node(&node.labels, cluster);
-            add(&node.addresses, &Arc::new(labels));
+            derived.add(&node.addresses, &Arc::new(labels));
         }
-        for (addresses, labels) in &self.endpoints {
-            add(addresses, labels);
+        for endpoint in &self.endpoints {
+            derived.add_all(&endpoint.addresses, endpoint.place, &endpoint.labels);
         }
         for pod in &self.pods {
             let namespace = self.namespaces.get(&pod.namespace);
             let labels = addresses::pod(pod, namespace, cluster);
-            add(&pod.addresses, &Arc::new(labels));
+            derived.add_all(&pod.addresses, pod.place, &Arc::new(labels));
         }
-        found
+    }
+}
+
+/// What is said of single addresses.
+#[derive(Default)]
+struct Derived {
+    /// What counts.
+    found: BTreeMap<IpAddr, Claim>,
+    /// What came later.
+    beside: Vec<Beside>,
+}
+
+impl Derived {
+    fn add(&mut self, addresses: &[Placed], labels: &Arc<LabelSet>) {
+        for (address, place) in addresses {
+            self.add_all(&[*address], *place, labels);
+        }
+    }
+
+    fn add_all(&mut self, addresses: &[IpAddr], place: Place, labels: &Arc<LabelSet>) {
+        for address in addresses {
+            let address = address.to_canonical();
+            match self.found.entry(address) {
+                Entry::Vacant(free) => {
+                    free.insert(Claim {
+                        prefix: address.into(),
+                        labels: Arc::clone(labels),
+                        place,
+                    });
+                }
+                Entry::Occupied(taken) if taken.get().place == place => {}
+                Entry::Occupied(_) => self.beside.push(Beside {
+                    prefix: address.into(),
+                    place,
+                    how: How::Claims(Arc::clone(labels)),
+                }),
+            }
+        }
+    }
+
+    /// An address of the API server: a label more where it is somebody's already.
+    fn api_server(&mut self, address: IpAddr, place: Place) {
+        let address = address.to_canonical();
+        match self.found.entry(address) {
+            Entry::Occupied(mut taken) => {
+                let labels = Arc::make_mut(&mut taken.get_mut().labels);
+                labels.insert(Label::reserved("kube-apiserver"));
+                self.beside.push(Beside {
+                    prefix: address.into(),
+                    place,
+                    how: How::ApiServer,
+                });
+            }
+            Entry::Vacant(free) => {
+                free.insert(Claim {
+                    prefix: address.into(),
+                    labels: Arc::new(addresses::external_api_server(address)),
+                    place,
+                });
+            }
+        }
     }
 }
 

@@ -131,6 +131,26 @@ impl Numbered {
         &self.identities
     }
 
+    /// The identity of who has these labels.
+    #[must_use]
+    pub fn identity_of(&self, labels: &LabelSet) -> Arc<Identity> {
+        match self.numbered.get(labels) {
+            Some(identity) => Arc::clone(identity),
+            None => Arc::new(Identity {
+                number: 0,
+                labels: texts(labels),
+            }),
+        }
+    }
+
+    /// Every label set that has a number.
+    #[must_use]
+    pub fn sets(&self, number: u32) -> Vec<&LabelSet> {
+        let sets = self.numbered.iter();
+        let sets = sets.filter(|(_, identity)| identity.number == number);
+        sets.map(|(set, _)| set).collect()
+    }
+
     /// The labels of who has an address.
     #[must_use]
     pub fn labels(&self, address: IpAddr) -> &LabelSet {
@@ -140,14 +160,7 @@ impl Numbered {
 
 impl Identify for Numbered {
     fn identity(&self, address: IpAddr) -> Arc<Identity> {
-        let labels = self.identities.of(address);
-        match self.numbered.get(labels.as_ref()) {
-            Some(identity) => Arc::clone(identity),
-            None => Arc::new(Identity {
-                number: 0,
-                labels: texts(labels),
-            }),
-        }
+        self.identity_of(self.identities.of(address))
     }
 }
 

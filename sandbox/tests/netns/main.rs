@@ -29,6 +29,7 @@ mod lost;
 mod masquerade;
 mod metrics;
 mod observe;
+mod peers;
 mod pods;
 mod prometheus;
 mod rates;

@@ -267,7 +267,7 @@ impl Checked<'_> {
         };
         let nodes = inventory.nodes.iter();
         nodes
-            .flat_map(|(name, node)| node.addresses.iter().map(move |a| (name.as_str(), *a)))
+            .flat_map(|(name, node)| node.addresses.iter().map(move |a| (name.as_str(), a.0)))
             .filter(|(_, address)| !self.mode.admits(self.identities.of(*address)))
             .find_map(|(name, address)| Some((holds(address)?, name, address)))
     }
