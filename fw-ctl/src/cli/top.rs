@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Outcome {
         batch::run(&news, count, panes, args.output.format)?;
         return Ok(exit::OK);
     }
-    let signals = Signals::listen().map_err(unstartable)?;
+    let signals = Signals::listen(ratatui::restore).map_err(unstartable)?;
     let news = feed::start(socket, args.delay).map_err(unstartable)?;
     let pane = args.view.first().copied().unwrap_or(Pane::Rules);
     let choice = anstream::AutoStream::choice(&std::io::stdout());

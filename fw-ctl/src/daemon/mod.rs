@@ -20,6 +20,7 @@ mod counting;
 mod declared;
 mod doubts;
 mod events;
+mod tap;
 mod expected;
 mod failsafe;
 pub mod filters;

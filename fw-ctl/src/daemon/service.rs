@@ -462,7 +462,11 @@ fn answer<K: Kernel, S: Sources>(
         Request::Bans => Answer::Bans(firewall.bans()),
         Request::Audit => Answer::Audit(Box::new(firewall.audit()?)),
         Request::Metrics => Answer::Metrics(Box::new(firewall.numbers()?)),
-        Request::Monitor | Request::Observe(_) | Request::AgentEvents(_) | Request::Reload(_) => {
+        Request::Monitor
+        | Request::Observe(_)
+        | Request::Capture(_)
+        | Request::AgentEvents(_)
+        | Request::Reload(_) => {
             return Err(Failure::new(
                 exit::USAGE,
                 "this request is not answered here",

@@ -28,6 +28,7 @@ mod clock;
 mod command;
 mod detach;
 pub mod error;
+pub mod capture;
 pub mod events;
 pub mod flows;
 mod former;

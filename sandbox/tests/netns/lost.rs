@@ -1,8 +1,10 @@
 //! What the kernel does not report is counted where flows are told, as much as it was.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use sandbox::frame::{self, FrameSocket};
 use sandbox::{Family, Monitor};
 use serde_json::Value;
 
@@ -13,7 +15,15 @@ use crate::on_xdp_and_tc;
 const FLOOD: u32 = 50_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-on_xdp_and_tc!(a_flood_is_told_in_part_and_the_rest_is_counted);
+/// Bytes of the shortest of the second kind.
+const SHORT: usize = 60;
+/// Packets, one after the other, of each of two kinds that the flood must not hide.
+const SINGLE: u16 = 12;
+
+on_xdp_and_tc!(
+    a_flood_is_told_in_part_and_the_rest_is_counted,
+    a_flood_on_one_rule_hides_nothing_else
+);
 
 /// Events that were lost, as `fw-ctl observe` tells them of the past.
 fn lost(fixture: &Fixture) -> Vec<u64> {
@@ -90,4 +100,73 @@ fn a_flood_is_told_in_part_and_the_rest_is_counted(xdp: &'static str) {
         );
         assert!(line.ends_with(&format!(") {count}")), "{line}");
     }
+}
+
+/// Denied by a rule that names it.
+const GUARD: &str = r#"
+  nodeSelector: {}
+  ingressDeny:
+  - toPorts:
+    - ports:
+      - {port: "7002", protocol: TCP}
+"#;
+
+fn a_flood_on_one_rule_hides_nothing_else(xdp: &'static str) {
+    let policies = [("web", INGRESS_WEB), ("guard", GUARD)];
+    let Some(fixture) = Fixture::start(xdp, "enforce", &policies) else {
+        return;
+    };
+    let monitor = Monitor::start(&fixture.fw_ctl, &["-t", "drop", "-v"]).unwrap();
+    let (lab, node) = (&fixture.lab, &fixture.lab.node);
+    let wire = FrameSocket::open(&lab.segment, "p-node").unwrap();
+    let send = |(kind, packet): (u16, Vec<u8>)| {
+        let frame = frame::ethernet(node.mac, lab.stranger.mac, &[], kind, &packet);
+        wire.send(&frame).unwrap();
+    };
+    let done = AtomicBool::new(false);
+    let sent = std::thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            lab.stranger.namespace.enter(|| {
+                let any: SocketAddr = "0.0.0.0:0".parse().unwrap();
+                let socket = UdpSocket::bind(any).unwrap();
+                socket.connect(node.socket(Family::V4, 7001)).unwrap();
+                let mut sent = 0_u32;
+                while !done.load(Ordering::Relaxed) {
+                    sent += u32::from(socket.send(b"x").is_ok());
+                }
+                sent
+            })
+        });
+        for number in 0..SINGLE {
+            // Two of the windows in which a CPU counts its events.
+            std::thread::sleep(Duration::from_millis(256));
+            let family = Family::BOTH[usize::from(number % 2)];
+            let from = lab.stranger.socket(family, 45_000 + number);
+            send(frame::tcp_syn(from, node.socket(family, 7002)));
+            let from = lab.stranger.socket(Family::V4, 46_000 + number);
+            let (kind, mut short) = frame::tcp_syn(from, node.socket(Family::V4, 80));
+            // The header says that it has 16 bytes; RFC 791 §3.1: at least 20.
+            short[0] = 0x44;
+            // By which one is told from the other.
+            short.resize(SHORT + usize::from(number), 0);
+            send((kind, short));
+        }
+        done.store(true, Ordering::Relaxed);
+        flood.join().unwrap()
+    });
+    for number in 0..SINGLE {
+        let port = format!(":{} -> ", 45_000 + number);
+        let by_name = |line: &str| line.contains("denylist") && line.contains(&port);
+        let told = monitor.line(PATIENCE, by_name);
+        assert!(told.is_some(), "{xdp}: {number} of {sent} in the flood");
+        let length = format!(", {} bytes", 14 + SHORT + usize::from(number));
+        let invalid = |line: &str| line.contains("invalid-packet") && line.ends_with(&length);
+        let told = monitor.line(PATIENCE, invalid);
+        assert!(told.is_some(), "{xdp}: {number} of {sent} in the flood");
+    }
+    let lost = |line: &str| line.ends_with(" not allowed, by default-deny of policy web");
+    let line = monitor.line(PATIENCE, |line| {
+        line.split_once(" (").is_some_and(|(line, origin)| lost(line) && origin.contains("web.yaml:"))
+    });
+    assert!(line.is_some(), "{xdp}: it is not said of which rule the lost ones were");
 }
