@@ -6,8 +6,8 @@ use super::tables::{Tables, View};
 use crate::packet::Packet;
 use crate::packet::transport::TCP;
 use crate::wire::{
-    Action, Builtin, Counter, Direction, DropReason, EventKind, EventLink, GenerationFlags, RULE_NO_POLICY,
-    VerdictWord, reason_slot, rule_slot,
+    Action, Builtin, Counter, Direction, DropReason, EventKind, EventLink, GenerationFlags,
+    RULE_NO_POLICY, VerdictWord, reason_slot, rule_slot,
 };
 
 /// The packet at hand, as one argument: a BPF function takes at most five. Its
@@ -97,7 +97,10 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
         });
         self.count_rule(word.rule(), false);
         let begins = flow.l4.protocol != TCP || flow.l4.is_pure_syn();
-        if begins && word.rule() != RULE_NO_POLICY && self.may_report(EventKind::Allowed, self.slot_of(word)) {
+        if begins
+            && word.rule() != RULE_NO_POLICY
+            && self.may_report(EventKind::Allowed, self.slot_of(word))
+        {
             self.report(flow, word.rule(), Action::Allow, 0);
         }
         Verdict::Pass
@@ -128,14 +131,7 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
 
     /// Drops, or in audit mode says that it would.
     #[inline(always)]
-    fn stop(
-        &self,
-        flow: &Flow,
-        rule: u16,
-        reason: DropReason,
-        slot: u32,
-        report: bool,
-    ) -> Verdict {
+    fn stop(&self, flow: &Flow, rule: u16, reason: DropReason, slot: u32, report: bool) -> Verdict {
         let (counter, action, verdict) = if self.enforces() {
             (Counter::Dropped(reason), Action::Deny, Verdict::Drop)
         } else {

@@ -6,8 +6,8 @@ use super::flows::Bucket;
 use super::rate::{Peers, Question};
 use crate::packet::Packet;
 use crate::wire::{
-    ActiveWord, Address, Counter, Direction, Event, EventKind, FlowSeeds, FragmentKey, FragmentProgress,
-    FragmentState, Generation, RateLimit, VerdictWord,
+    ActiveWord, Address, Counter, Direction, Event, EventKind, FlowSeeds, FragmentKey,
+    FragmentProgress, FragmentState, Generation, RateLimit, VerdictWord,
 };
 
 /// The plan in force: which generation, and what it says of itself.

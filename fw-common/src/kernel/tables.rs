@@ -5,9 +5,10 @@ use aya_ebpf::maps::Array;
 use aya_ebpf::maps::lpm_trie::Key;
 
 use super::maps::{
-    ACTIVE, BAN_FILTER, BANS, CAPTURE, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, COUNTERS, EVENT_BUDGET,
-    EVENTS, FALLBACK, FRAGMENTS, GENERATION, LOCAL, LOCAL_PREFIXES, MATRIX, NUMBERS, OWN_PORTS,
-    PEER_ROOTS, PEERS, PORTS, RATE_LIMITS, RATES, RULES, SCRATCH, SINGLE_FILTER, SINGLES, VLANS,
+    ACTIVE, BAN_FILTER, BANS, CAPTURE, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, COUNTERS,
+    EVENT_BUDGET, EVENTS, FALLBACK, FRAGMENTS, GENERATION, LOCAL, LOCAL_PREFIXES, MATRIX, NUMBERS,
+    OWN_PORTS, PEER_ROOTS, PEERS, PORTS, RATE_LIMITS, RATES, RULES, SCRATCH, SINGLE_FILTER,
+    SINGLES, VLANS,
 };
 use crate::datapath::Scratch;
 use crate::datapath::flows::Bucket;
@@ -16,10 +17,10 @@ use crate::datapath::tables::{Numbers, Tables, View};
 use crate::lookup::{self, PeerMemory};
 use crate::packet::{Packet, forget_range};
 use crate::wire::{
-    ActiveWord, Address, BAN_FOR_GOOD, Counter, Direction, EVENT_SLOTS, EVENT_WINDOW_SHIFT, Event, EventKind, EventSlot, FlowSeeds,
-    FragmentKey, FragmentProgress, FragmentState, Generation, MATRIX_BLOCK_WORDS, MATRIX_BLOCKS,
-    Node, PeerBlock, RateLimit, VerdictWord, ban_holds, block_index, counter_index, matrix_index,
-    root_index, rule_index, spend,
+    ActiveWord, Address, BAN_FOR_GOOD, Counter, Direction, EVENT_SLOTS, EVENT_WINDOW_SHIFT, Event,
+    EventKind, EventSlot, FlowSeeds, FragmentKey, FragmentProgress, FragmentState, Generation,
+    MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, Node, PeerBlock, RateLimit, VerdictWord, ban_holds,
+    block_index, counter_index, matrix_index, root_index, rule_index, spend,
 };
 
 /// Bits of an address, mapped or not.

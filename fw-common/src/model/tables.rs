@@ -12,10 +12,10 @@ use crate::datapath::{Verdict, run};
 use crate::lookup;
 use crate::packet::Packet;
 use crate::wire::{
-    ActiveWord, Address, CLOCK_UNITS, Counter, Direction, Event, EventKind, Fallback, FlowBucket, FlowKey,
-    FlowSeeds, FlowState, FlowTally, FragmentKey, FragmentProgress, FragmentState, GENERATIONS,
-    Generation, MATRIX_WORDS, NumberClasses, RULES, RateBucket, RateLimit, RuleTally, Tally,
-    VerdictWord, ban_holds, direction_index,
+    ActiveWord, Address, CLOCK_UNITS, Counter, Direction, Event, EventKind, Fallback, FlowBucket,
+    FlowKey, FlowSeeds, FlowState, FlowTally, FragmentKey, FragmentProgress, FragmentState,
+    GENERATIONS, Generation, MATRIX_WORDS, NumberClasses, RULES, RateBucket, RateLimit, RuleTally,
+    Tally, VerdictWord, ban_holds, direction_index,
 };
 
 /// Fragments that the model remembers: as many as fit, then it forgets like the

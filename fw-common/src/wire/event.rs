@@ -308,7 +308,10 @@ mod tests {
             assert_eq!(budget.times(slot, 1, 2), 1, "{slot}");
         }
         // Twice the limit is all that there is.
-        assert_eq!(budget.total.within(1 << EventSpent::COUNT_BITS), u64::from(2 * LIMIT));
+        assert_eq!(
+            budget.total.within(1 << EventSpent::COUNT_BITS),
+            u64::from(2 * LIMIT)
+        );
         assert_eq!(budget.times(10, 1, 1), 0);
         assert_eq!(budget.slots[10].lost, 1);
         assert!(budget.spend(10, 2));
@@ -319,9 +322,19 @@ mod tests {
         let (mut total, mut slot) = (EventSpent::default(), EventSlot::default());
         for _ in 0..1_000 {
             assert!(spend(&mut total, &mut slot, 0, u32::MAX));
-            assert!(!spend(&mut EventSpent::default(), &mut EventSlot::default(), 0, 0));
+            assert!(!spend(
+                &mut EventSpent::default(),
+                &mut EventSlot::default(),
+                0,
+                0
+            ));
         }
-        assert!(spend(&mut EventSpent::default(), &mut EventSlot::default(), 5, 1));
+        assert!(spend(
+            &mut EventSpent::default(),
+            &mut EventSlot::default(),
+            5,
+            1
+        ));
     }
 
     #[test]
@@ -330,14 +343,20 @@ mod tests {
         for direction in [Direction::Ingress, Direction::Egress] {
             for (reason, ..) in DROP_REASONS {
                 let slot = reason_slot(direction, reason);
-                assert_eq!(SlotOwner::of(slot), Some(SlotOwner::Reason(direction, reason)));
+                assert_eq!(
+                    SlotOwner::of(slot),
+                    Some(SlotOwner::Reason(direction, reason))
+                );
                 assert!(seen.insert(slot));
             }
         }
         for generation in 0..GENERATIONS {
             for first in 0..EVENT_RULES as u16 {
                 let slot = rule_slot(generation, first);
-                assert_eq!(SlotOwner::of(slot), Some(SlotOwner::Rules { generation, first }));
+                assert_eq!(
+                    SlotOwner::of(slot),
+                    Some(SlotOwner::Rules { generation, first })
+                );
                 assert!(slot < EVENT_SLOTS && seen.insert(slot));
                 assert_eq!(rule_slot(generation, first + EVENT_RULES as u16), slot);
             }

@@ -23,12 +23,12 @@ pub use connection::{
     FLOW_SLOTS, FlowBucket, FlowPlace, FlowSeeds, FlowState, FlowTally, Origin, Phase,
 };
 pub use counter::{COUNTERS, Counter, RuleTally, Tally, counter_index};
+#[cfg(not(target_arch = "bpf"))]
+pub use event::SlotOwner;
 pub use event::{
     Action, EVENT_KINDS, EVENT_RULES, EVENT_SLOTS, EVENT_WINDOW_SHIFT, Event, EventBudget,
     EventKind, EventLink, EventSlot, EventSpent, reason_slot, rule_slot, spend,
 };
-#[cfg(not(target_arch = "bpf"))]
-pub use event::SlotOwner;
 pub use fallback::Fallback;
 pub use flow::{Address, FlowKey, L4, LOCAL_BUCKETS, LocalBucket};
 pub use fragment::{FragmentKey, FragmentProgress, FragmentState};

@@ -203,9 +203,8 @@ mod tests {
     fn captures() -> (Arc<Captures>, Log) {
         let log = Log::default();
         let of_tap = Arc::clone(&log);
-        let open = move |_| -> Result<Box<dyn Opened>, Failure> {
-            Ok(Box::new(Tap(Arc::clone(&of_tap))))
-        };
+        let open =
+            move |_| -> Result<Box<dyn Opened>, Failure> { Ok(Box::new(Tap(Arc::clone(&of_tap)))) };
         (Arc::new(Captures::new(Box::new(open))), log)
     }
 
@@ -271,7 +270,10 @@ mod tests {
                 length: 20,
                 bytes: (0..20).collect(),
             };
-            captures.live.send(Caught::Packet(Arc::new(packet))).unwrap();
+            captures
+                .live
+                .send(Caught::Packet(Arc::new(packet)))
+                .unwrap();
         }
         captures.tell_lost(Lost {
             time: 1,

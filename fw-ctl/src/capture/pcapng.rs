@@ -7,8 +7,8 @@ use std::io::{self, Write};
 
 use super::{Link, Packet};
 use crate::observe::Record;
-use crate::observe::text::explanation;
 use crate::observe::Told;
+use crate::observe::text::explanation;
 
 /// Block types (§4).
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
@@ -165,7 +165,7 @@ fn enhanced(packet: &Packet, interface: u32) -> Vec<u8> {
     block.finish()
 }
 
-/// `DROPPED default-deny, by default-deny of policy web (web.yaml:4), plan 3, eth0, 74 bytes`
+/// `DROPPED default-deny, by ingress[0] of policy web (web.yaml:4), plan 3, eth0, 74 bytes`
 fn comment(record: &Record) -> String {
     let verdict = match record.told {
         Told::Allow => "FORWARDED",

@@ -177,7 +177,9 @@ impl Sum {
         }
         if self.missed > 0 {
             let count = self.missed;
-            text.push_str(&format!("\n{count} not written: this was too slow for them"));
+            text.push_str(&format!(
+                "\n{count} not written: this was too slow for them"
+            ));
         }
         text
     }

@@ -304,12 +304,7 @@ impl House {
         Ok(())
     }
 
-    async fn listen(
-        &self,
-        client: OwnedReadHalf,
-        writer: &mut OwnedWriteHalf,
-        listener: Listener,
-    ) {
+    async fn listen(&self, client: OwnedReadHalf, writer: &mut OwnedWriteHalf, listener: Listener) {
         until_gone(client, self.tell_all(writer, listener)).await;
     }
 

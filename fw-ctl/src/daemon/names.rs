@@ -157,7 +157,10 @@ mod tests {
                 // One of two rules; one that no plan has; and one without a rule.
                 (denied(rule_slot(1, 7)), 30),
                 (denied(rule_slot(0, 11)), 20),
-                (denied(reason_slot(Direction::Egress, DropReason::Invalid)), 10),
+                (
+                    denied(reason_slot(Direction::Egress, DropReason::Invalid)),
+                    10,
+                ),
             ],
             plans: vec![6, 7],
         };

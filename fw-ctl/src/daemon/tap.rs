@@ -19,9 +19,8 @@ pub fn opener(point: TapPoint, names: watch::Receiver<Arc<Names>>) -> Open {
     Box::new(move |tapped| {
         let (gate, buffers) = point.open()?;
         let readers = buffers.into_iter();
-        let readers = readers.map(|buffer| {
-            tokio::spawn(read(buffer, names.clone(), tapped.clone()))
-        });
+        let readers =
+            readers.map(|buffer| tokio::spawn(read(buffer, names.clone(), tapped.clone())));
         Ok(Box::new(Tap {
             gate,
             readers: readers.collect(),

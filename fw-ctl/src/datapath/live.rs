@@ -11,8 +11,8 @@ use std::time::Duration;
 use fw_common::wire::{ActiveWord, Counter, Direction, GENERATIONS, Generation, RuleTally, Tally};
 
 use super::attach::{self, Attached, AttachedProgram, Attacher, LinkRef, XdpWish};
-use super::error::DatapathError;
 use super::capture::TapPoint;
+use super::error::DatapathError;
 use super::events::EventReader;
 use super::flows::{self, CONNTRACK, Pressure};
 use super::former::{self, Former};

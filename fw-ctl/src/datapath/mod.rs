@@ -24,11 +24,11 @@
 mod amend;
 pub mod attach;
 mod brake;
+pub mod capture;
 mod clock;
 mod command;
 mod detach;
 pub mod error;
-pub mod capture;
 pub mod events;
 pub mod flows;
 mod former;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::files::compiled;
 use super::packets::{INVENTORY, POLICY};
+use crate::audit::Answer;
 use crate::capture::MAX_SNAPLEN;
 use crate::capture::pcapng::Writer;
-use crate::audit::Answer;
 use crate::control::client;
 use crate::control::protocol::{MAX_REQUEST, Reply, Request};
 use crate::daemon::Compiled;
