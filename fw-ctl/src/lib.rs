@@ -1,6 +1,7 @@
 //! The library behind the `fw-ctl` binary.
 
 pub mod audit;
+pub mod capture;
 pub mod cli;
 pub mod compile;
 pub mod config;

@@ -46,6 +46,7 @@ fn every_path_in_the_documents_exists() {
         "ARCHITECTURE.md",
         "THREAT-MODEL.md",
         "docs/audit.md",
+        "docs/capture.md",
         "docs/changes.md",
         "docs/cilium.md",
         "docs/devices.md",

@@ -23,6 +23,7 @@ mod lab;
 mod monitor;
 mod netns;
 mod nic;
+pub mod pcapng;
 pub mod picture;
 pub mod ping;
 pub mod probe;

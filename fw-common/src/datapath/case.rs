@@ -6,7 +6,8 @@ use super::tables::{Tables, View};
 use crate::packet::Packet;
 use crate::packet::transport::TCP;
 use crate::wire::{
-    Action, Builtin, Counter, Direction, DropReason, GenerationFlags, RULE_NO_POLICY, VerdictWord,
+    Action, Builtin, Counter, Direction, DropReason, EventKind, EventLink, GenerationFlags,
+    RULE_NO_POLICY, VerdictWord, reason_slot, rule_slot,
 };
 
 /// The packet at hand, as one argument: a BPF function takes at most five. Its
@@ -25,11 +26,6 @@ pub struct Case<'a, P, T, const EGRESS: bool> {
     /// 4 or 6, once it is known.
     pub family: u8,
 }
-
-/// Kinds of events that are limited apart from each other, so that a flood of
-/// the one does not hide the other.
-const KIND_ALLOWED: u32 = 0;
-const KIND_DENIED: u32 = 1;
 
 impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
     #[inline(always)]
@@ -101,7 +97,10 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
         });
         self.count_rule(word.rule(), false);
         let begins = flow.l4.protocol != TCP || flow.l4.is_pure_syn();
-        if begins && word.rule() != RULE_NO_POLICY && self.may_report(KIND_ALLOWED) {
+        if begins
+            && word.rule() != RULE_NO_POLICY
+            && self.may_report(EventKind::Allowed, self.slot_of(word))
+        {
             self.report(flow, word.rule(), Action::Allow, 0);
         }
         Verdict::Pass
@@ -120,25 +119,26 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
             DropReason::DefaultDeny
         };
         self.count_rule(word.rule(), word.is_allow());
-        self.stop(flow, word.rule(), reason, report)
+        self.stop(flow, word.rule(), reason, self.slot_of(word), report)
     }
 
     /// It cannot be read, or by no policy; `flow` has what is known of it.
     #[inline(never)]
     pub fn unreadable(&self, flow: &Flow, reason: DropReason) -> Verdict {
-        self.stop(flow, RULE_NO_POLICY, reason, true)
+        let slot = reason_slot(self.direction(), reason);
+        self.stop(flow, RULE_NO_POLICY, reason, slot, true)
     }
 
     /// Drops, or in audit mode says that it would.
     #[inline(always)]
-    fn stop(&self, flow: &Flow, rule: u16, reason: DropReason, report: bool) -> Verdict {
+    fn stop(&self, flow: &Flow, rule: u16, reason: DropReason, slot: u32, report: bool) -> Verdict {
         let (counter, action, verdict) = if self.enforces() {
             (Counter::Dropped(reason), Action::Deny, Verdict::Drop)
         } else {
             (Counter::Audited(reason), Action::Audit, Verdict::Pass)
         };
         self.count(counter);
-        if report && self.may_report(KIND_DENIED) {
+        if report && self.may_report(EventKind::Denied, slot) {
             self.report(flow, rule, action, reason as u8);
         }
         verdict
@@ -157,8 +157,14 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
     }
 
     #[inline(always)]
-    fn may_report(&self, kind: u32) -> bool {
-        self.tables.may_report(kind, self.view.plan.event_limit)
+    fn slot_of(&self, word: VerdictWord) -> u32 {
+        rule_slot(self.view.index, word.rule())
+    }
+
+    #[inline(always)]
+    fn may_report(&self, kind: EventKind, slot: u32) -> bool {
+        let limit = self.view.plan.event_limit;
+        self.tables.may_report(kind, slot, limit)
     }
 
     #[inline(never)]
@@ -167,12 +173,29 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
             Direction::Ingress => (flow.key.remote, flow.key.local),
             Direction::Egress => (flow.key.local, flow.key.remote),
         };
-        self.tables.report(|event| {
+        let snaplen = match action {
+            Action::Allow => 0,
+            Action::Deny | Action::Audit => self.tables.snaplen(),
+        };
+        let front = self.packet.front();
+        let length = self.packet.length();
+        let wanted = if length < snaplen { length } else { snaplen };
+        let captured = match wanted {
+            0 => 0,
+            wanted => wanted + u32::from(front),
+        };
+        let tag = self.packet.offloaded_tag();
+        let link = match tag {
+            _ if P::HEADERLESS => EventLink::None,
+            Some(_) => EventLink::Tagged,
+            None => EventLink::Ethernet,
+        };
+        self.tables.report(self.packet, |event| {
             event.plan = self.view.plan.number;
             event.source = source;
             event.destination = destination;
             event.ifindex = self.packet.ifindex();
-            event.length = self.packet.length();
+            event.length = length;
             event.source_port = flow.l4.source;
             event.destination_port = flow.l4.destination;
             event.rule = rule;
@@ -185,6 +208,11 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
             event.tcp_flags = flow.l4.tcp_flags;
             event.icmp_type = flow.l4.icmp_type;
             event.icmp_code = flow.l4.icmp_code;
+            event.captured = captured as u16;
+            event.front = front;
+            event.tag = tag.unwrap_or(0);
+            event.link = link as u8;
+            event.pad = 0;
         });
     }
 }

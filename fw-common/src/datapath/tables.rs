@@ -4,9 +4,10 @@
 use super::Scratch;
 use super::flows::Bucket;
 use super::rate::{Peers, Question};
+use crate::packet::Packet;
 use crate::wire::{
-    ActiveWord, Address, Counter, Direction, Event, FlowSeeds, FragmentKey, FragmentProgress,
-    FragmentState, Generation, RateLimit, VerdictWord,
+    ActiveWord, Address, Counter, Direction, Event, EventKind, FlowSeeds, FragmentKey,
+    FragmentProgress, FragmentState, Generation, RateLimit, VerdictWord,
 };
 
 /// The plan in force: which generation, and what it says of itself.
@@ -88,11 +89,14 @@ pub trait Tables {
     /// Counts a packet for the rule that decided; apart if it is `beyond` the limit of a
     /// rule that would allow it.
     fn count_rule(&self, generation: u32, rule: u16, bytes: u32, beyond: bool);
-    /// Whether another event of this kind (0 allowed, 1 not allowed) may be
-    /// reported now; what may not is counted as lost.
-    fn may_report(&self, kind: u32, limit: u32) -> bool;
-    /// Reports what `fill` writes, where it will be read; `time` is filled in here.
-    fn report(&self, fill: impl FnOnce(&mut Event));
+    /// Whether another event of this kind and slot ([`crate::wire::rule_slot`],
+    /// [`crate::wire::reason_slot`]) may be reported now; what may not is counted as lost.
+    fn may_report(&self, kind: EventKind, slot: u32, limit: u32) -> bool;
+    /// Bytes of a packet that somebody captures; 0: nobody does.
+    fn snaplen(&self) -> u32;
+    /// Reports what `fill` writes, where it will be read; `time` is filled in here. A packet
+    /// that is captured is handed out, too.
+    fn report<P: Packet>(&self, packet: &P, fill: impl FnOnce(&mut Event));
     /// A monotonic clock that ticks as the plan says, in [`crate::wire::CLOCK_UNITS`].
     fn clock(&self, plan: &Generation) -> u64;
     /// The clock of a generation.

@@ -10,8 +10,9 @@ use aya_ebpf::bindings::{
 use aya_ebpf::helpers::generated::{bpf_sk_release, bpf_skc_lookup_tcp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 
+use super::maps::CAPTURED;
 use crate::packet::{Packet, Window};
-use crate::wire::Address;
+use crate::wire::{Address, Event};
 
 /// A pointer in the context, which the kernel hands out as 32 bits. In assembly:
 /// the compiler would pass what it takes for a number from function to function,
@@ -87,6 +88,11 @@ impl Packet for XdpFrame<'_> {
     #[inline(always)]
     fn offloaded_tag(&self) -> Option<u16> {
         None
+    }
+
+    #[inline(always)]
+    fn capture(&self, event: &Event) {
+        CAPTURED.output(self.context, event.bytes(), u32::from(event.captured));
     }
 
     #[inline(always)]
@@ -180,6 +186,11 @@ impl Packet for TcFrame<'_> {
                 Some((*self.skb()).vlan_tci as u16)
             }
         }
+    }
+
+    #[inline(always)]
+    fn capture(&self, event: &Event) {
+        CAPTURED.output(self.context, event.bytes(), u32::from(event.captured));
     }
 
     #[inline(always)]

@@ -12,7 +12,7 @@ use aya_ebpf::programs::TcContext;
 
 use super::frame::{FrameWindow, TcFrame};
 use crate::packet::{Packet, forget_range};
-use crate::wire::Address;
+use crate::wire::{Address, Event};
 
 /// `BPF_HDR_START_NET` of linux/bpf.h.
 const FROM_NETWORK_HEADER: u32 = 1;
@@ -141,6 +141,16 @@ impl Packet for HeaderlessFrame<'_> {
     #[inline(always)]
     fn offloaded_tag(&self) -> Option<u16> {
         None
+    }
+
+    #[inline(always)]
+    fn front(&self) -> u16 {
+        self.base().unwrap_or(0) as u16
+    }
+
+    #[inline(always)]
+    fn capture(&self, event: &Event) {
+        self.frame.capture(event);
     }
 
     #[inline(always)]

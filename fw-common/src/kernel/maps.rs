@@ -2,7 +2,9 @@
 
 use aya_ebpf::btf_maps;
 use aya_ebpf::macros::{btf_map, map};
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{
+    Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerfEventByteArray, RingBuf,
+};
 
 use crate::datapath::Scratch;
 use crate::wire::{
@@ -117,6 +119,13 @@ pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::pinned(1, 0);
 /// Verdicts for user space.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::pinned(EVENT_BYTES, 0);
-/// What each CPU may still report: allowed, not allowed.
+/// Bytes of a packet that are wanted beside its event; 0: nobody captures.
+#[map]
+pub static CAPTURE: Array<u32> = Array::pinned(1, 0);
+/// Where they go: a buffer for each CPU, there only while somebody captures. A ring buffer
+/// would take what is given to it in one piece; this appends the packet by itself.
+#[map]
+pub static CAPTURED: PerfEventByteArray = PerfEventByteArray::pinned(0);
+/// What each CPU may still report, by [`crate::wire::EventKind`].
 #[map]
 pub static EVENT_BUDGET: PerCpuArray<EventBudget> = PerCpuArray::pinned(2, 0);

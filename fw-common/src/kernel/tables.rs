@@ -5,20 +5,22 @@ use aya_ebpf::maps::Array;
 use aya_ebpf::maps::lpm_trie::Key;
 
 use super::maps::{
-    ACTIVE, BAN_FILTER, BANS, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, COUNTERS, EVENT_BUDGET,
-    EVENTS, FALLBACK, FRAGMENTS, GENERATION, LOCAL, LOCAL_PREFIXES, MATRIX, NUMBERS, OWN_PORTS,
-    PEER_ROOTS, PEERS, PORTS, RATE_LIMITS, RATES, RULES, SCRATCH, SINGLE_FILTER, SINGLES, VLANS,
+    ACTIVE, BAN_FILTER, BANS, CAPTURE, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, COUNTERS,
+    EVENT_BUDGET, EVENTS, FALLBACK, FRAGMENTS, GENERATION, LOCAL, LOCAL_PREFIXES, MATRIX, NUMBERS,
+    OWN_PORTS, PEER_ROOTS, PEERS, PORTS, RATE_LIMITS, RATES, RULES, SCRATCH, SINGLE_FILTER,
+    SINGLES, VLANS,
 };
 use crate::datapath::Scratch;
 use crate::datapath::flows::Bucket;
 use crate::datapath::rate::{self, Peers, Question};
 use crate::datapath::tables::{Numbers, Tables, View};
 use crate::lookup::{self, PeerMemory};
+use crate::packet::{Packet, forget_range};
 use crate::wire::{
-    ActiveWord, Address, BAN_FOR_GOOD, Counter, Direction, EVENT_WINDOW_SHIFT, Event, FlowSeeds,
-    FragmentKey, FragmentProgress, FragmentState, Generation, MATRIX_BLOCK_WORDS, MATRIX_BLOCKS,
-    Node, PeerBlock, RateLimit, VerdictWord, ban_holds, block_index, counter_index, matrix_index,
-    root_index, rule_index,
+    ActiveWord, Address, BAN_FOR_GOOD, Counter, Direction, EVENT_SLOTS, EVENT_WINDOW_SHIFT, Event,
+    EventKind, EventSlot, FlowSeeds, FragmentKey, FragmentProgress, FragmentState, Generation,
+    MATRIX_BLOCK_WORDS, MATRIX_BLOCKS, Node, PeerBlock, RateLimit, VerdictWord, ban_holds,
+    block_index, counter_index, matrix_index, root_index, rule_index, spend,
 };
 
 /// Bits of an address, mapped or not.
@@ -362,29 +364,40 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn may_report(&self, kind: u32, limit: u32) -> bool {
-        let Some(budget) = EVENT_BUDGET.get_ptr_mut(kind) else {
+    fn may_report(&self, kind: EventKind, slot: u32, limit: u32) -> bool {
+        let Some(budget) = EVENT_BUDGET.get_ptr_mut(kind as u32) else {
             return false;
         };
-        // SAFETY: per-CPU value, and programs of one CPU do not interrupt each
-        // other at this point except by losing an update of a statistic.
-        unsafe {
-            let window = bpf_jiffies64() >> EVENT_WINDOW_SHIFT;
-            if (*budget).window != window {
-                (*budget).window = window;
-                (*budget).used = 0;
-            }
-            if (*budget).used >= u64::from(limit) {
-                (*budget).lost += 1;
-                return false;
-            }
-            (*budget).used += 1;
+        // Behind the call, since verifiers of older kernels forget the range of a number that
+        // waits on the stack; and through memory, as all that follows would else be verified
+        // once for each reason.
+        let slot = forget_range(slot) as usize;
+        if slot >= EVENT_SLOTS as usize {
+            return false;
         }
-        true
+        // SAFETY: a helper without arguments.
+        let window = unsafe { bpf_jiffies64() } >> EVENT_WINDOW_SHIFT;
+        // SAFETY: per-CPU value, and programs of one CPU do not interrupt each
+        // other at this point except by losing an update of a statistic; the two are
+        // different parts of it, and the slot was compared.
+        unsafe {
+            let slots = (&raw mut (*budget).slots).cast::<EventSlot>();
+            let total = &mut *(&raw mut (*budget).spent);
+            spend(total, &mut *slots.add(slot), window, limit)
+        }
     }
 
     #[inline(always)]
-    fn report(&self, fill: impl FnOnce(&mut Event)) {
+    fn snaplen(&self) -> u32 {
+        match CAPTURE.get_ptr(0) {
+            // SAFETY: inside the map; written whole, by user space.
+            Some(snaplen) => unsafe { snaplen.read_volatile() },
+            None => 0,
+        }
+    }
+
+    #[inline(always)]
+    fn report<P: Packet>(&self, packet: &P, fill: impl FnOnce(&mut Event)) {
         let Some(mut entry) = EVENTS.reserve::<Event>(0) else {
             lost();
             return;
@@ -395,6 +408,9 @@ impl Tables for KernelTables {
         fill(event);
         // SAFETY: a helper without arguments.
         event.time = unsafe { bpf_ktime_get_ns() };
+        if event.captured != 0 {
+            packet.capture(event);
+        }
         entry.submit(0);
     }
 
@@ -451,8 +467,8 @@ fn is_in_local_prefix(address: &Address) -> bool {
 /// The ring buffer was full.
 #[inline(always)]
 fn lost() {
-    if let Some(budget) = EVENT_BUDGET.get_ptr_mut(0) {
+    if let Some(budget) = EVENT_BUDGET.get_ptr_mut(EventKind::Allowed as u32) {
         // SAFETY: as in `may_report`.
-        unsafe { (*budget).lost += 1 };
+        unsafe { (*budget).full += 1 };
     }
 }

@@ -12,10 +12,10 @@ use crate::datapath::{Verdict, run};
 use crate::lookup;
 use crate::packet::Packet;
 use crate::wire::{
-    ActiveWord, Address, CLOCK_UNITS, Counter, Direction, Event, Fallback, FlowBucket, FlowKey,
-    FlowSeeds, FlowState, FlowTally, FragmentKey, FragmentProgress, FragmentState, GENERATIONS,
-    Generation, MATRIX_WORDS, NumberClasses, RULES, RateBucket, RateLimit, RuleTally, Tally,
-    VerdictWord, ban_holds, direction_index,
+    ActiveWord, Address, CLOCK_UNITS, Counter, Direction, Event, EventKind, Fallback, FlowBucket,
+    FlowKey, FlowSeeds, FlowState, FlowTally, FragmentKey, FragmentProgress, FragmentState,
+    GENERATIONS, Generation, MATRIX_WORDS, NumberClasses, RULES, RateBucket, RateLimit, RuleTally,
+    Tally, VerdictWord, ban_holds, direction_index,
 };
 
 /// Fragments that the model remembers: as many as fit, then it forgets like the
@@ -309,11 +309,15 @@ impl Tables for Model {
         }
     }
 
-    fn may_report(&self, _kind: u32, limit: u32) -> bool {
+    fn may_report(&self, _kind: EventKind, _slot: u32, limit: u32) -> bool {
         limit > 0
     }
 
-    fn report(&self, fill: impl FnOnce(&mut Event)) {
+    fn snaplen(&self) -> u32 {
+        0
+    }
+
+    fn report<P: Packet>(&self, _packet: &P, fill: impl FnOnce(&mut Event)) {
         let mut event = Event::default();
         fill(&mut event);
         self.events.borrow_mut().push(event);

@@ -13,7 +13,7 @@ pub mod ip;
 pub mod quick;
 pub mod transport;
 
-use crate::wire::Address;
+use crate::wire::{Address, Event};
 
 /// A frame and what the hook knows of it beside its bytes.
 pub trait Packet {
@@ -36,6 +36,12 @@ pub trait Packet {
     fn ifindex(&self) -> u32;
     /// Tag control information of a VLAN tag that was moved out of the frame.
     fn offloaded_tag(&self) -> Option<u16>;
+    /// Bytes in front of the frame, which whoever captures it gets, too.
+    fn front(&self) -> u16 {
+        0
+    }
+    /// Hands an event to whoever captures, with as many bytes of the frame as it says.
+    fn capture(&self, _event: &Event) {}
     /// Egress only: the node forwards this packet, it did not begin here.
     fn forwarded(&self) -> bool;
     /// Egress only: whether the node has a TCP server at this address and port.

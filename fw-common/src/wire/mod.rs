@@ -23,7 +23,12 @@ pub use connection::{
     FLOW_SLOTS, FlowBucket, FlowPlace, FlowSeeds, FlowState, FlowTally, Origin, Phase,
 };
 pub use counter::{COUNTERS, Counter, RuleTally, Tally, counter_index};
-pub use event::{Action, EVENT_WINDOW_SHIFT, Event, EventBudget};
+#[cfg(not(target_arch = "bpf"))]
+pub use event::SlotOwner;
+pub use event::{
+    Action, EVENT_KINDS, EVENT_RULES, EVENT_SLOTS, EVENT_WINDOW_SHIFT, Event, EventBudget,
+    EventKind, EventLink, EventSlot, EventSpent, reason_slot, rule_slot, spend,
+};
 pub use fallback::Fallback;
 pub use flow::{Address, FlowKey, L4, LOCAL_BUCKETS, LocalBucket};
 pub use fragment::{FragmentKey, FragmentProgress, FragmentState};
@@ -45,7 +50,7 @@ pub use vlan::{VLANS, VlanClasses};
 
 /// Version of everything in this module, and the `v<N>` of the pin directory. With the
 /// feature `next-schema` the one after it, for tests of an upgrade.
-pub const SCHEMA_VERSION: u32 = 7 + cfg!(feature = "next-schema") as u32;
+pub const SCHEMA_VERSION: u32 = 8 + cfg!(feature = "next-schema") as u32;
 
 /// Which way a packet goes, seen from the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

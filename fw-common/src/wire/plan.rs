@@ -132,7 +132,8 @@ pub struct Generation {
     pub flags: u32,
     /// Bits of the [`Builtin`]s that are on.
     pub builtins: u32,
-    /// Events of each kind that a CPU may report in one window; see [`super::EventBudget`].
+    /// Events of each kind that a CPU may report in one window, and as many again that are the
+    /// first of their slot; see [`super::spend`].
     pub event_limit: u32,
     /// Blocks of the peer tables.
     pub peer_blocks: u32,

@@ -4,6 +4,7 @@
 pub(crate) mod args;
 mod audit;
 mod ban;
+mod capture;
 mod change;
 mod completions;
 mod confirm;
@@ -88,6 +89,8 @@ enum Command {
     Monitor(monitor::Args),
     /// Print flows, of the past or as they happen, in the format of hubble observe
     Observe(observe::Args),
+    /// Write dropped packets to a file for tshark, with what dropped them
+    Capture(capture::Args),
     /// List the rules in force with what they decided
     Rules(rules::Args),
     /// List every known address: who it is, its class, and where that was said
@@ -153,6 +156,7 @@ fn run(command: Command) -> Outcome {
         Command::Mode(args) => mode::run(&args),
         Command::Monitor(args) => monitor::run(&args),
         Command::Observe(args) => observe::run(&args),
+        Command::Capture(args) => capture::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Peers(args) => peers::run(&args),
         Command::Top(args) => top::run(&args),

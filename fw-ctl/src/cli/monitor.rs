@@ -8,7 +8,7 @@ use crate::control::client::send;
 use crate::control::protocol::{Failure, Reply, Request};
 use crate::exit;
 use crate::observe::text::{drop_line, explanation, policy_verdict};
-use crate::observe::{Message, Record, Told, json, lost_lines};
+use crate::observe::{Lost, Message, Record, Told, json, lost_lines};
 
 /// Arguments of `monitor`.
 #[derive(Debug, ClapArgs)]
@@ -19,7 +19,8 @@ pub struct Args {
     /// Only verdicts of this kind; may be given several times
     #[arg(long, value_enum, value_name = "VERDICT")]
     verdict: Vec<Verdict>,
-    /// Below each verdict, say which rule decided and where it is written
+    /// Below each verdict, say which rule decided and where it is written; below lost ones, of
+    /// which rules and reasons most were
     #[arg(short, long)]
     verbose: bool,
     /// Identify as numbers
@@ -60,7 +61,7 @@ enum Verdict {
 pub fn run(args: &Args) -> Outcome {
     for reply in send(&args.client.socket(), &Request::Monitor)? {
         match reply? {
-            Reply::Flow(_) | Reply::AgentEvent(_) => {}
+            Reply::Flow(_) | Reply::Packet(_) | Reply::AgentEvent(_) => {}
             Reply::Done(_) => say("Listening for events\nPress Ctrl-C to quit"),
             Reply::Record(record) => {
                 if show(args, &record)? == Reader::Gone {
@@ -68,10 +69,13 @@ pub fn run(args: &Args) -> Outcome {
                 }
             }
             Reply::Lost(lost) => {
-                let text = match args.output.format {
+                let mut text = match args.output.format {
                     Format::Json => json(&json::lost(&lost))?,
                     Format::Table => lost_lines::monitor(&lost),
                 };
+                if args.verbose && args.output.format == Format::Table {
+                    text = text_of(text, &lost);
+                }
                 if print_on(&text)? == Reader::Gone {
                     break;
                 }
@@ -80,6 +84,13 @@ pub fn run(args: &Args) -> Outcome {
         }
     }
     Ok(exit::OK)
+}
+
+/// With what is known of it in lines below.
+fn text_of(text: String, lost: &Lost) -> String {
+    let mut lines = vec![text];
+    lines.extend(lost_lines::explanation(lost));
+    lines.join("\n")
 }
 
 fn show(args: &Args, record: &Record) -> Result<Reader, Failure> {

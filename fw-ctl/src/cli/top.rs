@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Outcome {
         batch::run(&news, count, panes, args.output.format)?;
         return Ok(exit::OK);
     }
-    let signals = Signals::listen().map_err(unstartable)?;
+    let signals = Signals::listen(given_back).map_err(unstartable)?;
     let news = feed::start(socket, args.delay).map_err(unstartable)?;
     let pane = args.view.first().copied().unwrap_or(Pane::Rules);
     let choice = anstream::AutoStream::choice(&std::io::stdout());
@@ -91,6 +91,11 @@ pub fn run(args: &Args) -> Outcome {
         pane,
         choice != anstream::ColorChoice::Never,
     )
+}
+
+/// The terminal, unless it is gone: then it cannot be told either.
+fn given_back() {
+    let _ = ratatui::try_restore();
 }
 
 /// What contradicts itself in a batch.

@@ -27,7 +27,7 @@ const BRAKE: Duration = Duration::from_secs(5);
 fn patience(request: &Request) -> Option<Duration> {
     match request {
         // Whoever follows waits as long as it takes.
-        Request::Monitor => None,
+        Request::Monitor | Request::Capture(_) => None,
         Request::Observe(query) if query.span.follow => None,
         Request::AgentEvents(span) if span.follow => None,
         Request::Mode {
@@ -173,7 +173,13 @@ pub fn ask<T: serde::de::DeserializeOwned>(socket: &Path, request: &Request) -> 
     match answer {
         Some(Ok(Reply::Done(value))) => serde_json::from_value(value).map_err(|_| not_understood()),
         Some(Ok(Reply::Failed(failure)) | Err(failure)) => Err(failure),
-        Some(Ok(Reply::Record(_) | Reply::Flow(_) | Reply::Lost(_) | Reply::AgentEvent(_)))
+        Some(Ok(
+            Reply::Record(_)
+            | Reply::Flow(_)
+            | Reply::Packet(_)
+            | Reply::Lost(_)
+            | Reply::AgentEvent(_),
+        ))
         | None => Err(Failure::new(
             exit::UNREACHABLE,
             "the daemon closed the connection without an answer",

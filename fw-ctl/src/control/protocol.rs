@@ -1,7 +1,8 @@
 //! What client and daemon say to each other.
 //!
 //! A client sends one [`Request`] and gets one [`Reply`]; after [`Request::Monitor`]
-//! and [`Reply::Done`] it gets [`Reply::Record`]s until one side closes, and after
+//! and [`Reply::Done`] it gets [`Reply::Record`]s until one side closes, after
+//! [`Request::Capture`] [`Reply::Packet`]s likewise, and after
 //! [`Request::Observe`] [`Reply::Flow`]s, until these are all or one side closes.
 
 use std::net::IpAddr;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use fw_common::wire::SINGLES;
 use serde::{Deserialize, Serialize};
 
+use crate::capture::{CaptureQuery, Packet};
 use crate::compile::plan::Mode;
 use crate::diagnostic::Diagnostic;
 use crate::exit;
@@ -37,7 +39,7 @@ pub const MAX_LINE: usize = SINGLES as usize * MAX_BAN + 1024 * 1024;
 pub const MAX_REQUEST: usize = 64 * 1024;
 
 /// Every [`Request::verb`].
-const VERBS: [&str; 18] = [
+const VERBS: [&str; 19] = [
     "status",
     "reload",
     "confirm",
@@ -46,6 +48,7 @@ const VERBS: [&str; 18] = [
     "mode",
     "monitor",
     "observe",
+    "capture",
     "rules",
     "detach",
     "trace",
@@ -90,6 +93,8 @@ pub enum Request {
     Monitor,
     /// Flows of the past, and perhaps what is to come.
     Observe(Query),
+    /// Every packet that is dropped from now on, with its bytes.
+    Capture(CaptureQuery),
     /// What became of the daemon and its policies, and perhaps what is to come.
     AgentEvents(Span),
     /// Rules with their counters.
@@ -128,6 +133,7 @@ impl Request {
             Self::Mode { .. } => "mode",
             Self::Monitor => "monitor",
             Self::Observe(_) => "observe",
+            Self::Capture(_) => "capture",
             Self::AgentEvents(_) => "agent-events",
             Self::Rules => "rules",
             Self::Detach => "detach",
@@ -172,7 +178,13 @@ impl Request {
         Err(Failure::new(exit::USAGE, message).help(OTHER_VERSION))
     }
 
-    /// Whether it changes anything: then only root may ask.
+    /// Whether only root may ask for it: it changes something, or tells what packets say.
+    #[must_use]
+    pub fn is_roots(&self) -> bool {
+        self.changes() || matches!(self, Self::Capture(_))
+    }
+
+    /// Whether it changes anything.
     #[must_use]
     pub fn changes(&self) -> bool {
         match self {
@@ -186,6 +198,7 @@ impl Request {
             Self::Status
             | Self::Monitor
             | Self::Observe(_)
+            | Self::Capture(_)
             | Self::AgentEvents(_)
             | Self::Rules
             | Self::Trace(_)
@@ -312,6 +325,8 @@ pub enum Reply {
     Record(Arc<Record>),
     /// What Hubble tells of one.
     Flow(observe::Flow),
+    /// A packet with its bytes.
+    Packet(Box<Packet>),
     /// Verdicts that are not told.
     Lost(Lost),
     /// Something about the daemon.
@@ -429,6 +444,14 @@ mod tests {
                     change: Change::default(),
                 },
                 true,
+            ),
+            (
+                r#"{"verb":"capture","snaplen":64}"#,
+                Request::Capture(CaptureQuery {
+                    snaplen: 64,
+                    filters: crate::observe::filter::Filters::default(),
+                }),
+                false,
             ),
             (r#"{"verb":"detach"}"#, Request::Detach, true),
             (

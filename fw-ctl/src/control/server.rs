@@ -3,7 +3,7 @@
 //! Every client has a task of its own, a limit on what it may send, and a time in
 //! which it must ask and take what it gets, so that none can hold up the daemon.
 //! Those that have not asked yet, requests and monitors have places apart from each
-//! other, and of each kind some are root's. Of all others the daemon answers one at a
+//! other, and of each kind some are root's; captures, all of them. Of all others the daemon answers one at a
 //! time, and long answers that wait to be taken have a limit together: whatever others
 //! do, root is heard at once, and the daemon does not grow.
 
@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use super::places::{Place, Places};
 use super::protocol::{Failure, MAX_LINE, MAX_REQUEST, Reply, Request};
 use super::socket::{self, Served};
+use crate::capture::{Capture, CaptureQuery};
 use crate::exit;
 use crate::observe::{Events, Next, Query, Span, Telling};
 use crate::why::why;
@@ -34,6 +35,8 @@ struct Limits {
     requests: usize,
     /// Monitors.
     monitors: usize,
+    /// Captures, all of them root's.
+    captures: usize,
     /// Places of each kind that only root may take.
     reserve: usize,
     /// From connecting to the end of the line. Programs ask at once.
@@ -48,6 +51,7 @@ const LIMITS: Limits = Limits {
     asking: 128,
     requests: 64,
     monitors: 32,
+    captures: 4,
     reserve: 8,
     patience: Duration::from_secs(2),
     delivery: Duration::from_secs(10),
@@ -134,6 +138,7 @@ fn serve_with(
         asking: Places::new(limits.asking, limits.reserve),
         requests: Places::new(limits.requests, limits.reserve),
         monitors: Places::new(limits.monitors, limits.reserve),
+        captures: Semaphore::new(limits.captures),
         turn: Semaphore::new(1),
         room: Semaphore::new(limits.room),
         limits,
@@ -149,6 +154,7 @@ struct House {
     asking: Places,
     requests: Places,
     monitors: Places,
+    captures: Semaphore,
     /// Whose request, other than root's, the daemon is asked next.
     turn: Semaphore,
     /// [`Limits::room`] that is left.
@@ -228,6 +234,9 @@ impl House {
             Request::AgentEvents(span) => Some(Listener::Agent(*span)),
             _ => None,
         };
+        if let Request::Capture(query) = request {
+            return self.capture(reader.into_inner(), writer, query).await;
+        }
         if let Some(listener) = listener {
             let Some(_place) = self.monitors.take(root) else {
                 return Err(full(&self.monitors, "monitors", root));
@@ -276,18 +285,27 @@ impl House {
         answered.await.map_err(|_| stopping())?
     }
 
-    async fn listen(
+    /// Packets, until one side ends it.
+    async fn capture(
         &self,
-        mut client: OwnedReadHalf,
+        client: OwnedReadHalf,
         writer: &mut OwnedWriteHalf,
-        listener: Listener,
-    ) {
-        let mut byte = [0];
-        tokio::select! {
-            () = self.tell_all(writer, listener) => {}
-            // A listener says nothing more; what is readable is its end.
-            _ = client.read(&mut byte) => {}
-        }
+        query: CaptureQuery,
+    ) -> Result<(), Failure> {
+        let Ok(_place) = self.captures.try_acquire() else {
+            let count = self.limits.captures;
+            let message = format!("the daemon serves {count} captures already");
+            let failure = Failure::new(exit::UNREACHABLE, message);
+            return Err(failure.help("end one of them (pgrep -af 'fw-ctl capture'), then again"));
+        };
+        let Capture { telling, place } = self.events.captures.begin(query)?;
+        until_gone(client, self.tell(writer, telling)).await;
+        drop(place);
+        Ok(())
+    }
+
+    async fn listen(&self, client: OwnedReadHalf, writer: &mut OwnedWriteHalf, listener: Listener) {
+        until_gone(client, self.tell_all(writer, listener)).await;
     }
 
     async fn tell_all(&self, writer: &mut OwnedWriteHalf, listener: Listener) {
@@ -328,9 +346,20 @@ impl House {
     }
 }
 
-/// Changes are root's. Who asked for one is in the log, whatever becomes of it.
+/// Tells a listener everything, or until it is gone.
+async fn until_gone(mut client: OwnedReadHalf, telling: impl Future<Output = ()>) {
+    let mut byte = [0];
+    tokio::select! {
+        () = telling => {}
+        // A listener says nothing more; what is readable is its end.
+        _ = client.read(&mut byte) => {}
+    }
+}
+
+/// Changes are root's, and what packets say. Who asked for one is in the log, whatever becomes
+/// of it.
 fn admit(request: &Request, peer: Peer) -> Result<(), Failure> {
-    if !request.changes() {
+    if !request.is_roots() {
         return Ok(());
     }
     let verb = request.verb();
@@ -339,7 +368,11 @@ fn admit(request: &Request, peer: Peer) -> Result<(), Failure> {
         return Ok(());
     }
     tracing::warn!("{verb}: refused to {peer}, who is not root");
-    let failure = Failure::new(exit::UNREACHABLE, "only root may change the firewall");
+    let what = match request.changes() {
+        true => "only root may change the firewall",
+        false => "only root may capture packets",
+    };
+    let failure = Failure::new(exit::UNREACHABLE, what);
     Err(failure.help("run it with sudo"))
 }
 

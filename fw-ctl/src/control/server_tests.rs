@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::client;
 use super::*;
+use crate::capture::Captures;
 use crate::observe::{AgentEvents, Observed, Record, now};
 
 struct Fixture {
@@ -267,7 +268,7 @@ async fn an_observer_gets_the_past_and_what_follows_only_if_it_asks_for_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_follows_until_a_moment_is_served_until_then_also_when_nothing_happens() {
     let fixture = fixture();
-    fixture.observed.tell_lost(3, None);
+    fixture.observed.tell_lost(3, None, Vec::new());
     let second = 1_000_000_000;
     let query = Query::of(Span {
         until: Some(now() + second),
@@ -292,5 +293,6 @@ pub(super) fn events(observed: &Arc<Observed>) -> Events {
     Events {
         observed: Arc::clone(observed),
         agent: Arc::new(AgentEvents::new("default/node1".into())),
+        captures: Arc::new(Captures::untapped()),
     }
 }

@@ -9,8 +9,9 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Names, SharedRecent, recent};
+use crate::capture::Captures;
 use crate::datapath::EventReader;
-use crate::observe::{Clock, Losses, Observed};
+use crate::observe::{Clock, Losses, Observed, Unreported};
 use crate::why::why;
 
 /// Events read before other tasks have their turn.
@@ -28,6 +29,7 @@ pub async fn pump(
     reader: EventReader,
     names: watch::Receiver<Arc<Names>>,
     observed: Arc<Observed>,
+    captures: Arc<Captures>,
     recent: SharedRecent,
 ) {
     // SAFETY: the reader owns its descriptor, returns the same one every time, and
@@ -66,8 +68,13 @@ pub async fn pump(
                         None
                     }
                 };
-                if let Some((count, cpu)) = lost {
-                    observed.tell_lost(count, cpu);
+                if let Some(loss) = lost {
+                    let denied = loss.denied();
+                    if denied > 0 && captures.any() {
+                        captures.tell_lost(observed.unreported(denied));
+                    }
+                    let of = names.borrow().lost_of(&loss);
+                    observed.tell_lost(loss.count, loss.cpu, of);
                 }
                 continue;
             }
@@ -99,9 +106,9 @@ pub async fn pump(
     }
 }
 
-/// What each CPU has ever lost; `None` if the kernel does not tell, which is looked at again.
-fn lost(reader: &EventReader) -> Option<Vec<u64>> {
-    let lost = reader.lost_by_cpu();
+/// What was ever lost; `None` if the kernel does not tell, which is looked at again.
+fn lost(reader: &EventReader) -> Option<Unreported> {
+    let lost = reader.unreported();
     lost.inspect_err(|error| tracing::warn!("what was not reported is not known: {error}"))
         .ok()
 }

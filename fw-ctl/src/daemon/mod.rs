@@ -57,6 +57,7 @@ mod shelf;
 pub mod sources;
 pub mod status;
 mod tallies;
+mod tap;
 mod trace;
 mod trial;
 mod unconfirmed;

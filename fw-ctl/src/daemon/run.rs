@@ -7,7 +7,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::pinned::Pinned;
 use super::sources::Files;
-use super::{ConfirmedStore, Firewall, Lock, Names, events, service};
+use super::{ConfirmedStore, Firewall, Lock, Names, events, service, tap};
+use crate::capture::Captures;
 use crate::config::{Config, Overrides, Paths};
 use crate::control::protocol::Failure;
 use crate::control::server;
@@ -57,6 +58,7 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
     let _state = Lock::take_state(&paths.state_dir, &[&paths.run_dir, &paths.pin_dir])?;
     let mut datapath = Datapath::open(&config.paths.pin_dir)?;
     let reader = datapath.events()?;
+    let tap = datapath.tap()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -72,6 +74,7 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
         let node = format!("{}/{}", config.policy.cluster_name, config.node_name());
         let (names, known) = watch::channel(Arc::new(Names::new(node.clone())));
         let observed = Arc::new(Observed::new(HISTORY, &node));
+        let captures = Arc::new(Captures::new(tap::opener(tap, known.clone())));
         let (calls, requests) = mpsc::channel(QUEUE);
         let (paths, remote) = (config.paths.clone(), config.hubble.remote());
         let files = Files {
@@ -82,6 +85,7 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
         let events = Events {
             observed: Arc::clone(&observed),
             agent: firewall.agent(),
+            captures: Arc::clone(&captures),
         };
         let _server = server::serve(&paths.control_socket(), calls.clone(), events.clone())?;
         let _hubble = hubble(&paths.hubble_socket(), &events);
@@ -92,7 +96,13 @@ pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
             settings: firewall.metrics(),
         };
         let _metrics = metrics::serve(source, firewall.listening());
-        tokio::spawn(events::pump(reader, known, observed, firewall.recent()));
+        tokio::spawn(events::pump(
+            reader,
+            known,
+            observed,
+            captures,
+            firewall.recent(),
+        ));
         Box::pin(service::serve(firewall, watcher, requests)).await
     });
     // Files that are being compiled keep nobody from ending.

@@ -469,7 +469,11 @@ fn answer<K: Kernel, S: Sources>(
             firewall.count_rules();
             Answer::Metrics(Box::new(firewall.numbers()?))
         }
-        Request::Monitor | Request::Observe(_) | Request::AgentEvents(_) | Request::Reload(_) => {
+        Request::Monitor
+        | Request::Observe(_)
+        | Request::Capture(_)
+        | Request::AgentEvents(_)
+        | Request::Reload(_) => {
             return Err(Failure::new(
                 exit::USAGE,
                 "this request is not answered here",

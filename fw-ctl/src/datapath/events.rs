@@ -1,14 +1,15 @@
-//! Reading verdicts from the ring buffer.
+//! Reading verdicts from the ring buffer, and how many were not put into it.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::Path;
 
-use aya::maps::{MapData, PerCpuArray, RingBuf};
-use fw_common::wire::{Event, EventBudget};
+use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
+use fw_common::wire::{EVENT_KINDS, Event, EventBudget, GENERATIONS, Generation};
 
 use super::error::DatapathError;
 use super::tables::{EVENTS, open_array, open_map, reading};
+use crate::observe::Unreported;
 
 /// The consumer of the events; there must be only one at a time.
 ///
@@ -16,6 +17,7 @@ use super::tables::{EVENTS, open_array, open_map, reading};
 pub struct EventReader {
     ring: RingBuf<MapData>,
     budget: Budget,
+    generations: Array<MapData, Generation>,
 }
 
 impl EventReader {
@@ -26,15 +28,26 @@ impl EventReader {
     pub(super) fn open(directory: &Path) -> Result<Self, DatapathError> {
         let (ring, _) = open_map(directory, EVENTS)?;
         let budget = open_budget(directory)?;
-        Ok(Self { ring, budget })
+        let generations = open_array(directory, "GENERATION", GENERATIONS)?;
+        Ok(Self {
+            ring,
+            budget,
+            generations,
+        })
     }
 
-    /// See [`lost_by_cpu`].
+    /// See [`unreported`]; with the plans that are in the tables.
     ///
     /// # Errors
     /// The kernel cannot be asked.
-    pub fn lost_by_cpu(&self) -> Result<Vec<u64>, DatapathError> {
-        lost_by_cpu(&self.budget)
+    pub fn unreported(&self) -> Result<Unreported, DatapathError> {
+        let mut unreported = unreported(&self.budget)?;
+        for index in 0..GENERATIONS {
+            let header = self.generations.get(&index, 0);
+            let header = header.map_err(reading("GENERATION"))?;
+            unreported.plans.push(header.number);
+        }
+        Ok(unreported)
     }
 
     /// The oldest event that was not read; `None` if there is none now.
@@ -65,21 +78,22 @@ pub(super) type Budget = PerCpuArray<MapData, EventBudget>;
 pub(super) const EVENT_BUDGET: &str = "EVENT_BUDGET";
 
 pub(super) fn open_budget(directory: &Path) -> Result<Budget, DatapathError> {
-    open_array(directory, EVENT_BUDGET, 2)
+    open_array(directory, EVENT_BUDGET, EVENT_KINDS.len() as u32)
 }
 
-/// Events that each CPU has ever not reported: it had reported enough in that moment, or the ring
-/// buffer was full.
-pub(super) fn lost_by_cpu(budget: &Budget) -> Result<Vec<u64>, DatapathError> {
-    let mut lost = Vec::new();
-    for values in budget.iter() {
-        let values = values.map_err(reading(EVENT_BUDGET))?;
-        lost.resize(values.len().max(lost.len()), 0_u64);
-        for (lost, cpu) in lost.iter_mut().zip(values.iter()) {
-            *lost = lost.saturating_add(cpu.lost);
+/// Events that were ever not reported: there were too many of their kind, reason or rule in that
+/// moment, or the ring buffer was full.
+pub(super) fn unreported(budget: &Budget) -> Result<Unreported, DatapathError> {
+    let mut unreported = Unreported::default();
+    for kind in EVENT_KINDS {
+        let cpus = budget
+            .get(&(kind as u32), 0)
+            .map_err(reading(EVENT_BUDGET))?;
+        for (cpu, values) in cpus.iter().enumerate() {
+            unreported.add(kind, cpu, values);
         }
     }
-    Ok(lost)
+    Ok(unreported)
 }
 
 impl AsFd for EventReader {

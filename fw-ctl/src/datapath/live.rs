@@ -11,6 +11,7 @@ use std::time::Duration;
 use fw_common::wire::{ActiveWord, Counter, Direction, GENERATIONS, Generation, RuleTally, Tally};
 
 use super::attach::{self, Attached, AttachedProgram, Attacher, LinkRef, XdpWish};
+use super::capture::TapPoint;
 use super::error::DatapathError;
 use super::events::EventReader;
 use super::flows::{self, CONNTRACK, Pressure};
@@ -426,6 +427,16 @@ impl Datapath {
     /// The ring buffer cannot be mapped.
     pub fn events(&mut self) -> Result<EventReader, DatapathError> {
         EventReader::open(&self.pins.maps())
+    }
+
+    /// Where it can be tapped. Nobody captures any more, whatever an earlier process has left.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked, or refuses.
+    pub fn tap(&self) -> Result<TapPoint, DatapathError> {
+        let point = TapPoint::new(self.pins.maps());
+        point.close()?;
+        Ok(point)
     }
 
     /// Events that were not reported, ever.

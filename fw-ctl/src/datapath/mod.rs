@@ -24,6 +24,7 @@
 mod amend;
 pub mod attach;
 mod brake;
+pub mod capture;
 mod clock;
 mod command;
 mod detach;

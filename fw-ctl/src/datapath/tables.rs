@@ -12,8 +12,9 @@ use fw_common::wire::{
     RateBucket, RateLimit, RuleTally, Tally, VlanClasses, counter_index, rule_index,
 };
 
+use super::capture::{CAPTURE, CAPTURED};
 use super::error::DatapathError;
-use super::events::{Budget, EVENT_BUDGET, lost_by_cpu, open_budget};
+use super::events::{Budget, EVENT_BUDGET, open_budget, unreported};
 use super::flows::{CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, Flows};
 use super::image::DIRECTIONS;
 use super::limits::{RATE_LIMITS, RATES};
@@ -24,7 +25,7 @@ use super::trial;
 use crate::netlink::LocalAddresses;
 
 /// The names of all maps: those of the pins. The blocks of [`PEERS`] are beside them.
-pub const NAMES: [&str; 25] = [
+pub const NAMES: [&str; 27] = [
     "ACTIVE",
     FALLBACK,
     "GENERATION",
@@ -50,6 +51,8 @@ pub const NAMES: [&str; 25] = [
     RATES,
     "FRAGMENTS",
     EVENT_BUDGET,
+    CAPTURE,
+    CAPTURED,
 ];
 
 /// Name of the table of what packets go back to.
@@ -267,8 +270,7 @@ impl Tables {
     /// # Errors
     /// The kernel cannot be asked.
     pub fn lost_events(&self) -> Result<u64, DatapathError> {
-        let lost = lost_by_cpu(&self.budget)?.into_iter();
-        Ok(lost.fold(0, u64::saturating_add))
+        Ok(unreported(&self.budget)?.total())
     }
 
     /// The connections.

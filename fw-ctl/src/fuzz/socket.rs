@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::files::compiled;
 use super::packets::{INVENTORY, POLICY};
 use crate::audit::Answer;
+use crate::capture::MAX_SNAPLEN;
+use crate::capture::pcapng::Writer;
 use crate::control::client;
 use crate::control::protocol::{MAX_REQUEST, Reply, Request};
 use crate::daemon::Compiled;
@@ -65,6 +67,12 @@ pub(super) fn replies(mut bytes: &[u8]) {
                 assert!(!lines::compact(&flow, Style::default()).is_empty());
                 assert!(!lines::dict(&flow, Style::default()).is_empty());
                 assert!(json::flow(&flow.record, flow.message).is_object());
+            }
+            Ok(Reply::Packet(packet)) => {
+                let mut file = Vec::new();
+                let mut writer = Writer::new(&mut file, MAX_SNAPLEN).expect("into memory");
+                writer.packet(&packet).expect("into memory");
+                assert!(file.len().is_multiple_of(4));
             }
             Ok(Reply::AgentEvent(event)) => {
                 assert!(!agent_lines::details(&event, Layout::default()).is_empty());

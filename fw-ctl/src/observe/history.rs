@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 
-use super::{Flow, Lost, LostSource, Query, Record, Span, Tally, Telling, now};
+use super::{Flow, Lost, LostOf, LostSource, Query, Record, Span, Tally, Telling, now};
 
 /// Records that a slow listener may be behind before it misses some.
 const BACKLOG: usize = 4_096;
@@ -160,9 +160,10 @@ impl Observed {
     }
 
     /// The same of packets that the kernel has not reported.
-    pub fn tell_lost(&self, count: u64, cpu: Option<u32>) {
+    pub fn tell_lost(&self, count: u64, cpu: Option<u32>, of: Vec<LostOf>) {
         let lost = Lost {
             cpu,
+            of,
             ..self.lost(LostSource::Kernel, count)
         };
         let _told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -175,6 +176,12 @@ impl Observed {
         self.lost(LostSource::Listener, count)
     }
 
+    /// What those who capture hear of packets that the kernel has not reported.
+    #[must_use]
+    pub fn unreported(&self, count: u64) -> Lost {
+        self.lost(LostSource::Kernel, count)
+    }
+
     fn lost(&self, source: LostSource, count: u64) -> Lost {
         Lost {
             time: now(),
@@ -182,6 +189,7 @@ impl Observed {
             source,
             count,
             cpu: None,
+            of: Vec::new(),
         }
     }
 
@@ -337,7 +345,7 @@ mod tests {
         for time in 1..=3 {
             observed.tell(at(time, Told::Audit));
         }
-        observed.tell_lost(70, Some(1));
+        observed.tell_lost(70, Some(1), Vec::new());
         observed.tell(at(4, Told::Audit));
         assert_eq!(observed.extent().flows, 3);
         let ask = async |span: Span| times(&observed, Query::of(span)).await;
@@ -354,7 +362,7 @@ mod tests {
             ..Filter::default()
         });
         assert_eq!(times(&observed, none).await, [0]);
-        observed.tell_lost(1, None);
+        observed.tell_lost(1, None, Vec::new());
         assert_eq!(observed.past().len(), 2);
         assert_eq!(observed.extent().flows, 2);
     }

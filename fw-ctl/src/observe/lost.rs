@@ -4,6 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::RuleName;
+
+/// Rules and reasons that are told of one loss.
+pub const LOST_OF: usize = 8;
+
 /// Where (Cilium `flow.proto`, `LostEventSource`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -49,51 +54,23 @@ pub struct Lost {
     /// The CPU that lost them, if it was one alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<u32>,
+    /// Of which rules and reasons, what is most first; of the kernel's only, and at most
+    /// [`LOST_OF`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub of: Vec<LostOf>,
 }
 
-/// What each CPU had lost when it was looked at last.
-pub struct Losses {
-    before: Vec<u64>,
-}
-
-impl Losses {
-    /// From now on: what was lost before is nobody's any more.
-    #[must_use]
-    pub fn since(totals: Vec<u64>) -> Self {
-        Self { before: totals }
-    }
-
-    /// How many were lost since then, and on which CPU if it was one alone. `totals`: what
-    /// each CPU has ever lost.
-    pub fn look(&mut self, totals: Vec<u64>) -> Option<(u64, Option<u32>)> {
-        let before = std::mem::replace(&mut self.before, totals);
-        let before = before.into_iter().chain(std::iter::repeat(0));
-        let lost = self.before.iter().zip(before);
-        let lost: Vec<_> = (0..)
-            .zip(lost.map(|(now, before)| now.saturating_sub(before)))
-            .filter(|(_, count)| *count > 0)
-            .collect();
-        match lost[..] {
-            [] => None,
-            [(cpu, count)] => Some((count, Some(cpu))),
-            _ => Some((lost.iter().map(|(_, count)| count).sum(), None)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_loss_is_told_once_with_its_cpu_if_it_was_one() {
-        let mut losses = Losses::since(vec![5, 0]);
-        assert_eq!(losses.look(vec![5, 0]), None);
-        assert_eq!(losses.look(vec![5, 7]), Some((7, Some(1))));
-        assert_eq!(losses.look(vec![5, 7]), None);
-        assert_eq!(losses.look(vec![6, 9]), Some((3, None)));
-        // A CPU that came later; and one that began again.
-        assert_eq!(losses.look(vec![6, 9, 4]), Some((4, Some(2))));
-        assert_eq!(losses.look(vec![0, 9, 4]), None);
-    }
+/// What of it was of one rule, or of one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostOf {
+    /// How many.
+    pub count: u64,
+    /// They passed; else they were dropped, or would have been.
+    pub allowed: bool,
+    /// Why, where no rule decided: a [`fw_common::wire::DropReason`] slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<u8>,
+    /// The rule that decided; without it and a reason it is not known any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Arc<RuleName>>,
 }

@@ -2,6 +2,8 @@
 //! `hubble/pkg/printer/printer.go`, `pkg/monitor/format`), to the letter: it has neither a time
 //! nor a node, except in JSON.
 
+use fw_common::wire::DropReason;
+
 use super::Lost;
 use super::lines::{HEADER, Style};
 
@@ -51,6 +53,22 @@ pub fn monitor(lost: &Lost) -> String {
     }
 }
 
+/// Lines below it, in our words: of which rules and reasons they were.
+#[must_use]
+pub fn explanation(lost: &Lost) -> Vec<String> {
+    let lines = lost.of.iter().map(|of| {
+        let verdict = if of.allowed { "allowed" } else { "not allowed" };
+        let reason = of.reason.and_then(DropReason::from_slot);
+        let why = match (&of.rule, reason) {
+            (Some(rule), _) => rule.phrase(),
+            (None, Some(reason)) => reason.name().to_owned(),
+            (None, None) => "by one of several rules, or one that was replaced".to_owned(),
+        };
+        format!("   {} {verdict}, {why}", of.count)
+    });
+    lines.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +83,7 @@ mod tests {
             source: LostSource::Kernel,
             count: 12,
             cpu: Some(1),
+            of: Vec::new(),
         };
         let of_many = Lost {
             source: LostSource::Listener,

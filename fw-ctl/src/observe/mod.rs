@@ -22,6 +22,7 @@ mod record;
 mod tally;
 mod telling;
 pub mod text;
+mod unreported;
 
 pub use agent::{AgentChange, AgentEvent, AgentEvents, PolicyChange};
 pub use clock::{Clock, now};
@@ -29,13 +30,16 @@ pub use flow::{Flow, Message};
 pub use history::{Extent, Happened, Observed, Seen};
 pub use icmp::type_name as icmp_type_name;
 pub use identity::{HOST, Identify, Identity, Numbered, WORLD};
-pub use lost::{Losses, Lost, LostSource};
+pub use lost::{LOST_OF, Lost, LostOf, LostSource};
 pub use query::{Query, Span};
 pub use record::{Endpoint, Record, RuleName, Told, resolve};
 pub use tally::{Kind, Tally};
 pub use telling::{Next, Telling};
+pub use unreported::{Loss, Losses, Unreported};
 
 use std::sync::Arc;
+
+use crate::capture::Captures;
 
 /// Everything that somebody may listen to.
 #[derive(Clone)]
@@ -44,4 +48,6 @@ pub struct Events {
     pub observed: Arc<Observed>,
     /// The daemon.
     pub agent: Arc<AgentEvents>,
+    /// Packets with their bytes.
+    pub captures: Arc<Captures>,
 }

@@ -45,6 +45,21 @@ pub struct RuleName {
     pub match_type: String,
 }
 
+impl RuleName {
+    /// `by ingress[0] of policy web (web.yaml:9)`
+    #[must_use]
+    pub fn phrase(&self) -> String {
+        let mut text = format!("by {}", self.rule);
+        if !self.policy.is_empty() {
+            text.push_str(&format!(" of policy {}", self.policy));
+        }
+        if !self.origin.is_empty() {
+            text.push_str(&format!(" ({})", self.origin));
+        }
+        text
+    }
+}
+
 impl From<&PlanRule> for RuleName {
     fn from(rule: &PlanRule) -> Self {
         Self {

@@ -46,7 +46,7 @@ pub struct Telling<T, V> {
 impl<T: Clone, V> Telling<T, V> {
     /// The `past`, and what of `live` is in his `view` from then on. Of the `span` this is about
     /// the end.
-    pub(super) fn new(
+    pub(crate) fn new(
         past: Vec<V>,
         live: Receiver<T>,
         span: Span,

@@ -72,16 +72,7 @@ pub fn explanation(record: &Record) -> String {
     let rule = match &record.rule {
         _ if !record.by_policy() => "no policy asked".to_owned(),
         None => "by a rule of a plan that is not known any more".to_owned(),
-        Some(rule) => {
-            let mut text = format!("by {}", rule.rule);
-            if !rule.policy.is_empty() {
-                text.push_str(&format!(" of policy {}", rule.policy));
-            }
-            if !rule.origin.is_empty() {
-                text.push_str(&format!(" ({})", rule.origin));
-            }
-            text
-        }
+        Some(rule) => rule.phrase(),
     };
     let reason = record
         .drop_reason()

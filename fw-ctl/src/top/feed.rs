@@ -108,7 +108,9 @@ fn follow_once(
                 News::Missed(lost.count)
             }
             // What the kernel has not reported is told with the counters.
-            Ok(Reply::Lost(_) | Reply::Record(_) | Reply::AgentEvent(_)) => continue,
+            Ok(Reply::Lost(_) | Reply::Record(_) | Reply::Packet(_) | Reply::AgentEvent(_)) => {
+                continue;
+            }
             Ok(Reply::Failed(failure)) | Err(failure) => return Some(failure),
         };
         let is_heard = matches!(news, News::Heard);

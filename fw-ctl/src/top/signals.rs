@@ -17,11 +17,11 @@ pub struct Signals(Arc<AtomicI32>);
 
 impl Signals {
     /// From now on SIGTERM, SIGINT and SIGHUP are told here, and end the program by themselves
-    /// only if nobody asks. Only threads that start later leave the signals alone.
+    /// only if nobody asks, after `restore`. Only threads that start later leave the signals alone.
     ///
     /// # Errors
     /// When the kernel refuses the mask.
-    pub fn listen() -> io::Result<Self> {
+    pub fn listen(restore: fn()) -> io::Result<Self> {
         let mut set = SigSet::empty();
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
             set.add(signal);
@@ -35,8 +35,7 @@ impl Signals {
                 let Ok(signal) = set.wait() else { return };
                 tell.store(signal as i32, Ordering::Relaxed);
                 thread::sleep(PATIENCE);
-                // A terminal that is gone cannot be given back, nor can it be told.
-                let _ = ratatui::try_restore();
+                restore();
                 std::process::exit(128 + signal as i32);
             })?;
         Ok(came)

@@ -78,6 +78,7 @@ fn members_of_the_group_ask_and_root_changes() {
     let answers = as_user(USER, GROUP, move || {
         [
             "{\"verb\":\"status\"}\n",
+            "{\"verb\":\"capture\",\"snaplen\":64}\n",
             "{\"verb\":\"reload\"}\n",
             "{\"verb\":\"detach\"}\n",
             "{\"verb\":\"confirm\"}\n",
@@ -90,7 +91,13 @@ fn members_of_the_group_ask_and_root_changes() {
         .map(|line| answer(&at, line).unwrap())
     });
     assert!(answers[0].starts_with("{\"done\":"), "{}", answers[0]);
-    for refused in &answers[1..] {
+    let told = answers[1].contains("only root may capture packets");
+    assert!(
+        answers[1].starts_with("{\"failed\":") && told,
+        "{}",
+        answers[1]
+    );
+    for refused in &answers[2..] {
         let told = refused.contains("only root may change the firewall");
         assert!(refused.starts_with("{\"failed\":") && told, "{refused}");
     }

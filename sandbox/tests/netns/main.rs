@@ -14,6 +14,7 @@ mod audit;
 mod bans;
 mod brake;
 mod builtins;
+mod capture;
 mod clients;
 mod doctor;
 mod first_enforcement;

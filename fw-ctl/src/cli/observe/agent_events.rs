@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Outcome {
             Reply::AgentEvent(event) => show(look, &event, std::mem::take(&mut is_first))?,
             Reply::Lost(lost) => print_on(&lost_lines::compact(&lost))?,
             Reply::Failed(failure) => return Err(failure),
-            Reply::Done(_) | Reply::Record(_) | Reply::Flow(_) => Reader::There,
+            Reply::Done(_) | Reply::Record(_) | Reply::Flow(_) | Reply::Packet(_) => Reader::There,
         };
         if printed == Reader::Gone {
             return Ok(exit::OK);

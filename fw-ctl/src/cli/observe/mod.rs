@@ -8,6 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
+pub use flags::FilterArgs;
+
 use super::args::ClientArgs;
 use super::output::{Outcome, Reader, json, print_on};
 use super::table::table;
@@ -35,7 +37,7 @@ pub struct Args {
     #[command(flatten)]
     look: Look,
     #[command(flatten)]
-    filters: flags::FilterArgs,
+    filters: FilterArgs,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -82,7 +84,7 @@ struct Look {
     /// Print the name of the node, too
     #[arg(long)]
     print_node_name: bool,
-    /// Print which policy decided, too
+    /// Print which policy decided, too; below lost events, of which rules and reasons most were
     #[arg(long)]
     print_policy_names: bool,
 }
@@ -157,7 +159,7 @@ pub fn run(args: &Args) -> Outcome {
                 }
             }
             Reply::Failed(failure) => return Err(failure),
-            Reply::Done(_) | Reply::Record(_) | Reply::AgentEvent(_) => {}
+            Reply::Done(_) | Reply::Record(_) | Reply::Packet(_) | Reply::AgentEvent(_) => {}
         }
     }
     if is_table {
@@ -239,6 +241,11 @@ impl Look {
         print_on(&match self.output {
             Format::Json => json(&json::lost(lost))?,
             Format::Dict => block(&lost_lines::dict(lost, self.style()), is_first),
+            Format::Compact if self.print_policy_names => {
+                let mut lines = vec![lost_lines::compact(lost)];
+                lines.extend(lost_lines::explanation(lost));
+                lines.join("\n")
+            }
             Format::Compact | Format::Table => lost_lines::compact(lost),
         })
     }

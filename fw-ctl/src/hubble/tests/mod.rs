@@ -23,6 +23,7 @@ use super::proto::observer::{
     Empty, GetFlowsRequest, GetFlowsResponse, GetNodesResponse, ServerStatusResponse, Told,
 };
 use super::server::{Identify, serve_with};
+use crate::capture::Captures;
 use crate::control::socket::Served;
 use crate::observe::text::tests::record;
 use crate::observe::{self, AgentEvents, Events, Observed, Record};
@@ -63,6 +64,7 @@ fn events(observed: &Arc<Observed>) -> Events {
     Events {
         observed: Arc::clone(observed),
         agent: Arc::new(AgentEvents::new("default/node1".into())),
+        captures: Arc::new(Captures::untapped()),
     }
 }
 
@@ -288,7 +290,7 @@ async fn a_flow_is_what_the_packet_was() {
 async fn what_the_kernel_lost_is_told_and_who_follows_is_done_at_the_end() {
     let mut fixture = fixture().await;
     fixture.tell(1, observe::Told::Audit);
-    fixture.observed.tell_lost(7, Some(1));
+    fixture.observed.tell_lost(7, Some(1), Vec::new());
     let over = observe::now() + 300_000_000;
     let asked = GetFlowsRequest {
         number: 1,
