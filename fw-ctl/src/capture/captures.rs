@@ -283,26 +283,25 @@ mod tests {
             cpu: None,
             of: Vec::new(),
         });
+        let deny = (Some(Told::Deny), 20);
+        let audit = |length| (Some(Told::Audit), length);
+        let lost = (None, 7);
+        assert_eq!(told(&mut all, 3).await, [deny, audit(20), lost]);
+        assert_eq!(told(&mut audited, 2).await, [audit(4), lost]);
+    }
+
+    /// What became of the next packets, and their lengths; of lost ones, how many.
+    async fn told(capture: &mut Capture, number: usize) -> Vec<(Option<Told>, usize)> {
         let mut told = Vec::new();
-        for capture in [&mut all, &mut audited] {
-            while told.last() != Some(&(None, 7)) || told.len() < 3 {
-                told.push(match capture.telling.next().await {
-                    Some(Next::Told(Reply::Packet(packet))) => {
-                        (Some(packet.record.told), packet.bytes.len())
-                    }
-                    Some(Next::Told(Reply::Lost(lost))) => (None, lost.count as usize),
-                    other => panic!("{other:?}"),
-                });
-            }
-            if told.len() == 3 {
-                assert_eq!(
-                    told,
-                    [(Some(Told::Deny), 20), (Some(Told::Audit), 20), (None, 7)]
-                );
-                told.clear();
-                told.push((None, 0));
-            }
+        while told.len() < number {
+            told.push(match capture.telling.next().await {
+                Some(Next::Told(Reply::Packet(packet))) => {
+                    (Some(packet.record.told), packet.bytes.len())
+                }
+                Some(Next::Told(Reply::Lost(lost))) => (None, lost.count as usize),
+                other => panic!("{other:?}"),
+            });
         }
-        assert_eq!(told, [(None, 0), (Some(Told::Audit), 4), (None, 7)]);
+        told
     }
 }

@@ -426,6 +426,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn packets_are_told_to_root_alone_but_asking_for_them_changes_nothing() {
+        let text = br#"{"verb":"capture","snaplen":64}"#;
+        let request = Request::read(text).unwrap();
+        let query = CaptureQuery {
+            snaplen: 64,
+            filters: crate::observe::filter::Filters::default(),
+        };
+        assert_eq!(request, Request::Capture(query));
+        assert!(request.is_roots() && !request.changes());
+        assert!(!Request::Monitor.is_roots() && Request::Detach.is_roots());
+    }
+
+    #[test]
     fn requests_on_the_wire() {
         for (text, expected, changes) in [
             (r#"{"verb":"status"}"#, Request::Status, false),
@@ -444,14 +457,6 @@ mod tests {
                     change: Change::default(),
                 },
                 true,
-            ),
-            (
-                r#"{"verb":"capture","snaplen":64}"#,
-                Request::Capture(CaptureQuery {
-                    snaplen: 64,
-                    filters: crate::observe::filter::Filters::default(),
-                }),
-                false,
             ),
             (r#"{"verb":"detach"}"#, Request::Detach, true),
             (

@@ -90,7 +90,7 @@ pub(super) fn unreported(budget: &Budget) -> Result<Unreported, DatapathError> {
             .get(&(kind as u32), 0)
             .map_err(reading(EVENT_BUDGET))?;
         for (cpu, values) in cpus.iter().enumerate() {
-            unreported.add(kind, cpu, values);
+            unreported.add(kind, cpu, values.full, &values.slots);
         }
     }
     Ok(unreported)

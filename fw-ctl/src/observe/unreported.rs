@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fw_common::wire::{EventBudget, EventKind};
+use fw_common::wire::{EventKind, EventSlot};
 
 /// Totals since the tables were made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,15 +19,15 @@ pub struct Unreported {
 }
 
 impl Unreported {
-    /// Adds what a CPU counts of a kind.
-    pub fn add(&mut self, kind: EventKind, cpu: usize, budget: &EventBudget) {
+    /// Adds what a CPU counts of a kind: because the buffer was full, and by slot.
+    pub fn add(&mut self, kind: EventKind, cpu: usize, full: u64, slots: &[EventSlot]) {
         if self.cpus.len() <= cpu {
             self.cpus.resize(cpu + 1, 0);
         }
         let total = &mut self.cpus[cpu];
-        *total = total.saturating_add(budget.full);
-        self.full = self.full.saturating_add(budget.full);
-        for (slot, counted) in (0..).zip(&budget.slots) {
+        *total = total.saturating_add(full);
+        self.full = self.full.saturating_add(full);
+        for (slot, counted) in (0..).zip(slots) {
             if counted.lost > 0 {
                 *total = total.saturating_add(counted.lost);
                 let of_slot = self.slots.entry((kind, slot)).or_default();
@@ -116,7 +116,7 @@ impl Losses {
 
 #[cfg(test)]
 mod tests {
-    use fw_common::wire::{EVENT_SLOTS, EventSlot, EventSpent};
+    use fw_common::wire::EVENT_SLOTS;
 
     use super::*;
 
@@ -145,25 +145,21 @@ mod tests {
 
     #[test]
     fn it_is_known_of_which_slots_it_was_and_of_which_plan() {
-        let budget = |full, lost: [u64; 2]| {
-            let mut budget = Box::new(EventBudget {
-                full,
-                spent: EventSpent::default(),
-                slots: [EventSlot::default(); EVENT_SLOTS as usize],
-            });
+        let slots = |lost: [u64; 2]| {
+            let mut slots = vec![EventSlot::default(); EVENT_SLOTS as usize];
             for (slot, lost) in [3, 700].into_iter().zip(lost) {
-                budget.slots[slot].lost = lost;
+                slots[slot].lost = lost;
             }
-            budget
+            slots
         };
         let of = |full, allowed, denied: [[u64; 2]; 2], plans: [u64; 2]| {
             let mut totals = Unreported {
                 plans: plans.to_vec(),
                 ..Unreported::default()
             };
-            totals.add(EventKind::Allowed, 0, &budget(full, allowed));
+            totals.add(EventKind::Allowed, 0, full, &slots(allowed));
             for (cpu, denied) in denied.into_iter().enumerate() {
-                totals.add(EventKind::Denied, cpu, &budget(0, denied));
+                totals.add(EventKind::Denied, cpu, 0, &slots(denied));
             }
             totals
         };
