@@ -41,6 +41,13 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             );
         };
         let now = moment::now();
+        let unseen = match self.kernel.lost_events()? {
+            0 => None,
+            count => Some(format!(
+                "{count} verdicts since the tables were made were not reported one by one, for \
+                 there were too many at once: whoever came only then is not in the report"
+            )),
+        };
         let (ledger, banned) = {
             let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
             (recent.ledger.clone(), self.banned())
@@ -68,7 +75,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             entries,
             displaced_audited: ledger.audited.displaced(),
             displaced_dropped: ledger.dropped.displaced(),
-            notes: self.ledger.notes().cloned().collect(),
+            notes: self.ledger.notes().cloned().chain(unseen).collect(),
         })
     }
 }

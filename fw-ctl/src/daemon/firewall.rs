@@ -25,10 +25,11 @@ use super::{
 use crate::compile::plan::Mode;
 use crate::config::{Config, Metrics};
 use crate::control::protocol::{Change, Failure};
+use crate::diff::named_groups;
 use crate::harm::Harm;
 use crate::metrics::{Histogram, Listening};
 use crate::netlink::{Demand, Network};
-use crate::observe::{AgentEvents, Identify};
+use crate::observe::{AgentEvents, Grouped};
 
 /// What can be wrong, one entry each: the newest word replaces the older one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -324,8 +325,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         self.names.send_modify(|names| {
             let mut new = Names::clone(names);
             new.add_plan(number, &compiled.plan.rules);
-            let identities: Arc<dyn Identify + Send + Sync> = compiled.identities.clone();
-            new.identities = identities;
+            let groups = named_groups(&compiled.rules).into_values().cloned();
+            let grouped = Grouped::new(compiled.identities.clone(), groups.collect());
+            new.identities = Arc::new(grouped);
             *names = Arc::new(new);
         });
     }

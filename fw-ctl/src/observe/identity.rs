@@ -112,8 +112,11 @@ impl Numbered {
         let numbered = sets
             .into_iter()
             .map(|set| {
-                let labels = texts(&set);
+                let mut labels = texts(&set);
                 let number = reserved(&labels).unwrap_or_else(|| free(&mut taken, hash(&labels)));
+                if number == WORLD {
+                    labels = whole_world(labels);
+                }
                 (set, Arc::new(Identity { number, labels }))
             })
             .collect();
@@ -162,6 +165,17 @@ impl Identify for Numbered {
     fn identity(&self, address: IpAddr) -> Arc<Identity> {
         self.identity_of(self.identities.of(address))
     }
+}
+
+/// The label of the number: as in [`RESERVED`], no half of the world has one of its own.
+fn whole_world(labels: Vec<String>) -> Vec<String> {
+    const HALVES: [&str; 2] = ["reserved:world-ipv4", "reserved:world-ipv6"];
+    let whole = |label: String| match HALVES.contains(&label.as_str()) {
+        true => "reserved:world".to_owned(),
+        false => label,
+    };
+    let labels: BTreeSet<_> = labels.into_iter().map(whole).collect();
+    labels.into_iter().collect()
 }
 
 fn texts(labels: &LabelSet) -> Vec<String> {
@@ -241,7 +255,7 @@ mod tests {
             assert_eq!((identity.number, identity.name().as_str()), (number, name));
         }
         let world = numbered.identity("192.0.2.1".parse().unwrap());
-        assert_eq!(world.labels, ["reserved:world-ipv4"]);
+        assert_eq!(world.labels, ["reserved:world"]);
     }
 
     #[test]
