@@ -16,6 +16,8 @@ mod brake;
 mod builtins;
 mod clients;
 mod doctor;
+#[cfg(feature = "ebpf-log")]
+mod ebpf_log;
 mod first_enforcement;
 mod fixture;
 mod foreign;
