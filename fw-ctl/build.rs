@@ -117,13 +117,19 @@ fn build_objects(workspace: &Path) -> Result<Result<Objects, Missing>, String> {
         command::rerun_if_changed(&linker.path);
     }
 
-    let next_schema = env::var_os("CARGO_FEATURE_NEXT_SCHEMA").is_some();
-    let features = match next_schema {
-        true => "fw-xdp/next-schema,fw-tc/next-schema",
-        false => "",
-    };
+    // Features of ours that the programs have, too.
+    let features = [
+        (
+            "CARGO_FEATURE_NEXT_SCHEMA",
+            "fw-xdp/next-schema,fw-tc/next-schema",
+        ),
+        ("CARGO_FEATURE_EBPF_LOG", "fw-xdp/ebpf-log,fw-tc/ebpf-log"),
+    ];
+    let features = features.into_iter();
+    let features = features.filter(|(variable, _)| env::var_os(variable).is_some());
+    let features: Vec<&str> = features.map(|(_, names)| names).collect();
     let bpf = target_dir.join("bpf");
-    let built = compile::run(&compiler, &linker, workspace, &bpf, features)?;
+    let built = compile::run(&compiler, &linker, workspace, &bpf, &features.join(","))?;
     Ok(Ok(Objects {
         xdp: built.join("fw-xdp"),
         tc: built.join("fw-tc"),

@@ -99,6 +99,8 @@ fn wrong_usage_exits_with_2() {
         &[][..],
         &["nonsense"],
         &["mode", "off"],
+        // No build but that of scripts/ebpf-log.sh has it.
+        &["daemon", "--ebpf-log"],
         &["trace", "--from", "10.0.0.1"],
         &["trace", "--from", "ten", "--to", "10.0.0.1:22"],
         &["trace", "--from", "10.0.0.1", "--to", "[fd00::1]:22/tcp"],

@@ -177,7 +177,7 @@ fn fish() -> Tree {
         if let Some(below) = seen.strip_prefix("__fish_seen_subcommand_from ") {
             path = format!("{path} {below}");
         }
-        let said = tree.entry(path).or_insert_with(Said::default);
+        let said = tree.entry(path).or_default();
         let rest = rest.split(" -d '").next().unwrap();
         let words: Vec<&str> = rest.split_whitespace().collect();
         let mut is_flag = false;

@@ -9,32 +9,53 @@ mod program {
     use fw_common::datapath::tables::Tables as _;
     use fw_common::datapath::{Verdict, run};
     use fw_common::kernel::{HeaderlessFrame, KernelTables, TcFrame};
+    use fw_common::logged;
     use fw_common::wire::Direction;
 
     #[classifier]
     fn fw_tc_ingress(context: TcContext) -> i32 {
         let frame = TcFrame::new(&context, false);
-        action(run(&frame, &KernelTables, Direction::Ingress))
+        action(logged!(
+            "fw_tc_ingress",
+            seen,
+            context,
+            run(&frame, &KernelTables, Direction::Ingress)
+        ))
     }
 
     #[classifier]
     fn fw_tc_egress(context: TcContext) -> i32 {
         let frame = TcFrame::new(&context, true);
-        action(run(&frame, &KernelTables, Direction::Egress))
+        action(logged!(
+            "fw_tc_egress",
+            seen,
+            context,
+            run(&frame, &KernelTables, Direction::Egress)
+        ))
     }
 
     /// As `fw_tc_ingress`, on interfaces without an Ethernet header.
     #[classifier]
     fn fw_l3_ingress(context: TcContext) -> i32 {
         let frame = HeaderlessFrame::new(&context, false);
-        action(run(&frame, &KernelTables, Direction::Ingress))
+        action(logged!(
+            "fw_l3_ingress",
+            seen,
+            context,
+            run(&frame, &KernelTables, Direction::Ingress)
+        ))
     }
 
     /// As `fw_tc_egress`, on interfaces without an Ethernet header.
     #[classifier]
     fn fw_l3_egress(context: TcContext) -> i32 {
         let frame = HeaderlessFrame::new(&context, true);
-        action(run(&frame, &KernelTables, Direction::Egress))
+        action(logged!(
+            "fw_l3_egress",
+            seen,
+            context,
+            run(&frame, &KernelTables, Direction::Egress)
+        ))
     }
 
     /// Attached nowhere: user space runs it to learn the time of the datapath's clock.
@@ -51,6 +72,14 @@ mod program {
             Verdict::Pass => TC_ACT_UNSPEC,
             Verdict::Drop => TC_ACT_SHOT,
         }
+    }
+
+    /// Interface and length.
+    #[cfg(feature = "ebpf-log")]
+    fn seen(context: &TcContext) -> (u32, u32) {
+        // SAFETY: the context is valid as long as the program runs.
+        let interface = unsafe { (*context.skb.skb).ifindex };
+        (interface, context.len())
     }
 
     #[panic_handler]

@@ -8,14 +8,27 @@ mod program {
     use aya_ebpf::programs::XdpContext;
     use fw_common::datapath::{Verdict, run};
     use fw_common::kernel::{KernelTables, XdpFrame};
+    use fw_common::logged;
     use fw_common::wire::Direction;
 
     #[xdp(frags)]
     fn fw_xdp(context: XdpContext) -> u32 {
-        match run(&XdpFrame::new(&context), &KernelTables, Direction::Ingress) {
+        match logged!(
+            "fw_xdp",
+            seen,
+            context,
+            run(&XdpFrame::new(&context), &KernelTables, Direction::Ingress)
+        ) {
             Verdict::Pass => XDP_PASS,
             Verdict::Drop => XDP_DROP,
         }
+    }
+
+    /// Interface and length, of a packet in several parts that of the first.
+    #[cfg(feature = "ebpf-log")]
+    fn seen(context: &XdpContext) -> (u32, u32) {
+        let length = context.data_end() - context.data();
+        (context.ingress_ifindex() as u32, length as u32)
     }
 
     #[panic_handler]

@@ -102,6 +102,8 @@ pub struct FwCtl {
     binary: PathBuf,
     namespace: Namespace,
     files: DaemonFiles,
+    /// What the daemon is started with beside its files.
+    flags: Vec<String>,
 }
 
 /// Exit code of a command whose daemon does not answer.
@@ -123,7 +125,15 @@ impl FwCtl {
             binary,
             namespace: lab.node.namespace.clone(),
             files,
+            flags: Vec::new(),
         })
+    }
+
+    /// The same, whose daemon is started with one flag more.
+    #[must_use]
+    pub fn with_flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
+        self
     }
 
     /// The files of the instance.
@@ -247,6 +257,7 @@ impl FwCtl {
         };
         let child = self
             .offline_command(&["daemon"])
+            .args(&self.flags)
             .arg("--config")
             .arg(&self.files.config)
             .arg("--state-dir")

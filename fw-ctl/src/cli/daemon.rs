@@ -16,14 +16,18 @@ use crate::exit;
 pub struct Args {
     #[command(flatten)]
     paths: PathArgs,
+    /// Print what the eBPF programs log of every packet, if they were built to (feature ebpf-log)
+    #[arg(long)]
+    ebpf_log: bool,
 }
 
 /// Runs until a signal ends it.
 ///
 /// # Errors
-/// When the configuration is wrong and none was ever right, another daemon is there, or the kernel
+/// When the log of the programs is wanted and not built in, the configuration is wrong and none was ever right, another daemon is there, or the kernel
 /// cannot do what is needed.
 pub fn run(args: &Args) -> Outcome {
+    daemon::ebpf_log::check(args.ebpf_log)?;
     log_to_stderr();
     let overrides = args.paths.overrides();
     let config = match load(&overrides) {
@@ -43,7 +47,7 @@ pub fn run(args: &Args) -> Outcome {
             last.ok_or_else(|| Failure::refused("the configuration is refused", &errors))?
         }
     };
-    daemon::run(config, overrides)?;
+    daemon::run(config, overrides, args.ebpf_log)?;
     Ok(exit::OK)
 }
 

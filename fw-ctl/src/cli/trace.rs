@@ -54,10 +54,10 @@ pub fn run(args: &Args) -> Outcome {
         destination_port: args.to.port,
         vlan: args.vlan.unwrap_or(vlans::UNTAGGED),
     };
-    let answer: Trace = if !args.files.are_named() {
-        ask(&args.client.socket(), &Request::Trace(flow))?
-    } else {
+    let answer: Trace = if args.files.are_named() {
         offline(args, flow)?
+    } else {
+        ask(&args.client.socket(), &Request::Trace(flow))?
     };
     match args.output.format {
         Format::Json => print_json(&answer)?,

@@ -19,6 +19,7 @@ mod confirmed;
 mod counting;
 mod declared;
 mod doubts;
+pub mod ebpf_log;
 mod events;
 mod expected;
 mod failsafe;

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::pinned::Pinned;
 use super::sources::Files;
-use super::{ConfirmedStore, Firewall, Lock, Names, events, service, tap};
+use super::{ConfirmedStore, Firewall, Lock, Names, ebpf_log, events, service, tap};
 use crate::capture::Captures;
 use crate::config::{Config, Overrides, Paths};
 use crate::control::protocol::Failure;
@@ -51,14 +51,16 @@ pub fn last_config(overrides: &Overrides, paths: Paths, complete: bool) -> Optio
 ///
 /// # Errors
 /// When another daemon is there, or the kernel cannot do what is needed. Wrong
-/// policies are no error: the daemon goes on, degraded.
-pub fn run(config: Config, overrides: Overrides) -> Result<(), Failure> {
+/// policies are no error: the daemon goes on, degraded. `log` (see [`ebpf_log`]): what the
+/// programs say is printed.
+pub fn run(config: Config, overrides: Overrides, log: bool) -> Result<(), Failure> {
     let paths = &config.paths;
     let _lock = Lock::take(&paths.run_dir)?;
     let _state = Lock::take_state(&paths.state_dir, &[&paths.run_dir, &paths.pin_dir])?;
     let mut datapath = Datapath::open(&config.paths.pin_dir)?;
     let reader = datapath.events()?;
     let tap = datapath.tap()?;
+    ebpf_log::start(log, &mut datapath)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

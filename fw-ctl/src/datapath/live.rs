@@ -59,7 +59,7 @@ impl Installed {
 /// Programs, tables and attachments of this node.
 pub struct Datapath {
     pub(super) pins: Pins,
-    programs: Programs,
+    pub(super) programs: Programs,
     pub(super) tables: Tables,
     attached: Vec<Attached>,
     holds: Holds,

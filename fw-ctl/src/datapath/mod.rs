@@ -16,6 +16,7 @@
 //! - `switch`: from one plan to the next; `detach`: to none.
 //! - `selftest`: whether the programs judge by a plan, before it is in force.
 //! - `occupancy`: how full the tables are.
+//! - `ebpf_log`: lines that the programs write, in builds where they do.
 //! - `mend`: what packets read beside a plan, looked at and stated again.
 //! - [`testrun`]: a private copy that judges frames without an interface.
 //! - [`modelrun`]: the same without a kernel.
@@ -28,6 +29,8 @@ pub mod capture;
 mod clock;
 mod command;
 mod detach;
+#[cfg(feature = "ebpf-log")]
+mod ebpf_log;
 pub mod error;
 pub mod events;
 pub mod flows;
@@ -59,6 +62,8 @@ pub use amend::{AMENDED, amendment};
 pub use attach::{Attached, AttachedProgram, Ingress, LinkRef, XdpWish};
 pub use brake::{brake, brake_beside, filtered, in_force};
 pub use detach::Report;
+#[cfg(feature = "ebpf-log")]
+pub use ebpf_log::EbpfLog;
 pub use error::DatapathError;
 pub use events::EventReader;
 pub use former::INCOMPLETE;

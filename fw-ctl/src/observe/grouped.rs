@@ -56,7 +56,7 @@ mod tests {
     use crate::policy::label::{Label, LabelSet};
 
     fn group(name: &str, prefix: &str) -> Arc<CidrGroup> {
-        let prefixes = Prefixes::new([prefix.parse().unwrap()]);
+        let prefixes = Prefixes::of([(prefix.parse().unwrap(), 1)]);
         Arc::new(CidrGroup {
             name: name.into(),
             labels: std::collections::BTreeMap::new(),

@@ -17,6 +17,8 @@ mod builtins;
 mod capture;
 mod clients;
 mod doctor;
+#[cfg(feature = "ebpf-log")]
+mod ebpf_log;
 mod first_enforcement;
 mod fixture;
 mod foreign;
