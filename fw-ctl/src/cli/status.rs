@@ -58,7 +58,10 @@ fn with_pinned(failure: Failure, paths: &Paths) -> Failure {
     let links = filtered(&paths.pin_dir);
     let found = links.and_then(|links| Ok((links, in_force(&paths.pin_dir)?)));
     let what = match found {
-        Ok((links, _)) if links.is_empty() => "nothing is filtered".to_owned(),
+        Ok((links, _)) if links.is_empty() => format!(
+            "no interface is filtered by anything pinned in {}",
+            paths.pin_dir.display()
+        ),
         Ok((links, Some(plan))) => format!(
             "the kernel goes on filtering {} by generation {} in {} mode",
             links.join(", "),

@@ -68,7 +68,7 @@ pub use error::DatapathError;
 pub use events::EventReader;
 pub use former::INCOMPLETE;
 pub use image::plan_hash;
-pub use live::{Datapath, Installed};
+pub use live::{Datapath, EVENT_LIMIT, Installed};
 pub use modelrun::ModelRun;
 pub use occupancy::Occupancy;
 pub use selftest::{Answer, Said, Tested};

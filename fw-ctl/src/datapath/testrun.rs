@@ -127,7 +127,8 @@ pub(super) struct Ran {
 pub struct TestRun {
     programs: Programs,
     tables: Tables,
-    events: EventReader,
+    /// `None`: somebody else reads them.
+    events: Option<EventReader>,
     installed: u64,
     headerless: bool,
 }
@@ -154,7 +155,7 @@ impl TestRun {
         Ok(Self {
             programs,
             tables,
-            events,
+            events: Some(events),
             installed: 0,
             headerless: false,
         })
@@ -213,9 +214,24 @@ impl TestRun {
     /// # Errors
     /// As [`super::Datapath::install`].
     pub fn install_silent(&mut self, plan: &Plan) -> Result<(), DatapathError> {
+        self.install_reporting(plan, 0)
+    }
+
+    /// Judges by `plan` from now on, and reports as many events as `limit` allows: see
+    /// [`super::live::EVENT_LIMIT`].
+    ///
+    /// # Errors
+    /// As [`super::Datapath::install`].
+    pub fn install_reporting(&mut self, plan: &Plan, limit: u32) -> Result<(), DatapathError> {
         self.installed += 1;
-        write_and_flip(&mut self.tables, plan, self.installed, 0, None)?;
+        write_and_flip(&mut self.tables, plan, self.installed, limit, None)?;
         Ok(())
+    }
+
+    /// Hands out the reader of events; no [`Outcome`] has one from then on. `None`: it was
+    /// handed out before.
+    pub const fn take_events(&mut self) -> Option<EventReader> {
+        self.events.take()
     }
 
     /// How long the program of `hook` takes for `times` runs on one frame, by the
@@ -386,7 +402,10 @@ impl TestRun {
     }
 
     fn next_event(&mut self) -> Result<Option<Event>, DatapathError> {
-        self.events
+        let Some(events) = &mut self.events else {
+            return Ok(None);
+        };
+        events
             .next_event()
             .map_err(|error| DatapathError::io("reading an event", &error))
     }

@@ -166,6 +166,8 @@ mod tests {
             let programs = compare(plan, decision, said).unwrap();
             assert_eq!(programs.agree, agree, "{decision:?} {programs:?}");
         }
+        let lines = compare(&audit, denied, &audited).unwrap().lines();
+        assert!(lines[0].contains("it passes as AUDITED by rule"), "{lines:?}");
         for decision in [Decision::Banned, Decision::NotJudged] {
             assert_eq!(compare(&enforce, decision, &drop), None);
         }

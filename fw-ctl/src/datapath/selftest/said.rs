@@ -51,7 +51,9 @@ impl Said {
     /// In words.
     #[must_use]
     pub fn describe(self, rules: &[PlanRule]) -> String {
+        let audited = |(action, _)| action == Action::Audit as u8;
         let verdict = match self.verdict {
+            Verdict::Pass if self.decided.is_some_and(audited) => "passes as AUDITED",
             Verdict::Pass => "passes",
             Verdict::Drop => "is dropped",
         };
