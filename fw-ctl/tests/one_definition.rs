@@ -118,15 +118,15 @@ fn man() -> Tree {
 
 /// What bash itself offers behind each command: the script is sourced, and the function
 /// that it registers is called as bash calls it.
-fn bash() -> Tree {
+fn bash(known: &Tree) -> Tree {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("one-definition.bash");
     std::fs::write(&file, run(&["completions", "bash"])).unwrap();
     let mut tree = Tree::new();
-    bash_below("", &file, &mut tree);
+    bash_below("", &file, known, &mut tree);
     tree
 }
 
-fn bash_below(path: &str, file: &Path, tree: &mut Tree) {
+fn bash_below(path: &str, file: &Path, known: &Tree, tree: &mut Tree) {
     const ASK: &str = r#"
         source "$1"
         function=$(complete -p fw-ctl | sed 's/.* -F \([^ ]*\) .*/\1/')
@@ -142,17 +142,19 @@ fn bash_below(path: &str, file: &Path, tree: &mut Tree) {
         .output()
         .unwrap();
     assert!(asked.status.success(), "{path}: {asked:?}");
+    let has_commands = !known[path].commands.is_empty();
     let mut said = Said::default();
     for word in String::from_utf8(asked.stdout).unwrap().lines() {
         match word.chars().next() {
             Some('-') => said.flags.extend(flags(word)),
-            // Not `<PATH>` or `[ADDRESS]`.
-            Some('a'..='z') => add_command(&mut said, word),
+            // Not `<PATH>` or `[ADDRESS]`; where there are no commands, words are values.
+            Some('a'..='z') if has_commands => add_command(&mut said, word),
             _ => {}
         }
     }
-    for name in &said.commands {
-        bash_below(format!("{path} {name}").trim_start(), file, tree);
+    // One that help does not know is told by the comparison.
+    for name in said.commands.intersection(&known[path].commands) {
+        bash_below(format!("{path} {name}").trim_start(), file, known, tree);
     }
     tree.insert(path.to_owned(), said);
 }
@@ -226,7 +228,7 @@ fn zsh() -> Tree {
         }
         if line.trim_start().starts_with("case ") {
             is_state = line.contains("$state");
-        } else if line == ";;" {
+        } else if line.trim() == ";;" {
             stack.pop();
         } else if line.trim() == "esac" {
             is_state = false;
@@ -282,7 +284,7 @@ fn help_man_pages_and_completions_have_the_same_commands_and_flags() {
     assert!(expected["trace"].flags.contains("-o"), "{expected:?}");
     for (name, found) in [
         ("man", man()),
-        ("bash", bash()),
+        ("bash", bash(&expected)),
         ("zsh", zsh()),
         ("fish", fish()),
     ] {
