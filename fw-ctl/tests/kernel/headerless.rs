@@ -8,8 +8,10 @@ use std::path::Path;
 
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::loaded_programs;
-use fw_common::wire::{Counter, Direction, SCHEMA_VERSION, Tally};
+use fw_common::wire::{Action, Counter, Direction, SCHEMA_VERSION, Tally};
+use fw_ctl::capture::Link;
 use fw_ctl::compile::plan::Plan;
+use fw_ctl::datapath::capture::Tapped;
 use fw_ctl::datapath::frame::{Packet, Payload};
 use fw_ctl::datapath::host::TcKind;
 use fw_ctl::datapath::modelrun::ModelRun;
@@ -170,6 +172,58 @@ fn real_packets_are_judged_as_the_model_says() {
             }
         }
         assert!(verdicts.iter().all(|count| *count >= 10), "{verdicts:?}");
+    });
+}
+
+/// While somebody captures, and as many bytes as are wanted.
+#[test]
+fn dropped_packets_are_captured_from_their_ip_header_on() {
+    const SNAPLEN: u32 = 30;
+    in_sandbox(|| {
+        let mut tun = tun();
+        let mut datapath = judging(TcKind::Tcx, &both_ways());
+        datapath.attach(&link("tun0"), XdpWish::Auto).unwrap();
+        let (mut gate, mut buffers) = datapath.tap().unwrap().open().unwrap();
+        let mut caught = || {
+            let mut caught = Vec::new();
+            for buffer in &mut buffers {
+                buffer.drain(|one| match one {
+                    Tapped::Caught(one) => caught.push(one),
+                    Tapped::Lost(lost) => panic!("{lost} of a few are lost"),
+                });
+            }
+            caught
+        };
+        for (snaplen, each) in [(0, 0), (SNAPLEN, 1), (0, 0)] {
+            gate.set(snaplen).unwrap();
+            for (source, destination, ingress) in [
+                (PEER, NODE, true),
+                (PEER6, NODE6, true),
+                (NODE, PEER, false),
+            ] {
+                let packet = Packet {
+                    vlan: None,
+                    source: source.parse().unwrap(),
+                    destination: destination.parse().unwrap(),
+                    payload: Payload::new(17, (40_000, 80), (0, 0)),
+                };
+                let frame = packet.frame().unwrap();
+                let (ethertype, packet) = (ethertype(&frame), &frame[HEADER..]);
+                match ingress {
+                    true => tun.send(ethertype, packet),
+                    false => send_on("tun0", ethertype, packet),
+                }
+                let caught = caught();
+                assert_eq!(caught.len(), each, "{source} {snaplen}");
+                for caught in caught {
+                    assert_eq!(caught.link, Link::Ip, "{source}");
+                    assert_eq!(caught.length as usize, packet.len(), "{source}");
+                    let first = packet.len().min(SNAPLEN as usize);
+                    assert_eq!(caught.bytes, packet[..first], "{source}");
+                    assert_eq!(caught.event.action, Action::Deny as u8, "{source}");
+                }
+            }
+        }
     });
 }
 
