@@ -6,6 +6,7 @@
 //! reads, as the daemon does. It is the program alone: what receiving costs beside it would
 //! make the growth smaller.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -17,11 +18,10 @@ use bench::{NODE, plan, rules, syn};
 use fw_ctl::datapath::{EVENT_LIMIT, EventReader, Hook, TestRun};
 use fw_ctl::inventory::Identities;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::AsFd;
 
 const STRANGER: [u8; 4] = [203, 0, 113, 9];
 /// Packets of a sample: about a tenth of a second.
-const SAMPLE: u64 = 2_000_000;
+const SAMPLE: u32 = 2_000_000;
 const ROUNDS: usize = 25;
 /// Packets a second that the share of reported ones is to be that of.
 const SPEED: f64 = 1e6;
@@ -30,14 +30,19 @@ fn main() {
     let mut run = match TestRun::new() {
         Ok(run) => run,
         Err(why) => {
-            println!("skipped: {why}");
+            anstream::println!("skipped: {why}");
             return;
         }
     };
     let machine = Machine::here();
-    println!(
+    anstream::println!(
         "{} {} Linux {} {} load {:.2} commit {}",
-        machine.date, machine.cpu, machine.kernel, machine.mitigations, machine.load, machine.commit
+        machine.date,
+        machine.cpu,
+        machine.kernel,
+        machine.mitigations,
+        machine.load,
+        machine.commit
     );
     run.set_local(&[NODE.into()].into())
         .expect("the kernel takes addresses");
@@ -71,20 +76,25 @@ fn compare(run: &mut TestRun, hook: Hook, name: &str, told: &AtomicU64) {
     let mut sample = |limit: u32| {
         run.install_reporting(&plan, limit).expect("the plan fits");
         // The next window, and warm caches.
-        run.measure(hook, &frame, SAMPLE).expect("the program runs");
+        run.measure(hook, &frame, SAMPLE.into())
+            .expect("the program runs");
         let (before, began) = (told.load(Ordering::Relaxed), Instant::now());
-        run.measure(hook, &frame, SAMPLE).expect("the program runs");
+        run.measure(hook, &frame, SAMPLE.into())
+            .expect("the program runs");
         let took = began.elapsed();
         thread::sleep(Duration::from_millis(60));
         let events = told.load(Ordering::Relaxed) - before;
-        (took.as_secs_f64() * 1e9 / SAMPLE as f64, events)
+        let events = u32::try_from(events).expect("fewer than packets");
+        (took.as_secs_f64() * 1e9 / f64::from(SAMPLE), events)
     };
     let (silent, _) = sample(0);
     let faster = 1e9 / silent / SPEED;
     let scaled = (f64::from(EVENT_LIMIT) * faster).round() as u32;
-    println!("{name}: {silent:.1} ns a drop, {faster:.1} times {SPEED:.0} a second");
-    println!("{name}: limits 0, {EVENT_LIMIT} (as it is) and {scaled} (the share of a million a second)");
-    println!("{name} round  none/ns  as-is/ns  events  million/ns  events  in 100,000");
+    anstream::println!("{name}: {silent:.1} ns a drop, {faster:.1} times {SPEED:.0} a second");
+    anstream::println!(
+        "{name}: limits 0, {EVENT_LIMIT} (as it is) and {scaled} (the share of a million a second)"
+    );
+    anstream::println!("{name} round  none/ns  as-is/ns  events  million/ns  events  in 100,000");
     let mut growth = Vec::new();
     let mut growth_as_is = Vec::new();
     for round in 0..ROUNDS {
@@ -92,16 +102,23 @@ fn compare(run: &mut TestRun, hook: Hook, name: &str, told: &AtomicU64) {
         assert_eq!(no_events, 0, "nothing is reported");
         let (as_is, few) = sample(EVENT_LIMIT);
         let (million, many) = sample(scaled);
-        let share = many as f64 / (SAMPLE as f64 / 1e5);
-        println!("{name} {round:5} {none:8.2} {as_is:9.2} {few:7} {million:11.2} {many:7} {share:11.1}");
+        let share = 1e5 * f64::from(many) / f64::from(SAMPLE);
+        anstream::println!(
+            "{name} {round:5} {none:8.2} {as_is:9.2} {few:7} {million:11.2} {many:7} {share:11.1}"
+        );
         growth.push(100.0 * (million / none - 1.0));
         growth_as_is.push(100.0 * (as_is / none - 1.0));
     }
-    for (what, growth) in [("as it is", growth_as_is), ("at a million a second", growth)] {
+    for (what, growth) in [
+        ("as it is", growth_as_is),
+        ("at a million a second", growth),
+    ] {
         let summary = Summary::of(growth).expect("there are rounds");
-        println!(
+        anstream::println!(
             "{name}: a drop costs {:+.1} % ({:+.1} to {:+.1}) with events, {what}",
-            summary.median, summary.min, summary.max
+            summary.median,
+            summary.min,
+            summary.max
         );
     }
 }

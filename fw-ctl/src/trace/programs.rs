@@ -167,7 +167,10 @@ mod tests {
             assert_eq!(programs.agree, agree, "{decision:?} {programs:?}");
         }
         let lines = compare(&audit, denied, &audited).unwrap().lines();
-        assert!(lines[0].contains("it passes as AUDITED by rule"), "{lines:?}");
+        assert!(
+            lines[0].contains("it passes as AUDITED by rule"),
+            "{lines:?}"
+        );
         for decision in [Decision::Banned, Decision::NotJudged] {
             assert_eq!(compare(&enforce, decision, &drop), None);
         }
