@@ -22,6 +22,12 @@ pub fn printable(text: &str) -> String {
     text.chars().map(visible).collect()
 }
 
+/// The same in quotation marks, to be told from the message around it.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    format!("\"{}\"", printable(text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,6 +46,11 @@ mod tests {
             assert!(!is_printable(c), "{c:?}");
             assert_eq!(printable(&format!("a{c}b")), "a b", "{c:?}");
         }
+    }
+
+    #[test]
+    fn quoted_text_is_as_harmless() {
+        assert_eq!(quoted("ev\u{1b}[31mil\n"), "\"ev [31mil \"");
     }
 
     #[test]

@@ -56,7 +56,8 @@ pub fn read(paths: &[PathBuf], limit: usize, files: usize) -> Vec<Text> {
     texts
 }
 
-fn is_text(path: &Path) -> bool {
+/// Whether a file of this name is read from a directory of policies or inventory.
+pub(crate) fn is_text(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension))
 }

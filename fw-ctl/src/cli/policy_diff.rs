@@ -41,12 +41,42 @@ pub struct Args {
 }
 
 /// Both sides, and how they differ.
-struct Compared<'a> {
+pub(super) struct Compared<'a> {
     from: &'a Loaded,
     to: &'a Loaded,
     /// Names for those who lose, and for those who gain.
     who: [Who; 2],
-    difference: Difference,
+    pub(super) difference: Difference,
+}
+
+impl<'a> Compared<'a> {
+    pub(super) fn new(from: &'a Loaded, to: &'a Loaded) -> Self {
+        let around = [from, to].map(|side| Surroundings {
+            config: &side.compiled.inputs.config,
+            ssh_ports: &side.compiled.inputs.ssh_ports,
+            mode: side.mode,
+            rules: &side.compiled.rules,
+        });
+        let difference = difference(
+            (&around[0], &from.compiled.plan),
+            (&around[1], &to.compiled.plan),
+        );
+        let who = [from, to].map(|side| {
+            let identities = side.compiled.identities.identities();
+            Who::of(identities, &side.inventory, &side.compiled.rules)
+        });
+        Self {
+            from,
+            to,
+            who,
+            difference,
+        }
+    }
+
+    /// In a line.
+    pub(super) fn summary(&self) -> String {
+        text::summary(self)
+    }
 }
 
 impl Compared<'_> {
@@ -68,26 +98,7 @@ pub fn run(args: &Args) -> Outcome {
     for warning in &to.compiled.warnings {
         warn(&plain(warning));
     }
-    let around = [&from, &to].map(|side| Surroundings {
-        config: &side.compiled.inputs.config,
-        ssh_ports: &side.compiled.inputs.ssh_ports,
-        mode: side.mode,
-        rules: &side.compiled.rules,
-    });
-    let difference = difference(
-        (&around[0], &from.compiled.plan),
-        (&around[1], &to.compiled.plan),
-    );
-    let who = [&from, &to].map(|side| {
-        let identities = side.compiled.identities.identities();
-        Who::of(identities, &side.inventory, &side.compiled.rules)
-    });
-    let compared = Compared {
-        from: &from,
-        to: &to,
-        who,
-        difference,
-    };
+    let compared = Compared::new(&from, &to);
     match args.output.format {
         Format::Json => print_json(&json::value(&compared))?,
         Format::Table => print(&text::text(&compared))?,

@@ -38,6 +38,7 @@ pub(crate) use self::peer::ENTITIES;
 use super::schema::{CidrGroup, PolicyDocument, PolicyKind};
 use super::yaml::Node;
 use crate::diagnostic::{Diagnostic, Severity, Source, Span};
+use crate::printable::quoted;
 
 const API_VERSION: &str = "apiVersion";
 
@@ -230,8 +231,12 @@ fn other(cx: &mut Decoder, object: &Object<'_>, kind: &str, known: [&str; 3]) ->
         .and_then(|at| at.node.as_str())
         .is_some_and(|v| v.starts_with("cilium.io/"));
     if ours && let Some(near) = hints::nearest(kind, known.into_iter()) {
-        cx.error_at_value(object, "kind", format!("{kind:?} is not a kind of Cilium"))
-            .label(format!("did you mean {near}?"));
+        cx.error_at_value(
+            object,
+            "kind",
+            format!("{} is not a kind of Cilium", quoted(kind)),
+        )
+        .label(format!("did you mean {near}?"));
         return None;
     }
     Some(Body::Other)
@@ -261,7 +266,7 @@ fn api_version(
     let Some(text) = cx.text(&at) else { return };
     if !versions.contains(&text) {
         let wanted = versions[0];
-        cx.error(&at, format!("there is no {kind} in {text:?}"))
+        cx.error(&at, format!("there is no {kind} in {}", quoted(text)))
             .label(format!("write {wanted}"));
     }
 }

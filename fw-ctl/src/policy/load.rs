@@ -8,6 +8,7 @@ use super::decode::{Body, Decoded, decode};
 use super::schema::{CidrGroup, PolicyDocument, PolicyKind};
 use super::yaml;
 use crate::diagnostic::{Diagnostic, Severity, Source, Span};
+use crate::printable::quoted;
 use crate::texts::{self, Text};
 
 /// Bytes that a file of policies may have.
@@ -154,7 +155,7 @@ pub fn duplicates(files: &[File]) -> Vec<(usize, Diagnostic)> {
                 &file.source,
                 Some(object.span),
                 &path,
-                format!("there are two objects {} {name:?}", object.kind),
+                format!("there are two objects {} {}", object.kind, quoted(name)),
             );
             error
                 .label(format!("the first one is in {}:{}", source.name, span.line))

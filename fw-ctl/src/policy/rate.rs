@@ -14,6 +14,8 @@
 
 use std::fmt;
 
+use crate::printable::quoted;
+
 /// The key of the annotation.
 pub const ANNOTATION: &str = "fw-ctl.io/rate";
 /// Prefixes of peers if only `per /32` is said: the part of an address that is one
@@ -111,7 +113,12 @@ impl std::str::FromStr for Rate {
                     let word = words.next().unwrap_or_default();
                     burst = Some(number(word, "burst")?);
                 }
-                _ => return wrong(format!("{word:?} is not expected in a rate"), EXAMPLES),
+                _ => {
+                    return wrong(
+                        format!("{} is not expected in a rate", quoted(word)),
+                        EXAMPLES,
+                    );
+                }
             }
         }
         let burst = burst.unwrap_or(count);
@@ -138,7 +145,7 @@ const EXAMPLES: &str = "for example `1000/s`, `10/m per /32`, `1000/s per /24 /5
 
 fn count_and_period(text: &str) -> Result<(u32, Period), RateError> {
     let Some((count, period)) = text.split_once('/') else {
-        return wrong(format!("{text:?} is not a rate"), EXAMPLES);
+        return wrong(format!("{} is not a rate", quoted(text)), EXAMPLES);
     };
     let period = match period {
         "s" => Period::Second,
@@ -146,7 +153,7 @@ fn count_and_period(text: &str) -> Result<(u32, Period), RateError> {
         "h" => Period::Hour,
         _ => {
             return wrong(
-                format!("{period:?} is not a time that rates are counted in"),
+                format!("{} is not a time that rates are counted in", quoted(period)),
                 "`s`, `m` or `h`: per second, minute or hour",
             );
         }
@@ -160,7 +167,10 @@ fn number(text: &str, what: &str) -> Result<u32, RateError> {
     match number {
         Some(number) if digits => Ok(number),
         _ => wrong(
-            format!("the {what} {text:?} is not a number between 1 and {MOST}"),
+            format!(
+                "the {what} {} is not a number between 1 and {MOST}",
+                quoted(text)
+            ),
             EXAMPLES,
         ),
     }
@@ -177,7 +187,7 @@ fn prefix(word: Option<&str>, longest: u8) -> Result<u8, RateError> {
     match length {
         Some(length) => Ok(length),
         None => wrong(
-            format!("{word:?} is not the length of a prefix of {family}"),
+            format!("{} is not the length of a prefix of {family}", quoted(word)),
             format!(
                 "`/0` to `/{longest}`: `per /32` for each address of IPv4 and /64 of IPv6, \
                  `per /24 /56` to choose both"

@@ -1,6 +1,7 @@
 //! Which of the chosen rows a policy can allow, and why not the others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::{Base, Need};
 use crate::audit::{Class, Entry, Group};
@@ -21,9 +22,32 @@ pub struct Chosen {
     pub rows: Vec<String>,
     /// What is to be allowed.
     pub needs: BTreeSet<Need>,
-    /// Rows, and addresses of rows, that no policy can allow or that need none, with the
-    /// reason: a line each.
+    /// How each is called in messages: `row 3f2a1b0c (22/TCP ssh)`.
+    pub(super) called: Vec<String>,
+    /// Rows, and addresses of rows, that no policy can allow, with the reason: a line each.
     pub left: Vec<String>,
+    /// The same of those that need none.
+    pub needless: Vec<String>,
+}
+
+/// Why there is nothing to allow.
+enum Why {
+    /// It is allowed.
+    Needless(String),
+    /// No policy can.
+    Left(String),
+}
+
+impl From<String> for Why {
+    fn from(why: String) -> Self {
+        Self::Left(why)
+    }
+}
+
+impl From<&str> for Why {
+    fn from(why: &str) -> Self {
+        Self::Left(why.to_owned())
+    }
 }
 
 /// Takes those of the rows that a policy can allow and `base` does not. `title`: what a row
@@ -38,63 +62,64 @@ pub fn choose(base: &Base<'_>, groups: &[Group], title: impl Fn(&Group) -> Strin
     };
     for group in groups {
         let row = chosen.rows.len();
-        let mut left: Vec<(String, BTreeSet<String>)> = Vec::new();
+        let (mut left, mut needless) = (Reasons::new(), Reasons::new());
         let mut taken = false;
         for entry in &group.entries {
-            match need(&judge, entry, row) {
+            let (reasons, why) = match need(&judge, entry, row) {
                 Ok(need) => {
                     chosen.needs.insert(need);
                     taken = true;
+                    continue;
                 }
-                Err(why) => {
-                    let at = left.iter().position(|(known, _)| *known == why);
-                    let at = at.unwrap_or_else(|| {
-                        left.push((why, BTreeSet::new()));
-                        left.len() - 1
-                    });
-                    left[at].1.insert(entry.remote.to_string());
-                }
-            }
+                Err(Why::Left(why)) => (&mut left, why),
+                Err(Why::Needless(why)) => (&mut needless, why),
+            };
+            reasons.entry(why).or_default().insert(entry.remote);
         }
+        let called = format!("row {} ({})", group.id, group.service());
+        let whole = !taken && left.len() + needless.len() == 1;
+        chosen.left.extend(lines(&called, whole, &left));
+        chosen.needless.extend(lines(&called, whole, &needless));
         if taken {
             chosen.rows.push(printable(&title(group)));
-        }
-        let whole = !taken && left.len() == 1;
-        for (why, addresses) in left {
-            let whom = if whole {
-                String::new()
-            } else {
-                let named: Vec<_> = addresses.iter().take(4).cloned().collect();
-                let more = addresses.len() - named.len();
-                let more = if more > 0 {
-                    format!(" and {more} more")
-                } else {
-                    String::new()
-                };
-                format!(", {}{more}", named.join(", "))
-            };
-            chosen.left.push(printable(&format!(
-                "row {} ({}){whom}: {why}",
-                group.id,
-                group.service()
-            )));
+            chosen.called.push(called);
         }
     }
     chosen
 }
 
+/// Addresses of a row by why they are not allowed.
+pub(super) type Reasons = BTreeMap<String, BTreeSet<IpAddr>>;
+
+/// `row 3f2a1b0c (22/TCP ssh), 10.0.0.12: the reason`; `whole`: all of the row, which needs
+/// no addresses.
+pub(super) fn lines(called: &str, whole: bool, reasons: &Reasons) -> Vec<String> {
+    let line = |(why, addresses): (&String, &BTreeSet<IpAddr>)| {
+        let mut whom = String::new();
+        if !whole {
+            let named: Vec<_> = addresses.iter().take(4).map(IpAddr::to_string).collect();
+            whom = format!(", {}", named.join(", "));
+            if addresses.len() > named.len() {
+                whom = format!("{whom} and {} more", addresses.len() - named.len());
+            }
+        }
+        printable(&format!("{called}{whom}: {why}"))
+    };
+    reasons.iter().map(line).collect()
+}
+
 /// # Errors
 /// Why no policy can allow it, or that none has to.
-fn need(judge: &Judge<'_>, entry: &Entry, row: usize) -> Result<Need, String> {
+fn need(judge: &Judge<'_>, entry: &Entry, row: usize) -> Result<Need, Why> {
     let seen = entry.seen(0);
     let flow = seen.flow();
     let service = flow.service();
     if entry.class == Class::Packet {
         let reason = &entry.because.reason;
-        return Err(format!("{reason}: that is no matter of policy"));
+        return Err(format!("{reason}: that is no matter of policy").into());
     }
     if entry.because.reason == BANNED && !entry.passes {
-        return Err("the address is banned; try: fw-ctl ban remove".to_owned());
+        return Err("the address is banned; try: fw-ctl ban remove".into());
     }
     let reason = match entry.class {
         Class::Limit => DropReason::RateLimited,
@@ -102,32 +127,32 @@ fn need(judge: &Judge<'_>, entry: &Entry, row: usize) -> Result<Need, String> {
     };
     let (passes, because) = judge.opinion(&seen, reason);
     if passes {
-        return Err(format!(
-            "the files allow it already: {because}; try: fw-ctl reload"
-        ));
+        return Err(Why::Needless(format!("it is allowed already: {because}")));
     }
     match because.reason.as_str() {
         reason if reason == Reason::DefaultDeny.name() => {}
         reason if reason == DropReason::RateLimited.name() => {
-            return Err(format!("{because}: raise that, another policy cannot"));
+            return Err(format!("{because}: raise that, another policy cannot").into());
         }
         reason if reason == NOT_ADMITTED => {
             return Err(format!(
                 "`interfaces.vlans` does not admit VLAN {}, whatever policies say",
                 entry.vlan
-            ));
+            )
+            .into());
         }
         _ => {
             return Err(format!(
                 "{because} denies it, and a deny rule wins over whatever allows: change that rule"
-            ));
+            )
+            .into());
         }
     }
     match service {
         // A policy that says port 0 means every port.
-        Service::Port { port: 0, .. } => return Err("no policy can name port 0".to_owned()),
+        Service::Port { port: 0, .. } => return Err("no policy can name port 0".into()),
         Service::Protocol(number) if !NAMED.contains(&number) => {
-            return Err(format!("no policy can name {}", protocol(number)));
+            return Err(format!("no policy can name {}", protocol(number)).into());
         }
         _ => {}
     }

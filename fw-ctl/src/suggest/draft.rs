@@ -2,19 +2,20 @@
 //! VLAN, of items that are products of peers and services, so that nothing is allowed
 //! which was not chosen.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use fw_common::wire::Direction;
 
-use super::peers::{Known, Peer};
+use super::peers::{Kind, Known, Peer, Unit};
 use super::{Base, By, Need, direction};
 use crate::compile::plan::PlanRule;
 use crate::diff::Addresses;
+use crate::policy::decode::is_dns_subdomain;
 use crate::policy::load;
 use crate::policy::rules::{Service, Switch};
 use crate::policy::schema::{LabelSelector, PolicyDocument, Subject};
+use crate::printable::quoted;
 
 /// Name of the first policy where it is free.
 const NAME: &str = "suggested";
@@ -40,6 +41,8 @@ pub(super) struct Item {
     pub(super) peers: BTreeSet<Peer>,
     /// All ports, or all ICMP.
     pub(super) services: BTreeSet<Service>,
+    /// All addresses of the peers that were chosen.
+    pub(super) own: Addresses,
     /// Whom it means, by who has which labels.
     pub(super) meant: Addresses,
     /// The rows that it is for.
@@ -49,19 +52,36 @@ pub(super) struct Item {
 /// The nodes of a draft as something that can be sorted, and its VLAN.
 type Place = (Option<u16>, String);
 
+/// What becomes of all needs.
+pub(super) struct Drafted {
+    pub(super) drafts: Vec<Draft>,
+    /// What they allow.
+    pub(super) needs: BTreeSet<Need>,
+    /// What they do not, and why.
+    pub(super) left: Vec<(Need, String)>,
+}
+
 /// # Errors
-/// A peer cannot be named, or it is not known whom the denying policy selects.
+/// The name cannot be had.
 pub(super) fn drafts(
     base: &Base<'_>,
     needs: &BTreeSet<Need>,
     by: By,
     name: Option<&str>,
-) -> Result<Vec<Draft>, String> {
+) -> Result<Drafted, String> {
     let documents = load::load_sources(base.compiled.inputs.policies.iter().cloned()).documents;
+    let mut names = names(&documents, name)?;
     let known = Known::new(base);
+    let mut left = Vec::new();
     let mut places: BTreeMap<Place, (Draft, [BTreeSet<Need>; 2])> = BTreeMap::new();
     for need in needs {
-        let (nodes, like) = nodes(base, &documents, need)?;
+        let (nodes, like) = match nodes(base, &documents, need) {
+            Ok(found) => found,
+            Err(why) => {
+                left.push((need.clone(), why));
+                continue;
+            }
+        };
         let place = (need.vlan, nodes.to_string());
         let (_, of_place) = places.entry(place).or_insert_with(|| {
             let draft = Draft {
@@ -75,16 +95,25 @@ pub(super) fn drafts(
         });
         of_place[need.way].insert(need.clone());
     }
-    let mut names = names(&documents, name)?;
     let mut drafts = Vec::new();
     for (mut draft, ways) in places.into_values() {
-        draft.name = names.next().unwrap_or_default();
         for (items, needs) in draft.items.iter_mut().zip(&ways) {
-            *items = of_way(base, &known, needs, by)?;
+            *items = of_way(&known, needs, by, &mut left);
         }
-        drafts.push(draft);
+        if draft.items.iter().any(|items| !items.is_empty()) {
+            draft.name = names.next().unwrap_or_default();
+            drafts.push(draft);
+        }
     }
-    Ok(drafts)
+    let mut named = needs.clone();
+    for (need, _) in &left {
+        named.remove(need);
+    }
+    Ok(Drafted {
+        drafts,
+        needs: named,
+        left,
+    })
 }
 
 /// Names that no policy has.
@@ -92,6 +121,12 @@ fn names(
     documents: &[PolicyDocument],
     name: Option<&str>,
 ) -> Result<impl Iterator<Item = String>, String> {
+    if let Some(name) = name.filter(|name| !is_dns_subdomain(name)) {
+        return Err(format!(
+            "{} is not a name that Kubernetes takes; try: lower case letters, digits, `-` and `.`",
+            quoted(name)
+        ));
+    }
     let taken: BTreeSet<String> = documents.iter().map(|known| known.name.clone()).collect();
     let known = documents
         .iter()
@@ -164,80 +199,86 @@ fn unknown(rule: &PlanRule) -> String {
     )
 }
 
-/// The items of one direction.
+/// The items of one direction: for each set of peers that ask for the same services, which
+/// are named together.
 fn of_way(
-    base: &Base<'_>,
-    known: &Known<'_>,
+    all: &Known<'_>,
     needs: &BTreeSet<Need>,
     by: By,
-) -> Result<Vec<Item>, String> {
-    let mut services: BTreeMap<(IpAddr, bool), BTreeSet<Service>> = BTreeMap::new();
-    let mut peers: BTreeMap<IpAddr, Peer> = BTreeMap::new();
+    left: &mut Vec<(Need, String)>,
+) -> Vec<Item> {
+    let mut asking: BTreeMap<Service, BTreeMap<Kind, BTreeSet<Unit<'_>>>> = BTreeMap::new();
+    let mut unit_of: BTreeMap<IpAddr, (Kind, Unit<'_>)> = BTreeMap::new();
     for need in needs {
-        let icmp = matches!(need.service, Service::Icmp(_) | Service::Icmpv6(_));
-        let of_address = services.entry((need.address, icmp)).or_default();
-        of_address.insert(need.service);
-        if let Entry::Vacant(nameless) = peers.entry(need.address) {
-            nameless.insert(known.name(need.address, by)?);
+        let known = unit_of.entry(need.address);
+        let (kind, unit) = *known.or_insert_with(|| all.unit(need.address, by));
+        let kinds = asking.entry(need.service).or_default();
+        kinds.entry(kind).or_default().insert(unit);
+    }
+    // Ports and types of ICMP stand in items of their own: in one, both would have to match.
+    let mut together: BTreeMap<(Kind, BTreeSet<Unit<'_>>, bool), BTreeSet<Service>> =
+        BTreeMap::new();
+    for (service, kinds) in asking {
+        let icmp = matches!(service, Service::Icmp(_) | Service::Icmpv6(_));
+        for (kind, units) in kinds {
+            let services = together.entry((kind, units, icmp)).or_default();
+            services.insert(service);
         }
     }
-    // What one peer needs by several addresses is one thing.
-    let mut of_peer: BTreeMap<(&Peer, bool), BTreeSet<Service>> = BTreeMap::new();
-    for ((address, icmp), services) in services {
-        of_peer
-            .entry((&peers[&address], icmp))
-            .or_default()
-            .extend(services);
-    }
-    let mut together: BTreeMap<(u8, BTreeSet<Service>), BTreeSet<&Peer>> = BTreeMap::new();
-    for ((peer, _), services) in of_peer {
-        together
-            .entry((field(peer), services))
-            .or_default()
-            .insert(peer);
-    }
-    let items = together.into_iter().map(|((_, services), some)| {
-        let named: Vec<IpAddr> = peers
-            .iter()
-            .filter(|(_, peer)| some.contains(peer))
-            .map(|(address, _)| *address)
-            .collect();
-        let identities = base.compiled.identities.identities();
-        let sets = named
-            .iter()
-            .map(|address| identities.of(*address).as_ref())
-            .collect();
-        let labelled = some
-            .iter()
-            .all(|peer| matches!(peer, Peer::Node(_) | Peer::Endpoint(_)));
-        let entity = known
-            .entity_of(&sets)
-            .filter(|_| by == By::Auto && labelled);
-        let peers: BTreeSet<Peer> = match entity {
-            Some(entity) => [Peer::Entity(entity)].into(),
-            None => some.into_iter().cloned().collect(),
+    let mut items = Vec::new();
+    for ((kind, units, _), services) in together {
+        let of = |units: &BTreeSet<Unit<'_>>| -> Vec<&Need> {
+            let asks = |need: &&Need| {
+                let (its_kind, unit) = &unit_of[&need.address];
+                services.contains(&need.service) && *its_kind == kind && units.contains(unit)
+            };
+            needs.iter().filter(asks).collect()
         };
-        let meant: Vec<_> = peers.iter().map(|peer| known.meant(peer, &named)).collect();
-        let own = needs
-            .iter()
-            .filter(|need| services.contains(&need.service) && named.contains(&need.address));
-        Item {
-            rows: super::rows(own),
-            meant: Addresses::union(meant.iter()),
-            peers,
-            services,
+        let named = all.name(kind, &units, by);
+        let mut some = units.clone();
+        let mut by_address = Vec::new();
+        for (unit, why) in named.nameless {
+            some.remove(&unit);
+            let own = of(&BTreeSet::from([unit]));
+            if by == By::Auto && all.admits(&unit) {
+                by_address.extend(own);
+            } else {
+                left.extend(own.into_iter().map(|need| (need.clone(), why.clone())));
+            }
         }
-    });
-    Ok(items.collect())
+        let item = |peers: BTreeSet<Peer>, own: Addresses, needs: &[&Need]| Item {
+            meant: peers
+                .first()
+                .map_or_else(Addresses::default, |peer| match peer {
+                    Peer::Entity(key) => all.of_entity(key),
+                    Peer::Node(_) | Peer::Endpoint(_) | Peer::Address(_) => own.clone(),
+                }),
+            rows: super::rows(needs.iter().copied()),
+            peers,
+            own,
+            services: services.clone(),
+        };
+        if !named.peers.is_empty() {
+            let own: Vec<_> = some.iter().map(|unit| all.addresses(unit)).collect();
+            items.push(item(named.peers, Addresses::union(own.iter()), &of(&some)));
+        }
+        if !by_address.is_empty() {
+            let peers = by_address.iter().map(|need| Peer::Address(need.address));
+            let own = by_address.iter().map(|need| need.address.into());
+            items.push(item(peers.collect(), Addresses::of(own), &by_address));
+        }
+    }
+    items.sort_by_cached_key(|item| (field(item), item.services.clone()));
+    items
 }
 
-/// An item has one field for peers: those of one number may stand together.
-fn field(peer: &Peer) -> u8 {
-    match peer {
-        Peer::Entity(_) => 0,
-        Peer::Node(_) => 1,
-        Peer::Endpoint(_) => 2,
-        Peer::Address(_) => 3,
+/// An item has one field for peers: those of one number stand together.
+fn field(item: &Item) -> u8 {
+    match item.peers.first() {
+        Some(Peer::Entity(_)) | None => 0,
+        Some(Peer::Node(_)) => 1,
+        Some(Peer::Endpoint(_)) => 2,
+        Some(Peer::Address(_)) => 3,
     }
 }
 

@@ -202,15 +202,19 @@ fn range(service: Service) -> ServiceRange {
     }
 }
 
-/// Who else an item allows, in a line: by draft, direction and number of the item.
-pub(super) fn notes(
-    base: &Base<'_>,
-    drafts: &[Draft],
-    extras: &Extras,
-) -> Vec<((usize, usize, usize), String)> {
+/// Who else items allow, in a line each: by draft, direction and number of the item.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Peers that were chosen, by addresses that were not seen.
+    pub(super) own: BTreeMap<(usize, usize, usize), String>,
+    /// Who was not chosen.
+    pub(super) others: BTreeMap<(usize, usize, usize), String>,
+}
+
+pub(super) fn notes(base: &Base<'_>, drafts: &[Draft], extras: &Extras) -> Notes {
     let identities = base.compiled.identities.identities();
     let who = Who::of(identities, base.inventory, &base.compiled.rules);
-    let mut notes = Vec::new();
+    let mut notes = Notes::default();
     for (place, draft) in drafts.iter().enumerate() {
         for (_, way, number, item) in draft.all() {
             let of_item = item.services.iter().filter_map(|service| {
@@ -219,8 +223,14 @@ pub(super) fn notes(
             });
             let all: Vec<_> = of_item.collect();
             let all = Addresses::union(all.iter());
-            if !all.is_empty() {
-                notes.push(((place, way, number), who.describe(&all).text(NAMED)));
+            let own = all.common(&item.own);
+            for (some, lines) in [
+                (all.without(&own), &mut notes.others),
+                (own, &mut notes.own),
+            ] {
+                if !some.is_empty() {
+                    lines.insert((place, way, number), who.describe(&some).text(NAMED));
+                }
             }
         }
     }

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::choice::Chosen;
 use super::draft::{Draft, Item};
 use super::peers::Peer;
+use super::proof::Notes;
 use super::way_name;
 use crate::diff::Addresses;
 use crate::harm::protocol;
@@ -20,20 +20,25 @@ use crate::vlans::{self, VlanRange, VlanSet};
 
 /// Entries that one list of ports or of types takes (Cilium's limit).
 const MOST: usize = 40;
+/// Rows that the head names as not allowed; more are counted.
+const LEFT: usize = 20;
 /// Ports that follow each other become a range from so many on.
 const RANGE: usize = 3;
 
-/// All of it; `also`: who else is allowed, by draft, direction and number of the item.
-pub(super) fn yaml(
-    drafts: &[Draft],
-    chosen: &Chosen,
-    head: &[String],
-    also: &[((usize, usize, usize), String)],
-) -> String {
+/// What stands around the policies.
+pub(super) struct Frame<'a> {
+    /// What each row is.
+    pub(super) rows: &'a [String],
+    /// The first line of comment; empty: no comments at the head.
+    pub(super) head: &'a str,
+    /// What is not allowed.
+    pub(super) left: &'a [String],
+}
+
+/// All of it.
+pub(super) fn yaml(drafts: &[Draft], frame: &Frame<'_>, notes: &Notes) -> String {
     let mut text = String::new();
-    for line in head {
-        let _ = writeln!(text, "# {}", printable(line));
-    }
+    head(&mut text, frame, notes);
     for (place, draft) in drafts.iter().enumerate() {
         if place > 0 {
             text.push_str("---\n");
@@ -46,10 +51,13 @@ pub(super) fn yaml(
             let _ = writeln!(text, "  {}:", way_name(way));
             for (number, item) in items.iter().enumerate() {
                 for row in &item.rows {
-                    let _ = writeln!(text, "  # {}", chosen.rows[*row]);
+                    let _ = writeln!(text, "  # {}", frame.rows[*row]);
                 }
-                let here = also.iter().filter(|note| note.0 == (place, way, number));
-                for (_, whom) in here {
+                let here = (place, way, number);
+                if let Some(whom) = notes.own.get(&here) {
+                    let _ = writeln!(text, "  # the same by other addresses: {}", printable(whom));
+                }
+                if let Some(whom) = notes.others.get(&here) {
                     let _ = writeln!(text, "  # also allows: {}", printable(whom));
                 }
                 write_item(&mut text, way, item);
@@ -58,6 +66,29 @@ pub(super) fn yaml(
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+/// What it is, what was proved of it, and what it does not do.
+fn head(text: &mut String, frame: &Frame<'_>, notes: &Notes) {
+    if frame.head.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "# {}", printable(frame.head));
+    text.push_str("# Proved: with it, what its comments name is allowed in addition, ");
+    text.push_str(match (notes.others.is_empty(), notes.own.is_empty()) {
+        (true, true) => "and nothing else.\n",
+        (true, false) => "by all addresses of\n# these peers, and nothing else.\n",
+        (false, _) => {
+            "which is more\n# than was chosen: an entity also means whom `also allows` names.\n"
+        }
+    });
+    for left in frame.left.iter().take(LEFT) {
+        let _ = writeln!(text, "# not allowed by this: {}", printable(left));
+    }
+    if frame.left.len() > LEFT {
+        let more = frame.left.len() - LEFT;
+        let _ = writeln!(text, "# and {more} more are not allowed by this");
+    }
 }
 
 fn document(text: &mut String, draft: &Draft) {
@@ -87,12 +118,17 @@ fn document(text: &mut String, draft: &Draft) {
     }
 }
 
-fn node_selector(text: &mut String, selector: &LabelSelector) {
-    if selector.requirements.is_empty() {
+fn node_selector(text: &mut String, nodes: &LabelSelector) {
+    if nodes.requirements.is_empty() {
         text.push_str("  nodeSelector: {}\n");
         return;
     }
     text.push_str("  nodeSelector:\n");
+    selector(text, "    ", "    ", nodes);
+}
+
+/// The fields of a selector; `first`: what stands before the first, `indent`: before others.
+fn selector(text: &mut String, first: &str, indent: &str, selector: &LabelSelector) {
     let mut labels = BTreeMap::new();
     let mut others = Vec::new();
     for requirement in &selector.requirements {
@@ -107,31 +143,26 @@ fn node_selector(text: &mut String, selector: &LabelSelector) {
             Operator::DoesNotExist => others.push((key, "DoesNotExist", &[][..])),
         }
     }
+    let mut lead = first;
     if !labels.is_empty() {
-        text.push_str("    matchLabels:\n");
-        match_labels(text, "      ", &labels);
+        let _ = writeln!(text, "{lead}matchLabels:");
+        lead = indent;
+    }
+    for (key, value) in labels {
+        let _ = writeln!(text, "{indent}  {}: {}", scalar(&key), scalar(&value));
     }
     if !others.is_empty() {
-        text.push_str("    matchExpressions:\n");
+        let _ = writeln!(text, "{lead}matchExpressions:");
     }
     for (key, operator, values) in others {
-        let _ = write!(
-            text,
-            "    - key: {}\n      operator: {operator}\n",
-            scalar(&key)
-        );
+        let key = scalar(&key);
+        let _ = writeln!(text, "{indent}- key: {key}\n{indent}  operator: {operator}");
         if !values.is_empty() {
-            text.push_str("      values:\n");
+            let _ = writeln!(text, "{indent}  values:");
         }
         for value in values {
-            let _ = writeln!(text, "      - {}", scalar(value));
+            let _ = writeln!(text, "{indent}  - {}", scalar(value));
         }
-    }
-}
-
-fn match_labels(text: &mut String, indent: &str, labels: &BTreeMap<String, String>) {
-    for (key, value) in labels {
-        let _ = writeln!(text, "{indent}{}: {}", scalar(key), scalar(value));
     }
 }
 
@@ -141,10 +172,6 @@ fn write_item(text: &mut String, way: usize, item: &Item) {
     let mut field = |text: &mut String, name: &str| {
         let _ = writeln!(text, "  {first} {name}:");
         first = " ";
-    };
-    let labels_of = |peer: &Peer| match peer {
-        Peer::Node(labels) | Peer::Endpoint(labels) => Some(labels.clone()),
-        Peer::Entity(_) | Peer::Address(_) => None,
     };
     match item.peers.first() {
         Some(Peer::Entity(_)) => field(text, &format!("{verb}Entities")),
@@ -159,9 +186,8 @@ fn write_item(text: &mut String, way: usize, item: &Item) {
                 let _ = writeln!(text, "    - {name}");
             }
             Peer::Address(address) => addresses.push(*address),
-            Peer::Node(_) | Peer::Endpoint(_) => {
-                text.push_str("    - matchLabels:\n");
-                match_labels(text, "        ", &labels_of(peer).unwrap_or_default());
+            Peer::Node(labels) | Peer::Endpoint(labels) => {
+                selector(text, "    - ", "      ", &labels.written());
             }
         }
     }
@@ -193,8 +219,11 @@ fn parts(services: &BTreeSet<Service>) -> (Vec<String>, Vec<String>) {
     for service in services {
         let mut icmp = |family: &str, v6, number| {
             let name = icmp_type_name(v6, number);
+            // A type without a name is called by its number.
+            let name = Some(name).filter(|name| *name != number.to_string());
+            let name = name.map_or_else(String::new, |name| format!(" # {name}"));
             icmps.push(format!(
-                "      - family: {family}\n        type: {number} # {name}\n"
+                "      - family: {family}\n        type: {number}{name}\n"
             ));
         };
         match *service {

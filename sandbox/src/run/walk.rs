@@ -75,15 +75,19 @@ pub fn adjust(fw_ctl: &FwCtl, lab: &Lab, rows: &[Row], before: &[Answer]) -> Res
     let ids = needed.iter().map(|row| id(&report, lab, row));
     let ids: BTreeSet<&str> = ids.collect::<Result<_>>()?;
     let config = fw_ctl.files().config.to_string_lossy().into_owned();
+    let state = fw_ctl.files().state.to_string_lossy().into_owned();
+    let place = fw_ctl.files().policies.join("suggested.yaml");
+    let path = place.to_string_lossy().into_owned();
     let mut suggest = vec!["policy", "suggest"];
     suggest.extend(&ids);
-    let text = said(fw_ctl, &with(&suggest, &config), 0)?.stdout;
-    let place = fw_ctl.files().policies.join("suggested.yaml");
-    anstream::println!("\n$ fw-ctl {} > suggested.yaml", suggest.join(" "));
+    let typed = format!("{} --write suggested.yaml", suggest.join(" "));
+    suggest.extend(["--write", &path, "--state-dir", &state]);
+    said(fw_ctl, &with(&suggest, &config), 0)?;
+    let text =
+        std::fs::read_to_string(&place).map_err(Error::io(format!("read {}", place.display())))?;
+    anstream::println!("\n$ fw-ctl {typed}\n$ cat suggested.yaml");
     anstream::println!("{}", text.trim_end());
-    std::fs::write(&place, &text).map_err(Error::io(format!("write {}", place.display())))?;
 
-    let path = place.to_string_lossy().into_owned();
     let validated = fw_ctl.ask_offline(&["policy", "validate", &path])?;
     if validated.code != 0 {
         return Err(unexpected(format!(
@@ -91,7 +95,6 @@ pub fn adjust(fw_ctl: &FwCtl, lab: &Lab, rows: &[Row], before: &[Answer]) -> Res
             validated.stdout
         )));
     }
-    let state = fw_ctl.files().state.to_string_lossy().into_owned();
     let diff = with(&["policy", "diff", "--state-dir", &state], &config);
     let diff = said(fw_ctl, &diff, NEGATIVE)?;
     anstream::println!("\n$ fw-ctl policy diff\n{}", diff.stdout.trim_end());

@@ -137,22 +137,37 @@ fn config(fixture: &Fixture) -> String {
     fixture.fw_ctl.files().config.to_string_lossy().into_owned()
 }
 
-fn suggest<'a>(config: &'a str, ids: &[&'a str]) -> Vec<&'a str> {
-    [&["policy", "suggest", "--config", config], ids].concat()
+fn suggest<'a>(config: &'a str, state: &'a str, ids: &[&'a str]) -> Vec<&'a str> {
+    let command = [
+        "policy",
+        "suggest",
+        "--config",
+        config,
+        "--state-dir",
+        state,
+    ];
+    [&command, ids].concat()
 }
 
 /// Puts the policy for these rows among the others; it is valid, and takes nothing away.
 fn suggested(fixture: &Fixture, ids: &[&str]) -> String {
     let (fw_ctl, files) = (&fixture.fw_ctl, fixture.fw_ctl.files());
     let config = config(fixture);
-    let text = fw_ctl.must(&suggest(&config, ids)).unwrap();
+    let state = files.state.to_string_lossy().into_owned();
     let place = files.policies.join("suggested.yaml");
-    std::fs::write(&place, &text).unwrap();
     let path = place.to_string_lossy().into_owned();
+    let mut write = suggest(&config, &state, ids);
+    write.extend(["--write", &path]);
+    let said = fw_ctl.must(&write).unwrap();
+    assert_eq!(said, "", "it is in the file");
+    let text = std::fs::read_to_string(&place).unwrap();
+    // It is not replaced, whatever would come.
+    let again = fw_ctl.ask(&write).unwrap();
+    assert_eq!(again.code, 4, "{}", again.stderr);
+    assert_eq!(std::fs::read_to_string(&place).unwrap(), text);
     let valid = fw_ctl.ask_offline(&["policy", "validate", &path]).unwrap();
     assert_eq!(valid.code, 0, "{}{text}", valid.stdout);
     assert!(!valid.stdout.contains("warning"), "{}", valid.stdout);
-    let state = files.state.to_string_lossy().into_owned();
     let mut diff = vec!["policy", "diff", "-o", "json", "--config", &config];
     diff.extend(["--state-dir", &state]);
     let diff = fw_ctl.ask(&diff).unwrap();
@@ -223,26 +238,26 @@ fn from_audit_to_enforcement_by_a_suggested_policy(xdp: &'static str) {
     let ids: Vec<_> = ids.filter_map(Value::as_str).collect();
     let text = suggested(&fixture, &ids);
     // Of the other server only IPv4 was seen; labels mean all of it.
-    let also = format!("# also allows: {} (node server2)", node2.v6.0);
+    let also = format!(
+        "# the same by other addresses: {} (node server2)",
+        node2.v6.0
+    );
     assert!(text.contains(&also), "{text}");
 
-    // What is in the files is not suggested again, and after a reload it is no row.
-    let again = fixture
-        .fw_ctl
-        .ask(&suggest(&config(&fixture), &ids))
-        .unwrap();
-    assert_eq!(
-        (again.code, again.stdout.as_str()),
-        (1, ""),
-        "{}",
-        again.stderr
-    );
-    assert!(
-        again.stderr.contains("the files allow it already"),
-        "{}",
-        again.stderr
-    );
+    // While the files are not what is in force, nothing is suggested; after a reload what
+    // they allow is not suggested again, and is no row.
+    let (config, state) = (config(&fixture), fixture.fw_ctl.files().state.clone());
+    let state = state.to_string_lossy().into_owned();
+    let refused = |code, says: &str| {
+        let command = suggest(&config, &state, &ids);
+        let again = fixture.fw_ctl.ask(&command).unwrap();
+        let said = (again.code, again.stdout.as_str());
+        assert_eq!(said, (code, ""), "{}", again.stderr);
+        assert!(again.stderr.contains(says), "{}", again.stderr);
+    };
+    refused(4, "fw-ctl policy diff, then fw-ctl reload");
     fixture.reload();
+    refused(1, "it is allowed already");
     rows_of(&fixture, &[], &unwanted);
     let told = report(&fixture, &["--all"]);
     assert_eq!(told[&about(&wanted[0])]["passes_now"], true);

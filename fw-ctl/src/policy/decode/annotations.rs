@@ -8,6 +8,7 @@ use super::hints;
 use crate::diagnostic::Spanned;
 use crate::policy::rate::{ANNOTATION as RATE, Rate, RateError};
 use crate::policy::schema::Spec;
+use crate::printable::quoted;
 use crate::vlans::{ANNOTATION as VLANS, VlanError, VlanSet};
 
 /// What the keys of ours begin with; Kubernetes compares them without case.
@@ -42,7 +43,7 @@ pub(super) fn annotations(cx: &mut Decoder, object: &Object<'_>, specs: &[Spec])
             let error = cx.error_at_key(
                 &annotations,
                 &key.value,
-                format!("fw-ctl has no annotation {:?}", key.value),
+                format!("fw-ctl has no annotation {}", quoted(&key.value)),
             );
             if let Some(near) = near {
                 error.label(format!("did you mean {near}?"));

@@ -13,6 +13,7 @@ use super::selector::cidr_group_selector;
 use crate::diagnostic::{Span, Spanned};
 use crate::lists::Prefixes;
 use crate::policy::schema::{CidrGroup, CidrRule, CidrSelector};
+use crate::printable::quoted;
 
 /// Reads one prefix; bits behind its length are masked off, with a warning.
 pub(super) fn prefix(cx: &mut Decoder, at: &Field<'_>) -> Option<Spanned<IpNet>> {
@@ -40,7 +41,10 @@ pub(super) fn prefix(cx: &mut Decoder, at: &Field<'_>) -> Option<Spanned<IpNet>>
             })
         }
         Err(why) => {
-            let found = cx.error(at, format!("{text:?} is not a CIDR: {}", why.problem));
+            let found = cx.error(
+                at,
+                format!("{} is not a CIDR: {}", quoted(text), why.problem),
+            );
             if let Some(help) = why.help {
                 found.help(help);
             }
@@ -118,7 +122,10 @@ fn selector(cx: &mut Decoder, object: &Object<'_>) -> Option<CidrSelector> {
         if !is_dns_subdomain(&name.value) {
             cx.error(
                 &at,
-                format!("{:?} is not the name of a CiliumCIDRGroup", name.value),
+                format!(
+                    "{} is not the name of a CiliumCIDRGroup",
+                    quoted(&name.value)
+                ),
             )
             .help("lower case letters, digits, `-` and `.`, at most 253");
             return None;
@@ -209,7 +216,7 @@ pub(crate) fn parse(text: &str) -> Result<IpNet, NoPrefix> {
             .and_then(|mask: IpAddr| ipnet::ip_mask_to_prefix(mask).ok());
         let help = length.map(|length| format!("write {ip}/{length}"));
         return Err(no_prefix(
-            format!("{bits:?} is not the length of a prefix"),
+            format!("{} is not the length of a prefix", quoted(bits)),
             help,
         ));
     }
@@ -299,7 +306,7 @@ fn wrong_address(address: &str) -> NoPrefix {
         );
     }
     no_prefix(
-        format!("{address:?} is not an IP address"),
+        format!("{} is not an IP address", quoted(address)),
         Some("for example 192.0.2.0/24 or 2001:db8::/32".to_owned()),
     )
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::hints;
 use crate::diagnostic::{Diagnostic, Severity, Source, Span, Spanned};
 use crate::policy::yaml::{Kind, Node};
+use crate::printable::{printable, quoted};
 
 /// Collects the findings about one document.
 pub(super) struct Decoder {
@@ -41,11 +42,11 @@ impl Field<'_> {
     /// The path of a key of this map.
     pub(super) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() {
-            key.to_owned()
+            printable(key)
         } else if key.contains(['.', '/', ':']) {
-            format!("{}[{key:?}]", self.path)
+            format!("{}[{}]", self.path, quoted(key))
         } else {
-            format!("{}.{key}", self.path)
+            format!("{}.{}", self.path, printable(key))
         }
     }
 }
@@ -283,7 +284,7 @@ impl Decoder {
         }
         let near = hints::nearest(text, known.iter().copied());
         let all = hints::enumerate(known);
-        let found = self.error(at, format!("{what} {text:?} is not known"));
+        let found = self.error(at, format!("{what} {} is not known", quoted(text)));
         if let Some(near) = near {
             found.label(format!("did you mean {near}?"));
         }
@@ -396,7 +397,10 @@ impl Decoder {
     fn warn_ambiguous_key(&mut self, key: &Spanned<String>, path: &str) {
         let written = self.written(key.span).to_owned();
         if !written.starts_with(['"', '\'']) && written != key.value && !written.is_empty() {
-            let message = format!("Kubernetes reads the key {written} as {:?}", key.value);
+            let message = format!(
+                "Kubernetes reads the key {written} as {}",
+                quoted(&key.value)
+            );
             self.note(Severity::Warning, key.span, path, message)
                 .help(format!("quote it if you mean the word: \"{written}\""));
         }

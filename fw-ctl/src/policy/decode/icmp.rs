@@ -6,6 +6,7 @@ use super::cursor::{Decoder, Field};
 use super::hints;
 use crate::policy::schema::{IcmpField, IcmpRule};
 use crate::policy::yaml::Kind;
+use crate::printable::quoted;
 
 /// How many fields one rule takes.
 const MAX_FIELDS: usize = 40;
@@ -140,7 +141,10 @@ fn by_text(cx: &mut Decoder, at: &Field<'_>, text: &str, v6: bool) -> Option<u8>
     let family = if v6 { "IPv6" } else { "IPv4" };
     let in_other = other.iter().any(|(name, _)| *name == text);
     let near = hints::nearest(text, table.iter().map(|(name, _)| *name));
-    let found = cx.error(at, format!("{text:?} is not an ICMP type of {family}"));
+    let found = cx.error(
+        at,
+        format!("{} is not an ICMP type of {family}", quoted(text)),
+    );
     if in_other {
         found.help(format!(
             "it is one of {}: add `family: {}`",

@@ -8,6 +8,7 @@ use super::peer::fqdn;
 use super::spec::List;
 use crate::diagnostic::Spanned;
 use crate::policy::schema::{Port, PortRule, Protocol};
+use crate::printable::quoted;
 
 /// Reads what stands beside `ports` in an entry of `toPorts`, into `rule`.
 pub(super) fn decode(
@@ -281,7 +282,7 @@ fn server_names(cx: &mut Decoder, at: &Field<'_>) -> usize {
         if text.is_empty() {
             cx.error(item, "the server name is empty");
         } else if text.len() > 255 || !text.chars().all(allowed) {
-            cx.error(item, format!("{text:?} is not a server name"))
+            cx.error(item, format!("{} is not a server name", quoted(text)))
                 .help("a DNS name such as www.example.com, or *.example.com");
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::cursor::{Decoder, Field, Object};
 use super::names::{is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name};
 use crate::diagnostic::Spanned;
+use crate::printable::quoted;
 
 /// What of the metadata is used.
 #[derive(Debug, Default)]
@@ -85,7 +86,10 @@ fn name(cx: &mut Decoder, metadata: &Object<'_>) -> Option<String> {
         cx.error(&at, "the name is empty");
     } else if !is_dns_subdomain(text) {
         let lower = text.to_lowercase().replace(['_', ' ', '/'], "-");
-        let found = cx.error(&at, format!("{text:?} is not a name that Kubernetes takes"));
+        let found = cx.error(
+            &at,
+            format!("{} is not a name that Kubernetes takes", quoted(text)),
+        );
         found.help("lower case letters, digits, `-` and `.`, at most 253");
         if is_dns_subdomain(&lower) {
             found.label(format!("for example {lower}"));
@@ -112,8 +116,11 @@ fn namespace(
         return None;
     }
     if !is_dns_label(text) {
-        cx.error(&at, format!("{text:?} is not the name of a namespace"))
-            .help("lower case letters, digits and `-`, at most 63");
+        cx.error(
+            &at,
+            format!("{} is not the name of a namespace", quoted(text)),
+        )
+        .help("lower case letters, digits and `-`, at most 63");
     }
     Some(text.to_owned())
 }
@@ -124,7 +131,7 @@ fn labels(cx: &mut Decoder, at: &Field<'_>) -> BTreeMap<String, String> {
         let text = value.node.as_str().unwrap_or_default().to_owned();
         check_key(cx, key, &value);
         if !is_label_value(&text) {
-            cx.error(&value, format!("{text:?} is not the value of a label"))
+            cx.error(&value, format!("{} is not the value of a label", quoted(&text)))
                 .help("at most 63 letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit");
         }
         labels.insert(key.value.clone(), text);
@@ -157,7 +164,10 @@ fn check_key(cx: &mut Decoder, key: &Spanned<String>, at: &Field<'_>) {
     if !valid {
         let found = cx.error(
             at,
-            format!("{:?} is not the key of a label or annotation", key.value),
+            format!(
+                "{} is not the key of a label or annotation",
+                quoted(&key.value)
+            ),
         );
         found.span = Some(key.span);
         found.help("letters, digits, `-`, `_` and `.`, with a `domain/` before it if need be");

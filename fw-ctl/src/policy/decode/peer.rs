@@ -7,6 +7,7 @@ use super::hints;
 use super::selector::label_selector;
 use crate::diagnostic::{Span, Spanned};
 use crate::policy::schema::{Entity, FqdnSelector};
+use crate::printable::quoted;
 
 /// The names of the entities. `world-ipv4`, `world-ipv6` and `cluster-mesh` are
 /// not in the CRD's list, but Cilium's agent knows them.
@@ -51,7 +52,7 @@ fn entity(cx: &mut Decoder, at: &Field<'_>) -> Option<Spanned<Entity>> {
         "pods" => Some("cluster"),
         _ => hints::nearest(text, names.into_iter()),
     };
-    let found = cx.error(at, format!("{text:?} is not an entity"));
+    let found = cx.error(at, format!("{} is not an entity", quoted(text)));
     if let Some(meant) = meant {
         found.label(format!("did you mean {meant}?"));
     }
@@ -92,7 +93,7 @@ pub(super) fn fqdn(cx: &mut Decoder, at: &Field<'_>) -> Option<Spanned<FqdnSelec
         let text = cx.text(&name)?;
         if !is_dns_text(text, false) {
             let pattern = text.contains('*');
-            let found = cx.error(&name, format!("{text:?} is not a DNS name"));
+            let found = cx.error(&name, format!("{} is not a DNS name", quoted(text)));
             found.help(if pattern {
                 "a name with `*` is a pattern: use `matchPattern`".to_owned()
             } else {
@@ -118,10 +119,11 @@ pub(super) fn fqdn(cx: &mut Decoder, at: &Field<'_>) -> Option<Spanned<FqdnSelec
     };
     let text = cx.text(&pattern)?;
     if !is_dns_text(text, true) {
-        cx.error(&pattern, format!("{text:?} is not a pattern for DNS names"))
-            .help(
-                "at most 255 letters, digits, `-`, `_`, `*` and single dots, as in *.example.com",
-            );
+        cx.error(
+            &pattern,
+            format!("{} is not a pattern for DNS names", quoted(text)),
+        )
+        .help("at most 255 letters, digits, `-`, `_`, `*` and single dots, as in *.example.com");
         return None;
     }
     Some(spanned(FqdnSelector::Pattern(text.to_owned())))

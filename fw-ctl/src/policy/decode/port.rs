@@ -7,6 +7,7 @@ use super::l7;
 use super::names::{PortNumberError, go_uint16, is_service_name};
 use super::spec::List;
 use crate::policy::schema::{Port, PortProtocol, PortRule, Protocol};
+use crate::printable::quoted;
 
 /// How many ports one entry of `toPorts` takes.
 const MAX_PORTS: usize = 40;
@@ -124,7 +125,7 @@ fn protocol(cx: &mut Decoder, at: &Field<'_>) -> Option<(&'static str, bool, Pro
     }
     let names = PROTOCOLS.map(|(name, _, _)| name);
     let upper = text.to_uppercase();
-    let found = cx.error(at, format!("{text:?} is not a protocol"));
+    let found = cx.error(at, format!("{} is not a protocol", quoted(text)));
     if matches!(upper.as_str(), "ICMP" | "ICMPV6" | "ICMP6") {
         found.help("ICMP has types, not ports: use `icmps: [{fields: [{type: EchoRequest}]}]` instead of `toPorts`");
         return None;
@@ -180,7 +181,7 @@ fn port(
     if text.len() > 1 && (text.starts_with('0') || text.contains('_')) {
         cx.warn(
             at,
-            format!("{text:?} is port {first}: a leading 0 means octal"),
+            format!("{} is port {first}: a leading 0 means octal", quoted(text)),
         )
         .help(format!("write \"{first}\""));
     }
@@ -223,7 +224,10 @@ fn named(
             .and_then(|hex| u16::from_str_radix(hex, 16).ok());
         let found = cx.warn(
             at,
-            format!("{text:?} is the name of a port, and matches nothing in a host policy"),
+            format!(
+                "{} is the name of a port, and matches nothing in a host policy",
+                quoted(text)
+            ),
         );
         found.label("named ports are those of pods");
         match number.or_else(|| well_known(text)) {
@@ -256,7 +260,7 @@ fn well_known(name: &str) -> Option<u16> {
 }
 
 fn no_port(cx: &mut Decoder, at: &Field<'_>, text: &str, why: PortNumberError) {
-    let found = cx.error(at, format!("{text:?} is not a port"));
+    let found = cx.error(at, format!("{} is not a port", quoted(text)));
     let trimmed = text.trim_start_matches('0');
     let range = text
         .split_once(['-', ':'])

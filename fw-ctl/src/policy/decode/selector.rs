@@ -6,6 +6,7 @@ use super::names::{is_label_value, is_qualified_name};
 use crate::diagnostic::{Severity, Span, Spanned};
 use crate::policy::label::LabelKey;
 use crate::policy::schema::{LabelSelector, Operator, Requirement};
+use crate::printable::quoted;
 
 const OPERATORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
 
@@ -169,7 +170,10 @@ fn checked_key(
     if is_qualified_name(&format!("{}.{}", key.source, key.key)) {
         return Some(key);
     }
-    let found = cx.error(at, format!("{:?} is not the key of a label", written.value));
+    let found = cx.error(
+        at,
+        format!("{} is not the key of a label", quoted(&written.value)),
+    );
     found.span = Some(written.span);
     found.help(
         "letters, digits, `-`, `_` and `.`, a `domain/` before it if need be, and a source \
@@ -183,7 +187,7 @@ fn checked_value(cx: &mut Decoder, at: &Field<'_>) -> Option<String> {
     if is_label_value(text) {
         return Some(text.to_owned());
     }
-    cx.error(at, format!("{text:?} is not the value of a label"))
+    cx.error(at, format!("{} is not the value of a label", quoted(text)))
         .help("at most 63 letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit");
     None
 }
