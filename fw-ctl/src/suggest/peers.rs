@@ -89,7 +89,7 @@ impl<'a> Known<'a> {
         let nodes = base.inventory.nodes.iter().flat_map(|(name, node)| {
             let all = [&node.addresses, &node.health, &node.ingress];
             let all = all.into_iter().flatten();
-            all.map(|address| (address.to_canonical(), name.as_str()))
+            all.map(|(address, _)| (address.to_canonical(), name.as_str()))
         });
         let entries = identities.entries_with_world();
         let mut known = Self {
