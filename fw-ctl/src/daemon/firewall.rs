@@ -25,7 +25,6 @@ use super::{
 use crate::compile::plan::Mode;
 use crate::config::{Config, Metrics};
 use crate::control::protocol::{Change, Failure};
-use crate::diff::named_groups;
 use crate::harm::Harm;
 use crate::metrics::{Histogram, Listening};
 use crate::netlink::{Demand, Network};
@@ -325,8 +324,8 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         self.names.send_modify(|names| {
             let mut new = Names::clone(names);
             new.add_plan(number, &compiled.plan.rules);
-            let groups = named_groups(&compiled.rules).into_values().cloned();
-            let grouped = Grouped::new(compiled.identities.clone(), groups.collect());
+            let groups = compiled.groups.clone();
+            let grouped = Grouped::new(compiled.identities.clone(), groups);
             new.identities = Arc::new(grouped);
             *names = Arc::new(new);
         });

@@ -9,8 +9,7 @@ use crate::policy::schema::CidrGroup;
 /// What Cilium labels identities of prefixes with that are in a group, before its name.
 const LABEL: &str = "cidrgroup:io.cilium.policy.cidrgroupname/";
 
-/// Identities, and for the world the CIDR groups of the policies. Numbers stay: a group is
-/// no identity of its own here.
+/// Identities, and for the world the CIDR groups.
 pub struct Grouped {
     identities: Arc<dyn Identify + Send + Sync>,
     groups: Vec<Arc<CidrGroup>>,
@@ -27,24 +26,35 @@ impl Grouped {
 impl Identify for Grouped {
     fn identity(&self, address: IpAddr) -> Arc<Identity> {
         let identity = self.identities.identity(address);
-        if identity.number != WORLD {
-            return identity;
-        }
-        let groups = self.groups.iter();
-        let groups = groups.filter(|group| group.prefixes.find(address, group.now).is_some());
-        let mut labels: Vec<_> = groups
-            .map(|group| format!("{LABEL}{}", group.name))
-            .collect();
-        if labels.is_empty() {
-            return identity;
-        }
-        labels.extend(identity.labels.iter().cloned());
-        labels.sort_unstable();
-        Arc::new(Identity {
-            number: identity.number,
-            labels,
-        })
+        let holds = |group: &CidrGroup| group.prefixes.find(address, group.now).is_some();
+        in_groups(identity, &self.groups, holds)
     }
+}
+
+/// The identity with a label of each group that `holds` who has it, if it is the world's. The
+/// number stays: a group is no identity of its own here.
+#[must_use]
+pub fn in_groups(
+    identity: Arc<Identity>,
+    groups: &[Arc<CidrGroup>],
+    holds: impl Fn(&CidrGroup) -> bool,
+) -> Arc<Identity> {
+    if identity.number != WORLD {
+        return identity;
+    }
+    let groups = groups.iter().filter(|group| holds(group));
+    let mut labels: Vec<_> = groups
+        .map(|group| format!("{LABEL}{}", group.name))
+        .collect();
+    if labels.is_empty() {
+        return identity;
+    }
+    labels.extend(identity.labels.iter().cloned());
+    labels.sort_unstable();
+    Arc::new(Identity {
+        number: identity.number,
+        labels,
+    })
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ mod unreported;
 pub use agent::{AgentChange, AgentEvent, AgentEvents, PolicyChange};
 pub use clock::{Clock, now};
 pub use flow::{Flow, Message};
-pub use grouped::Grouped;
+pub use grouped::{Grouped, in_groups};
 pub use history::{Extent, Happened, Observed, Seen};
 pub use icmp::type_name as icmp_type_name;
 pub use identity::{HOST, Identify, Identity, Numbered, WORLD};

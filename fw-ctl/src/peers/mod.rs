@@ -19,8 +19,9 @@ use crate::diff::short_labels as short;
 use crate::inventory::{How, Written};
 use crate::netlink::Network;
 use crate::observe::filter::Labels;
-use crate::observe::{HOST, Identity};
+use crate::observe::{HOST, Identity, in_groups};
 use crate::policy::label::{Label, LabelSet};
+use crate::policy::schema::CidrGroup;
 use marks::{Mark, Marks};
 
 /// Version of the JSON.
@@ -162,6 +163,16 @@ pub struct Known<'a> {
     pub ban: &'a dyn Fn(IpAddr) -> Option<String>,
 }
 
+/// Whether every address of the prefix is in a prefix of the group.
+fn holds_all(group: &CidrGroup, prefix: IpNet) -> bool {
+    match group.prefixes.find(prefix.addr(), group.now) {
+        None => false,
+        Some((found, _)) if found.prefix_len() <= prefix.prefix_len() => true,
+        // A shorter one may be there too; a list may be too long to be looked through.
+        Some(_) => group.line.is_some() && group.live().any(|(net, _)| net.contains(&prefix)),
+    }
+}
+
 /// Answers.
 #[must_use]
 pub fn peers(known: &Known<'_>, query: &Query) -> Peers {
@@ -275,7 +286,8 @@ impl<'a> Table<'a> {
     fn peer(&self, at: usize) -> Peer {
         let prefix = self.prefixes[at];
         let labels = self.labels(prefix);
-        let identity = self.identity(labels, self.marks.is_own(prefix));
+        let own = self.marks.is_own(prefix);
+        let identity = self.identity(labels, own, |group| holds_all(group, prefix));
         let (classes, more_classes) =
             classes::of_row(&self.known.compiled.plan.peers, &self.prefixes, at);
         let mut from = self.said_of_identity(prefix);
@@ -296,8 +308,14 @@ impl<'a> Table<'a> {
     }
 
     /// As events name it: an address of the node is the host's, whoever else may claim it.
-    fn identity(&self, labels: &LabelSet, own: bool) -> Identity {
+    fn identity(
+        &self,
+        labels: &LabelSet,
+        own: bool,
+        holds: impl Fn(&CidrGroup) -> bool,
+    ) -> Identity {
         let identity = self.known.compiled.identities.identity_of(labels);
+        let identity = in_groups(identity, &self.known.compiled.groups, holds);
         if own && identity.number != HOST {
             return Identity::host().as_ref().clone();
         }
@@ -355,7 +373,9 @@ impl<'a> Table<'a> {
         let compiled = self.known.compiled;
         let labels = compiled.identities.labels(address);
         let own = self.marks.is_own(address.into());
-        let identity = self.identity(labels, own);
+        let identity = self.identity(labels, own, |group| {
+            group.prefixes.find(address, group.now).is_some()
+        });
         let (first, last, class) = compiled.plan.peers.find(address);
         let lists = compiled.groups.iter().filter(|group| group.line.is_none());
         let lists = lists.filter_map(|list| {

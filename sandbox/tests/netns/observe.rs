@@ -225,10 +225,10 @@ fn followers_get_what_happens_and_the_past_they_ask_for(xdp: &'static str) {
         let line = told.recv_timeout(PATIENCE).unwrap();
         assert!(line.contains(&format!(":{port} (world) <> ")), "{line}");
     }
-    // The daemon ends: whoever follows is told by the end of the lines.
+    // The daemon ends: whoever follows is told so.
     fixture.kill_daemon();
     assert!(told.recv_timeout(PATIENCE).is_err());
-    assert!(child.wait().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(5));
 }
 
 fn policies_are_told_when_they_come_and_go(xdp: &'static str) {

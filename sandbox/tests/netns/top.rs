@@ -239,7 +239,7 @@ fn keys_turn_the_tables_and_the_terminal_is_given_back() {
         ("3", "Sources: reported flows, sampled"),
         ("\t", "Ports: reported flows, sampled"),
         ("5", "Interfaces: reported flows, sampled"),
-        ("6", "Last drops: reported ones"),
+        ("6", "AUDITED and let pass: reported ones"),
         ("?", "Rules and reasons are counted by the kernel"),
         ("x1", "Rules: every packet"),
         ("/deny\r", "(only with \"deny\")"),
