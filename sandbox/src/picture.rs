@@ -32,6 +32,8 @@ pub struct Picture {
     pub title: &'static str,
     /// What is typed: words with a blank between them.
     pub command: &'static str,
+    /// Of the daemon while it is taken.
+    pub mode: &'static str,
     /// How it must end; see `fw-ctl`'s exit codes.
     pub exit: i32,
     /// A program that fills the screen: taken when this is to be read, and ended by `q`.
@@ -39,11 +41,12 @@ pub struct Picture {
 }
 
 /// Every picture that `sandbox pictures` makes.
-pub const PICTURES: [Picture; 4] = [
+pub const PICTURES: [Picture; 5] = [
     Picture {
         file: "status.svg",
         title: "fw-ctl status: mode, plan, what was dropped and why, and each interface",
         command: "fw-ctl status",
+        mode: "enforce",
         exit: 0,
         live: None,
     },
@@ -51,6 +54,7 @@ pub const PICTURES: [Picture; 4] = [
         file: "rules.svg",
         title: "fw-ctl rules: each rule with the line that it is written in, and its packets",
         command: "fw-ctl rules",
+        mode: "enforce",
         exit: 0,
         live: None,
     },
@@ -58,6 +62,7 @@ pub const PICTURES: [Picture; 4] = [
         file: "trace.svg",
         title: "fw-ctl trace: what happens to a new connection, and which line decides",
         command: "fw-ctl trace --from 203.0.113.66 --to 10.0.0.10:22/tcp",
+        mode: "enforce",
         exit: 1,
         live: None,
     },
@@ -65,8 +70,17 @@ pub const PICTURES: [Picture; 4] = [
         file: "top.svg",
         title: "fw-ctl top: packets and bytes a second by rule, and the last drops",
         command: "fw-ctl top",
+        mode: "enforce",
         exit: 0,
         live: Some("over 2."),
+    },
+    Picture {
+        file: "audit.svg",
+        title: "fw-ctl audit report: what mode enforce would drop, of whom, and because of which line",
+        command: "fw-ctl audit report --top 12",
+        mode: "audit",
+        exit: 1,
+        live: None,
     },
 ];
 

@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -43,25 +43,37 @@ pub struct Arguments {
 /// # Errors
 /// When a command does not do what it should, or a file cannot be written.
 pub fn run(arguments: &Arguments, fw_ctl: PathBuf, policies: PathBuf) -> Result<bool> {
+    fs::create_dir_all(&arguments.out)
+        .map_err(Error::io(format!("make {}", arguments.out.display())))?;
+    for mode in ["enforce", "audit"] {
+        let pictures = PICTURES.iter().filter(|picture| picture.mode == mode);
+        in_mode(mode, pictures, arguments, (&fw_ctl, &policies))?;
+    }
+    Ok(true)
+}
+
+fn in_mode<'a>(
+    mode: &'static str,
+    pictures: impl Iterator<Item = &'a Picture>,
+    arguments: &Arguments,
+    (fw_ctl, policies): (&Path, &Path),
+) -> Result<()> {
     let lab = Lab::new()?;
-    let fw_ctl = install(&lab, fw_ctl, policies)?;
+    let fw_ctl = install(&lab, mode, fw_ctl, policies)?;
     let _servers = [
         Servers::start(&lab.node, &SERVED)?,
         Servers::start(&lab.node2, &SERVED)?,
     ];
     let _daemon: Daemon = fw_ctl.start()?;
-    let traffic = Traffic::start(&lab)?;
+    let _traffic = Traffic::start(&lab)?;
     thread::sleep(WARM_UP);
-    fs::create_dir_all(&arguments.out)
-        .map_err(Error::io(format!("make {}", arguments.out.display())))?;
-    for picture in &PICTURES {
+    for picture in pictures {
         let image = take(&fw_ctl, picture)?;
         let path = arguments.out.join(picture.file);
         fs::write(&path, image).map_err(Error::io(format!("write {}", path.display())))?;
         anstream::println!("{}: {}", path.display(), picture.command);
     }
-    drop(traffic);
-    Ok(true)
+    Ok(())
 }
 
 /// Types a command, and takes what it shows.
@@ -92,10 +104,10 @@ fn take(fw_ctl: &FwCtl, picture: &Picture) -> Result<String> {
 }
 
 /// Gives the node an `/etc/fw-ctl` that goes with the lab, as docs and man pages name it.
-fn install(lab: &Lab, fw_ctl: PathBuf, policies: PathBuf) -> Result<FwCtl> {
+fn install(lab: &Lab, mode: &'static str, fw_ctl: &Path, policies: &Path) -> Result<FwCtl> {
     let settings = Settings {
         node: inventory::NODE,
-        mode: "enforce",
+        mode,
         include: "eth0",
         xdp: "native",
     };
@@ -126,7 +138,7 @@ fn install(lab: &Lab, fw_ctl: PathBuf, policies: PathBuf) -> Result<FwCtl> {
         inventory: "/etc/fw-ctl/inventory".into(),
         ..files
     };
-    FwCtl::new(lab, &fw_ctl, installed)
+    FwCtl::new(lab, fw_ctl, installed)
 }
 
 /// What a server of RKE2 listens on, and some of what people look for.
