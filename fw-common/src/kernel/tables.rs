@@ -382,8 +382,7 @@ impl Tables for KernelTables {
         // different parts of it, and the slot was compared.
         unsafe {
             let slots = (&raw mut (*budget).slots).cast::<EventSlot>();
-            let total = &mut *(&raw mut (*budget).spent);
-            spend(total, &mut *slots.add(slot), window, limit)
+            spend(&mut (*budget).spent, &mut *slots.add(slot), window, limit)
         }
     }
 

@@ -41,7 +41,7 @@ mod version;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use output::{Outcome, report, written};
 
@@ -126,11 +126,33 @@ enum Command {
 /// Reads the arguments and does what they say.
 #[must_use]
 pub fn main() -> ExitCode {
-    let result = match Cli::try_parse() {
+    let result = match parsed() {
         Ok(cli) => run(cli.command),
         Err(said) => answer(&said),
     };
     ExitCode::from(result.unwrap_or_else(|failure| report(&failure)))
+}
+
+/// What was asked for. What only a look at all flags finds wrong is told with the usage of the
+/// command whose flags they are.
+fn parsed() -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|wrong| {
+        let mut names = Vec::new();
+        let mut below = matches.subcommand();
+        while let Some((name, found)) = below {
+            names.push(name);
+            below = found.subcommand();
+        }
+        let named = names.iter().try_fold(&mut command, |command, name| {
+            command.find_subcommand_mut(name)
+        });
+        match named {
+            Some(command) => wrong.format(command),
+            None => wrong,
+        }
+    })
 }
 
 /// Prints help or version on stdout, or what is wrong with the arguments on stderr.

@@ -210,7 +210,7 @@ pub fn summary(record: &Record) -> String {
         58 => format!("ICMPv6 {}", icmp(true)),
         112 => "VRRP".into(),
         2 => "IGMP".into(),
-        _ => String::new(),
+        other => format!("protocol {other}"),
     }
 }
 

@@ -111,7 +111,8 @@ fn time(text: &str) -> Result<u64, String> {
         let now = now.map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX));
         return Ok(now.saturating_sub(span.saturating_mul(NANOSECONDS)));
     }
-    let seconds = moment::parse(text)?;
+    let seconds = moment::parse(text)
+        .map_err(|wrong| format!("{wrong}; or a span of time until now, as 90s, 10m or 7d"))?;
     Ok(seconds
         .saturating_mul(NANOSECONDS)
         .saturating_add(fraction(text)))
