@@ -177,12 +177,11 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
             Action::Allow => 0,
             Action::Deny | Action::Audit => self.tables.snaplen(),
         };
-        let front = self.packet.front();
         let length = self.packet.length();
         let wanted = if length < snaplen { length } else { snaplen };
-        let captured = match wanted {
-            0 => 0,
-            wanted => wanted + u32::from(front),
+        let (captured, front) = match (wanted, self.packet.front()) {
+            (0, _) => (0, 0),
+            (wanted, front) => (wanted + u32::from(front), front),
         };
         let tag = self.packet.offloaded_tag();
         let link = match tag {

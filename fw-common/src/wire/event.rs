@@ -56,7 +56,7 @@ pub struct Event {
     pub icmp_code: u8,
     /// Bytes of the frame that follow where it is captured, with those in front; 0: it is not.
     pub captured: u16,
-    /// Bytes in front of the packet, on an interface without a link layer.
+    /// Bytes of them in front of the packet, on an interface without a link layer.
     pub front: u16,
     /// Tag control information, if the link says that there is a tag.
     pub tag: u16,
