@@ -212,7 +212,9 @@ fn detach_opens_the_node(xdp: &'static str) {
     let answer = fixture.fw_ctl.ask(&["status"]).unwrap();
     assert_eq!(answer.code, 5, "{}", answer.stderr);
     assert!(
-        answer.stderr.contains("; no interface is filtered by anything pinned in"),
+        answer
+            .stderr
+            .contains("; no interface is filtered by anything pinned in"),
         "{}",
         answer.stderr
     );
