@@ -30,6 +30,7 @@ pub mod policy;
 pub mod printable;
 mod ranges;
 pub mod reference;
+pub mod signals;
 pub mod sockets;
 pub mod suggest;
 pub mod texts;

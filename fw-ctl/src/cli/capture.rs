@@ -13,12 +13,12 @@ use super::output::{Outcome, say};
 use crate::capture::file::{Target, failed};
 use crate::capture::pcapng::Writer;
 use crate::capture::{CaptureQuery, MAX_SNAPLEN, SNAPLEN};
-use crate::control::client::{Replies, send};
+use crate::control::client::{Replies, hung_up, send};
 use crate::control::protocol::{Failure, Reply, Request};
 use crate::exit;
 use crate::moment;
 use crate::observe::LostSource;
-use crate::top::signals::Signals;
+use crate::signals::Signals;
 use crate::why::why;
 
 /// Replies that wait to be written; then the daemon is not read any more, and says how much was
@@ -66,16 +66,6 @@ struct Sum {
     missed: u64,
 }
 
-/// Why it ended.
-enum End {
-    /// As it was asked for: number, time, or signal.
-    Asked,
-    /// Whoever read stdout has enough.
-    ReaderGone,
-    /// The daemon has hung up.
-    HungUp,
-}
-
 /// Captures until there is enough, a signal, or the end of the daemon.
 ///
 /// # Errors
@@ -106,10 +96,7 @@ pub fn run(args: &Args) -> Outcome {
     let mut sum = Sum::default();
     let ended = write(args, target, &told, &signals, &mut sum);
     say(&sum.text());
-    match ended? {
-        End::Asked | End::ReaderGone => Ok(exit::OK),
-        End::HungUp => Err(hung_up()),
-    }
+    ended.map(|()| exit::OK)
 }
 
 /// Until nobody listens any more.
@@ -127,7 +114,7 @@ fn write(
     told: &Receiver<Result<Reply, Failure>>,
     signals: &Signals,
     sum: &mut Sum,
-) -> Result<End, Failure> {
+) -> Result<(), Failure> {
     let end = args.duration.map(|duration| Instant::now() + duration);
     let written = |outcome: std::io::Result<()>| match outcome {
         Ok(()) => Ok(true),
@@ -136,22 +123,22 @@ fn write(
     };
     let mut writer = match Writer::new(target, args.snaplen) {
         Ok(writer) => writer,
-        Err(error) => return written(Err(error)).map(|_| End::ReaderGone),
+        Err(error) => return written(Err(error)).map(drop),
     };
     say("Capturing dropped packets\nPress Ctrl-C to end");
     loop {
         let left = end.map_or(TURN, |end| end.saturating_duration_since(Instant::now()));
         if left.is_zero() || signals.code().is_some() {
-            return Ok(End::Asked);
+            return Ok(());
         }
         match told.recv_timeout(left.min(TURN)) {
             Ok(Ok(Reply::Packet(packet))) => {
                 if !written(writer.packet(&packet))? {
-                    return Ok(End::ReaderGone);
+                    return Ok(());
                 }
                 sum.captured += 1;
                 if args.count == Some(sum.captured) {
-                    return Ok(End::Asked);
+                    return Ok(());
                 }
             }
             Ok(Ok(Reply::Lost(lost))) => match lost.source {
@@ -160,7 +147,7 @@ fn write(
             },
             Ok(Ok(Reply::Failed(failure)) | Err(failure)) => return Err(failure),
             Ok(Ok(_)) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(End::HungUp),
+            Err(RecvTimeoutError::Disconnected) => return Err(hung_up()),
         }
     }
 }
@@ -183,9 +170,4 @@ impl Sum {
         }
         text
     }
-}
-
-fn hung_up() -> Failure {
-    let message = "the daemon has hung up: it has ended, or starts anew";
-    Failure::new(exit::UNREACHABLE, message).help("fw-ctl status, then capture again")
 }

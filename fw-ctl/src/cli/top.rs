@@ -9,8 +9,9 @@ use super::args::{ClientArgs, OutputArgs};
 use super::output::{Format, Outcome};
 use crate::control::protocol::Failure;
 use crate::exit;
+use crate::signals::Signals;
 use crate::top::tables::Pane;
-use crate::top::{batch, feed, run as screen, signals::Signals};
+use crate::top::{batch, feed, run as screen};
 use crate::why::why;
 
 /// Arguments of `top`.

@@ -98,6 +98,21 @@ impl PlanRule {
         self.direction.map_or("both", Direction::name)
     }
 
+    /// For tests: it allows whatever comes in, by an item of a policy.
+    #[cfg(test)]
+    pub fn allowing(policy: &str, rule: &str) -> Self {
+        Self {
+            policy: policy.into(),
+            rule: rule.into(),
+            origin: String::new(),
+            direction: Some(Direction::Ingress),
+            allow: true,
+            match_type: "all",
+            rate: None,
+            vlans: None,
+        }
+    }
+
     /// `allow`, `deny`.
     #[must_use]
     pub fn verdict_name(&self) -> &'static str {

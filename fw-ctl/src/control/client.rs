@@ -83,7 +83,7 @@ enum Lasts {
 impl Lasts {
     fn of(request: &Request) -> Self {
         let span = match request {
-            Request::Monitor => return Self::Until(u64::MAX),
+            Request::Monitor | Request::Capture(_) => return Self::Until(u64::MAX),
             Request::Observe(query) => &query.span,
             Request::AgentEvents(span) => span,
             _ => return Self::UntilAll,
@@ -204,7 +204,9 @@ impl Iterator for Replies {
     }
 }
 
-fn hung_up() -> Failure {
+/// Replies have ended that should not.
+#[must_use]
+pub fn hung_up() -> Failure {
     let what =
         "the daemon has hung up: it has ended, or starts anew, or nobody has read what it told";
     Failure::new(exit::UNREACHABLE, what).help("fw-ctl status")

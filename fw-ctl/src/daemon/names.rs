@@ -126,14 +126,9 @@ mod tests {
 
     fn rule(policy: &str) -> PlanRule {
         PlanRule {
-            policy: policy.into(),
-            rule: "ingress[0]".into(),
             origin: "a.yaml:1".into(),
             direction: None,
-            allow: true,
-            match_type: "all",
-            rate: None,
-            vlans: None,
+            ..PlanRule::allowing(policy, "ingress[0]")
         }
     }
 

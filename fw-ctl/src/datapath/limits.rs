@@ -76,16 +76,7 @@ mod tests {
     use super::*;
 
     fn limit_of(policy: &str, rate: &str) -> RateLimit {
-        let rule = PlanRule {
-            policy: policy.into(),
-            rule: "ingress[0]".into(),
-            origin: String::new(),
-            direction: Some(Direction::Ingress),
-            allow: true,
-            match_type: "all",
-            rate: None,
-            vlans: None,
-        };
+        let rule = PlanRule::allowing(policy, "ingress[0]");
         limit(&rule, rate.parse().unwrap())
     }
 

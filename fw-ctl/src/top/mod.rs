@@ -16,7 +16,6 @@ mod fit;
 mod keys;
 mod number;
 pub mod run;
-pub mod signals;
 pub mod state;
 pub mod tables;
 mod tally;

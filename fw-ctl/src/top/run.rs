@@ -11,13 +11,13 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use super::batch;
 use super::draw::{Shown, draw};
 use super::keys::{Choices, Wish};
-use super::signals::Signals;
 use super::state::{News, State};
 use super::tables::Pane;
 use super::view::View;
 use crate::cli::output::Outcome;
 use crate::control::protocol::Failure;
 use crate::exit;
+use crate::signals::Signals;
 use crate::why::why;
 
 /// How long news and signals may wait where no key is pressed.

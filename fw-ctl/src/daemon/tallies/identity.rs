@@ -106,14 +106,8 @@ mod tests {
 
     fn rule(policy: &str, name: &str, line: usize) -> PlanRule {
         PlanRule {
-            policy: policy.into(),
-            rule: name.into(),
             origin: format!("a.yaml:{line}"),
-            direction: Some(Direction::Ingress),
-            allow: true,
-            match_type: "all",
-            rate: None,
-            vlans: None,
+            ..PlanRule::allowing(policy, name)
         }
     }
 

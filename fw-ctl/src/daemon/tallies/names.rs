@@ -117,21 +117,10 @@ impl NamedTotals {
 mod tests {
     use std::slice::from_ref;
 
-    use fw_common::wire::Direction;
-
     use super::*;
 
     fn rule(name: &str) -> PlanRule {
-        PlanRule {
-            policy: "web".into(),
-            rule: name.into(),
-            origin: String::new(),
-            direction: Some(Direction::Ingress),
-            allow: true,
-            match_type: "all",
-            rate: None,
-            vlans: None,
-        }
+        PlanRule::allowing("web", name)
     }
 
     fn counted(packets: &[u64]) -> Vec<RuleTally> {
