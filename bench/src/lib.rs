@@ -34,4 +34,4 @@ pub mod scenario;
 pub mod statistics;
 
 pub use error::{Error, Result};
-pub use plans::{NODE, allowing, cidr, group, plan, rules, syn};
+pub use plans::{NODE, allowing, cidr, frame, group, plan, rules, syn};

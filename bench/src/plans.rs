@@ -110,16 +110,22 @@ pub fn plan(rules: &RuleSet, identities: &Identities) -> Plan {
 /// The frame of a TCP SYN to a port of the node.
 #[must_use]
 pub fn syn(source: [u8; 4], port: u16) -> Vec<u8> {
-    Packet {
+    let payload = Payload::Tcp {
+        source: 40_000,
+        destination: port,
+        flags: SYN,
+    };
+    frame(source, payload)
+}
+
+/// The frame of a packet to the node.
+#[must_use]
+pub fn frame(source: [u8; 4], payload: Payload) -> Vec<u8> {
+    let packet = Packet {
         vlan: None,
         source: IpAddr::from(source),
         destination: IpAddr::from(NODE),
-        payload: Payload::Tcp {
-            source: 40_000,
-            destination: port,
-            flags: SYN,
-        },
-    }
-    .frame()
-    .expect("both addresses are of one family")
+        payload,
+    };
+    packet.frame().expect("both addresses are of one family")
 }

@@ -86,8 +86,7 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
         Verdict::Pass
     }
 
-    /// Policy or failsafe allow it. Reported if it is the first of a connection,
-    /// as far as one packet can tell.
+    /// Policy or failsafe allow it. Reported if something begins with it.
     #[inline(always)]
     pub fn allowed(&self, word: VerdictWord, flow: &Flow) -> Verdict {
         self.count(if word.is_failsafe() {
@@ -96,14 +95,27 @@ impl<'a, P: Packet, T: Tables, const EGRESS: bool> Case<'a, P, T, EGRESS> {
             Counter::Allowed
         });
         self.count_rule(word.rule(), false);
-        let begins = flow.l4.protocol != TCP || flow.l4.is_pure_syn();
-        if begins
-            && word.rule() != RULE_NO_POLICY
+        if word.rule() != RULE_NO_POLICY
+            && self.begins(flow)
             && self.may_report(EventKind::Allowed, self.slot_of(word))
         {
             self.report(flow, word.rule(), Action::Allow, 0);
         }
         Verdict::Pass
+    }
+
+    /// Whether it is the first of a flow, as far as one packet of TCP can tell; of all else
+    /// those flows are remembered that were seen of late, whichever way.
+    #[inline(always)]
+    fn begins(&self, flow: &Flow) -> bool {
+        if flow.l4.protocol == TCP {
+            return flow.l4.is_pure_syn();
+        }
+        let Some(seeds) = self.tables.flow_seeds() else {
+            return true;
+        };
+        let hash = seeds.flow_hash(flow.key.words());
+        !self.tables.is_told(hash, self.tables.now(self.view))
     }
 
     /// Policy denies it or admission does, or it is over the limit up to which it is allowed.

@@ -170,7 +170,7 @@ fn again(word: &u64) -> u64 {
 
 /// All ones for 0, else 0.
 #[inline(always)]
-fn all_ones_if_zero(number: u32) -> u64 {
+pub(super) fn all_ones_if_zero(number: u32) -> u64 {
     all_ones_if_negative(u64::from(number).wrapping_sub(1))
 }
 

@@ -14,6 +14,7 @@ pub mod flows;
 mod fragment;
 pub mod rate;
 pub mod tables;
+pub mod told;
 
 use crate::packet::Packet;
 use crate::packet::behind::{self, Behind};

@@ -4,6 +4,7 @@
 use super::Scratch;
 use super::flows::Bucket;
 use super::rate::{Peers, Question};
+use super::told::Told;
 use crate::packet::Packet;
 use crate::wire::{
     ActiveWord, Address, Counter, Direction, Event, EventKind, FlowSeeds, FragmentKey,
@@ -71,6 +72,10 @@ pub trait Tables {
     fn rate_limit(&self, rule: u32) -> Option<&RateLimit>;
     /// A bucket of peers that are limited.
     fn rate_bucket(&self, number: u32) -> Option<Peers<'_>>;
+    /// [`super::told::is_told`], likewise.
+    fn is_told(&self, hash: u64, now: u32) -> bool;
+    /// A bucket of flows that were reported.
+    fn told(&self, bucket: u32) -> Option<Told<'_>>;
     /// What `step` makes of a fragmented packet that is remembered. The progress that
     /// it leaves is kept; two steps at once may be counted as one.
     fn fragment<R>(

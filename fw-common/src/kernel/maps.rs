@@ -12,7 +12,8 @@ use crate::wire::{
     FlowBucket, FlowSeeds, FlowTally, FragmentKey, FragmentState, GENERATIONS, Generation,
     LOCAL_BUCKETS, LocalBucket, MATRIX_BLOCKS, MatrixBlock, NumberClasses, PEER_BLOCK_FLAGS,
     PEER_BLOCKS, PORT_PROTOCOLS, PeerBlock, PeerRoot, PortClasses, RULES as RULE_ENTRIES,
-    RateBucket, RateLimit, RuleTally, SINGLES as SINGLE_ENTRIES, Tally, VlanClasses,
+    RateBucket, RateLimit, RuleTally, SINGLES as SINGLE_ENTRIES, TOLD_BUCKETS, Tally, ToldBucket,
+    VlanClasses,
 };
 
 const _: () = assert!(size_of::<Event>().is_multiple_of(8));
@@ -110,6 +111,9 @@ pub static RATE_LIMITS: Array<RateLimit> = Array::pinned(GENERATIONS * RULE_ENTR
 /// When the peers that they limit are due.
 #[map]
 pub static RATES: Array<RateBucket> = Array::pinned(RATE_BUCKETS, 0);
+/// Flows that were reported of late.
+#[map]
+pub static TOLD: Array<ToldBucket> = Array::pinned(TOLD_BUCKETS, MAPPABLE);
 /// Fragmented packets under way.
 #[map]
 pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentState> = LruHashMap::pinned(FRAGMENTED, 0);

@@ -8,12 +8,13 @@ use super::maps::{
     ACTIVE, BAN_FILTER, BANS, CAPTURE, CONNTRACK, CONNTRACK_SEEDS, CONNTRACK_TALLY, COUNTERS,
     EVENT_BUDGET, EVENTS, FALLBACK, FRAGMENTS, GENERATION, LOCAL, LOCAL_PREFIXES, MATRIX, NUMBERS,
     OWN_PORTS, PEER_ROOTS, PEERS, PORTS, RATE_LIMITS, RATES, RULES, SCRATCH, SINGLE_FILTER,
-    SINGLES, VLANS,
+    SINGLES, TOLD, VLANS,
 };
 use crate::datapath::Scratch;
 use crate::datapath::flows::Bucket;
 use crate::datapath::rate::{self, Peers, Question};
 use crate::datapath::tables::{Numbers, Tables, View};
+use crate::datapath::told::{self, Told};
 use crate::lookup::{self, PeerMemory};
 use crate::packet::{Packet, forget_range};
 use crate::wire::{
@@ -149,6 +150,13 @@ extern "C" fn fw_rate(rule: u32, bytes: u32, high: u64, low: u64) -> u32 {
         peer: [high, low],
     };
     rate::judge(&KernelTables, question).into()
+}
+
+/// [`told::is_told`], likewise: 0 if the flow begins.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn fw_is_told(hash: u64, now: u32) -> u32 {
+    told::is_told(&KernelTables, hash, now).into()
 }
 
 /// Two nodes where a word of the stack begins.
@@ -301,6 +309,19 @@ impl Tables for KernelTables {
         // SAFETY: a value of an array map lives as long as the map, which the program
         // holds; programs touch it through `Peers` only.
         Some(unsafe { Peers::new(memory) })
+    }
+
+    #[inline(always)]
+    fn is_told(&self, hash: u64, now: u32) -> bool {
+        fw_is_told(hash, now) != 0
+    }
+
+    #[inline(always)]
+    fn told(&self, bucket: u32) -> Option<Told<'_>> {
+        let memory = TOLD.get_ptr_mut(bucket)?;
+        // SAFETY: a value of an array map lives as long as the map, which the program
+        // holds; programs touch it through `Told` only.
+        Some(unsafe { Told::new(memory) })
     }
 
     #[inline(always)]

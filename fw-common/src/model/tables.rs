@@ -8,6 +8,7 @@ use crate::datapath::Scratch;
 use crate::datapath::flows::Bucket;
 use crate::datapath::rate::{self, Peers, Question};
 use crate::datapath::tables::{Numbers, Tables, View};
+use crate::datapath::told::{self, Told};
 use crate::datapath::{Verdict, run};
 use crate::lookup;
 use crate::packet::Packet;
@@ -15,7 +16,7 @@ use crate::wire::{
     ActiveWord, Address, CLOCK_UNITS, Counter, Direction, Event, EventKind, Fallback, FlowBucket,
     FlowKey, FlowSeeds, FlowState, FlowTally, FragmentKey, FragmentProgress, FragmentState,
     GENERATIONS, Generation, MATRIX_WORDS, NumberClasses, RULES, RateBucket, RateLimit, RuleTally,
-    Tally, VerdictWord, ban_holds, direction_index,
+    TOLD_BUCKETS, Tally, ToldBucket, VerdictWord, ban_holds, direction_index,
 };
 
 /// Fragments that the model remembers: as many as fit, then it forgets like the
@@ -86,6 +87,7 @@ pub struct Model {
     flows: OnceCell<Vec<UnsafeCell<FlowBucket>>>,
     flow_tally: Cell<FlowTally>,
     rates: OnceCell<Vec<UnsafeCell<RateBucket>>>,
+    told: OnceCell<Vec<UnsafeCell<ToldBucket>>>,
     ports_seen: RefCell<BTreeMap<u16, u32>>,
     fragments: RefCell<BTreeMap<FragmentKey, FragmentState>>,
     counters: RefCell<BTreeMap<(Direction, Counter), Tally>>,
@@ -99,9 +101,10 @@ impl Model {
         run(frame, self, direction)
     }
 
-    /// Forgets connections, fragments, and who has passed how much.
+    /// Forgets connections, fragments, who has passed how much, and what was reported.
     pub fn forget(&mut self) {
         self.rates = OnceCell::new();
+        self.told = OnceCell::new();
         for bucket in self.buckets() {
             bucket.clear();
         }
@@ -268,6 +271,17 @@ impl Tables for Model {
         let memory = self.rates.get_or_init(empty).get(number as usize)?;
         // SAFETY: as for the buckets of connections, below.
         Some(unsafe { Peers::new(memory.get()) })
+    }
+
+    fn is_told(&self, hash: u64, now: u32) -> bool {
+        told::is_told(self, hash, now)
+    }
+
+    fn told(&self, bucket: u32) -> Option<Told<'_>> {
+        let empty = || (0..TOLD_BUCKETS).map(|_| UnsafeCell::default()).collect();
+        let memory = self.told.get_or_init(empty).get(bucket as usize)?;
+        // SAFETY: as for the buckets of connections, below.
+        Some(unsafe { Told::new(memory.get()) })
     }
 
     fn scratch<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> Option<R> {

@@ -202,11 +202,18 @@ impl FlowSeeds {
     #[inline(always)]
     #[must_use]
     pub const fn place(&self, words: &[u64; FlowKey::WORDS]) -> FlowPlace {
-        let hash = self.hash(words);
+        let hash = self.flow_hash(words);
         FlowPlace {
             bucket: part(hash, self.buckets),
             tag: hash as u32 | 1,
         }
+    }
+
+    /// The hash of a connection.
+    #[inline(always)]
+    #[must_use]
+    pub const fn flow_hash(&self, words: &[u64; FlowKey::WORDS]) -> u64 {
+        self.hash(words)
     }
 
     /// The hash of a peer of a rate limit, by the same rule; not 0.

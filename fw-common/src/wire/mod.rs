@@ -17,6 +17,7 @@ mod rate;
 mod reason;
 mod schema;
 mod single;
+mod told;
 mod vlan;
 
 pub use connection::{
@@ -46,11 +47,12 @@ pub use rate::{CLOCK_UNITS, RATE_SLOTS, RateBucket, RateLimit};
 pub use reason::{DROP_REASONS, DropReason};
 pub use schema::{BANS_SINCE, CONNECTIONS_READABLE_SINCE, CONNECTIONS_SINCE, FRAGMENTS_SINCE};
 pub use single::{BAN_FOR_GOOD, FILTER_WORDS, SINGLES, Spot, ban_holds};
+pub use told::{TOLD_BUCKETS, TOLD_SECONDS, TOLD_SLOTS, ToldBucket, told_bucket};
 pub use vlan::{VLANS, VlanClasses};
 
 /// Version of everything in this module, and the `v<N>` of the pin directory. With the
 /// feature `next-schema` the one after it, for tests of an upgrade.
-pub const SCHEMA_VERSION: u32 = 8 + cfg!(feature = "next-schema") as u32;
+pub const SCHEMA_VERSION: u32 = 9 + cfg!(feature = "next-schema") as u32;
 
 /// Which way a packet goes, seen from the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

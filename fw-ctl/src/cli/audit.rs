@@ -31,6 +31,7 @@ const MORE: &str = "\
 A row is one peer and one service; EVENTS counts new connections as they were reported (of
 many at once a sample), not packets. The daemon keeps the last 4096 rows of each kind for 30
 days. `fw-ctl policy suggest ID...` writes the policy that allows rows.
+
 Exit code 0: enforcement would drop nothing that was seen; 1: there are rows.";
 
 /// Arguments of `audit report`.

@@ -22,6 +22,7 @@ FROM and TO are each one of:
            or of --inventory; ./7 is a path
 
 Between two paths neither root nor a daemon nor a configuration is needed.
+
 Exit code 0: no difference; 1: they differ; 3: a side is invalid.";
 
 /// Arguments of `policy diff`.

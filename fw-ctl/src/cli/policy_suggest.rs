@@ -24,6 +24,7 @@ else. Rows that no policy can allow so are left out, with the reason. To use it:
   fw-ctl policy suggest ROW... --write /etc/fw-ctl/policies/suggested.yaml
   fw-ctl policy diff
   fw-ctl reload
+
 Exit code 0: it allows every ROW, or with --all what can be allowed; 1: a ROW was left out, or
 there is no such policy; 3: the files are invalid; 4: refused, because FILE is there already, or
 because the files are not what is in force.";

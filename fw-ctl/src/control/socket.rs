@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
 use nix::sys::socket::{bind, listen, socket};
@@ -75,7 +76,13 @@ pub fn listen_at(path: &Path) -> io::Result<UnixListener> {
 fn give_to_group(path: &Path) {
     let groups = std::fs::read_to_string(GROUPS).unwrap_or_default();
     let Some(id) = group(&groups, GROUP) else {
-        tracing::info!("there is no group {GROUP}: only root may ask; try: groupadd -r {GROUP}");
+        // There is more than one socket, and each is made again where it is lost.
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            tracing::info!(
+                "there is no group {GROUP}: only root may ask; try: groupadd -r {GROUP}"
+            );
+        });
         return;
     };
     // Where the service manager has seen to it, its sandbox may forbid to do so once more.

@@ -6,20 +6,17 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
-use std::num::NonZeroUsize;
-use std::os::fd::AsFd;
 use std::path::Path;
-use std::ptr::NonNull;
 
 use aya::maps::{Array, MapData, PerCpuArray};
 use fw_common::datapath::flows::Bucket;
 use fw_common::wire::{FLOW_SLOTS, FlowBucket, FlowKey, FlowSeeds, FlowState, FlowTally, Origin};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::unistd::{SysconfVar, sysconf};
 use serde::{Deserialize, Serialize};
 
 use super::error::DatapathError;
-use super::tables::{open_array, open_data, reading, writing};
+use super::mapped::Mapped;
+use super::tables::{open_array, reading, writing};
 
 /// Name of the table of connections.
 pub const CONNTRACK: &str = "CONNTRACK";
@@ -52,11 +49,7 @@ pub struct Pressure {
 }
 
 /// The connections of a table, wherever in it they are.
-pub struct Buckets {
-    memory: NonNull<FlowBucket>,
-    bytes: NonZeroUsize,
-    count: u32,
-}
+pub struct Buckets(Mapped<FlowBucket>);
 
 /// The table.
 pub struct Flows {
@@ -66,73 +59,31 @@ pub struct Flows {
     own_ports: Array<MapData, u32>,
 }
 
-// SAFETY: the mapping belongs to the process, not to a thread, and is touched through
-// `Bucket` only, which reckons with other writers.
-unsafe impl Send for Buckets {}
-// SAFETY: as above.
-unsafe impl Sync for Buckets {}
-
 impl Buckets {
     /// Maps the table pinned in `directory`.
     ///
     /// # Errors
-    /// The pin is missing or has another layout, or the kernel refuses.
+    /// As [`Mapped::open`].
     pub fn open(directory: &Path) -> Result<Self, DatapathError> {
-        let table = open_data(directory, CONNTRACK)?;
-        let info = table.info().map_err(reading(CONNTRACK))?;
-        let count = info.max_entries();
-        let bytes = NonZeroUsize::new(count as usize * size_of::<FlowBucket>())
-            .filter(|_| info.value_size() as usize == size_of::<FlowBucket>())
-            .ok_or_else(|| DatapathError::ForeignPins {
-                path: directory.to_owned(),
-                why: format!("{CONNTRACK} has other entries"),
-            })?;
-        // SAFETY: a new mapping at a place of the kernel's choice.
-        let memory = unsafe {
-            mmap(
-                None,
-                bytes,
-                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                MapFlags::MAP_SHARED,
-                table.fd().as_fd(),
-                0,
-            )
-        };
-        let memory = memory
-            .map_err(|errno| DatapathError::io("mapping the connections", &errno.into()))?
-            .cast();
-        Ok(Self {
-            memory,
-            bytes,
-            count,
-        })
+        Mapped::open(directory, CONNTRACK).map(Self)
     }
 
     /// All connections, forgotten ones among them until another takes their place.
     pub fn iter(&self) -> impl Iterator<Item = (FlowKey, FlowState)> + '_ {
-        (0..self.count).flat_map(|number| self.bucket(number).iter())
+        (0..self.0.count()).flat_map(|number| self.bucket(number).iter())
     }
 
     /// Forgets all connections; returns how many were there.
     pub fn clear(&mut self) -> usize {
-        (0..self.count)
+        (0..self.0.count())
             .map(|number| self.bucket(number).clear())
             .sum()
     }
 
     fn bucket(&self, number: u32) -> Bucket<'_> {
-        assert!(number < self.count, "a place is inside the table");
-        // SAFETY: inside the mapping, which lives as long as `self`; the datapath
+        // SAFETY: an entry of the mapping, which lives as long as `self`; the datapath
         // touches it through `Bucket`, too.
-        unsafe { Bucket::new(self.memory.as_ptr().add(number as usize)) }
-    }
-}
-
-impl Drop for Buckets {
-    fn drop(&mut self) {
-        // SAFETY: what `open` mapped, and nothing refers to it any more.
-        let unmapped = unsafe { munmap(self.memory.cast(), self.bytes.get()) };
-        debug_assert!(unmapped.is_ok(), "the mapping is ours");
+        unsafe { Bucket::new(self.0.entry(number)) }
     }
 }
 
@@ -146,7 +97,7 @@ impl Flows {
         let buckets = Buckets::open(directory)?;
         let mut seeds: Array<MapData, FlowSeeds> = open_array(directory, CONNTRACK_SEEDS, 1)?;
         Ok(Self {
-            seeds: seeded(&mut seeds, buckets.count, rate_buckets)?,
+            seeds: seeded(&mut seeds, buckets.0.count(), rate_buckets)?,
             buckets,
             tally: open_array(directory, CONNTRACK_TALLY, 1)?,
             own_ports: open_array(directory, "OWN_PORTS", OWN_PORTS)?,
@@ -257,7 +208,7 @@ impl Flows {
         let sum = |part: fn(&FlowTally) -> u64| tally.iter().map(part).fold(0, u64::wrapping_add);
         Ok(Pressure {
             live: self.iter().filter(|(_, state)| state.is_live(now)).count() as u64,
-            capacity: u64::from(self.buckets.count) * FLOW_SLOTS as u64,
+            capacity: u64::from(self.buckets.0.count()) * FLOW_SLOTS as u64,
             begun: sum(|tally| tally.begun),
             displaced: sum(|tally| tally.displaced),
         })

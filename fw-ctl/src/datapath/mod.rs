@@ -4,7 +4,7 @@
 //! - [`image`]: a plan as the kernel's tables hold it, and its hash.
 //! - [`tables`]: the maps, typed; `generation`: writing and reading a plan.
 //! - [`peer_store`]: the largest of them, sized by the plan.
-//! - [`flows`]: the connections, mapped; [`seed`]: those that began before us.
+//! - [`flows`]: the connections, `mapped`; `told`: what was reported of late, likewise; [`seed`]: those that began before us.
 //! - `single`: single addresses beside a plan: bans, and what it was amended by
 //!   (`amend`).
 //! - `trial`: a generation that is left again unless somebody confirms it.
@@ -43,6 +43,7 @@ pub mod image;
 pub mod limits;
 pub mod live;
 pub mod local;
+mod mapped;
 mod mend;
 pub mod modelrun;
 pub mod objects;
@@ -56,6 +57,7 @@ mod single;
 mod switch;
 pub mod tables;
 pub mod testrun;
+mod told;
 mod trial;
 
 pub use amend::{AMENDED, amendment};

@@ -32,6 +32,7 @@ use super::pins::{self, Pins, failed};
 use super::programs::Programs;
 use super::tables::{open_array, open_data, writing};
 use super::testrun::{Hook, execute};
+use super::told::{TOLD, Told};
 use crate::compile::plan::{Plan, PlanRule};
 pub use ask::Answer;
 pub use said::Said;
@@ -63,9 +64,10 @@ const SHARED: [&str; 9] = [
 ];
 
 /// Those of its own, as small as may be: what has no room in them is not remembered.
-const SIZES: [(&str, u32); 8] = [
+const SIZES: [(&str, u32); 9] = [
     (CONNTRACK, 1),
     (RATES, 1),
+    (TOLD, 1),
     ("OWN_PORTS", 1),
     ("FRAGMENTS", 64),
     ("RULES", 1),
@@ -105,6 +107,7 @@ struct Instance {
     generations: Array<MapData, Generation>,
     rates: Array<MapData, RateBucket>,
     connections: Buckets,
+    told: Told,
     local: Local,
     events: EventReader,
 }
@@ -298,6 +301,7 @@ impl Instance {
                 generations: open_array(own, "GENERATION", fw_common::wire::GENERATIONS)?,
                 rates: open_array(own, RATES, 1)?,
                 connections: Buckets::open(own)?,
+                told: Told::open(own)?,
                 local,
                 events: EventReader::open(own)?,
             })
@@ -388,6 +392,7 @@ impl Instance {
     /// of its peer, where it is `limited` how many pass.
     fn judge(&mut self, hook: Hook, frame: &[u8], limited: bool) -> Result<Said, DatapathError> {
         self.connections.clear();
+        self.told.clear();
         if limited {
             self.rates
                 .set(0, RateBucket::default(), 0)

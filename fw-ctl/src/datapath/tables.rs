@@ -21,11 +21,12 @@ use super::limits::{RATE_LIMITS, RATES};
 use super::local::Local;
 use super::peer_store::{PEER_ROOTS, PEERS, PeerStore};
 use super::single::SingleTable;
+use super::told::{TOLD, Told};
 use super::trial;
 use crate::netlink::LocalAddresses;
 
 /// The names of all maps: those of the pins. The blocks of [`PEERS`] are beside them.
-pub const NAMES: [&str; 27] = [
+pub const NAMES: [&str; 28] = [
     "ACTIVE",
     FALLBACK,
     "GENERATION",
@@ -49,6 +50,7 @@ pub const NAMES: [&str; 27] = [
     "OWN_PORTS",
     RATE_LIMITS,
     RATES,
+    TOLD,
     "FRAGMENTS",
     EVENT_BUDGET,
     CAPTURE,
@@ -81,6 +83,7 @@ pub struct Tables {
     flows: Flows,
     pub(super) limits: Array<MapData, RateLimit>,
     rates: Array<MapData, RateBucket>,
+    told: Told,
     fragments: HashMap<MapData, FragmentKey, FragmentState>,
     fragments_room: u32,
     budget: Budget,
@@ -112,6 +115,7 @@ impl Tables {
             flows: Flows::open(directory, rates.len())?,
             limits: open_array(directory, RATE_LIMITS, GENERATIONS * RULES)?,
             rates,
+            told: Told::open(directory)?,
             fragments,
             fragments_room,
             budget: open_budget(directory)?,
@@ -295,6 +299,11 @@ impl Tables {
                 .map_err(writing(RATES))?;
         }
         Ok(())
+    }
+
+    /// Forgets which flows were reported.
+    pub fn clear_told(&mut self) {
+        self.told.clear();
     }
 
     /// Forgets fragmented packets under way; returns how many were there.

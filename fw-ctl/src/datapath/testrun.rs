@@ -360,12 +360,13 @@ impl TestRun {
         self.tables.counters()
     }
 
-    /// Forgets connections, fragments, and who has passed how much.
+    /// Forgets connections, fragments, who has passed how much, and what was reported.
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn forget(&mut self) -> Result<(), DatapathError> {
         self.tables.flows_mut().clear();
+        self.tables.clear_told();
         self.tables.flush_fragments()?;
         self.tables.clear_rates()
     }

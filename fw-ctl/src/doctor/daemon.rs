@@ -21,7 +21,7 @@ pub fn findings(daemon: &Daemon) -> Vec<Finding> {
             finding(
                 "daemon",
                 Level::Note,
-                format!("none listens on {socket}: nothing is filtered"),
+                format!("none listens on {socket}, and none has left its filter"),
             )
             .advice("systemctl start fw-ctl; --config or --run-dir if the daemon has others"),
         ),

@@ -304,7 +304,7 @@ fn detaching_an_interface_and_all_of_them_leaves_no_program() {
 
         let report = datapath.close().unwrap();
         assert_eq!(report.interfaces, ["eth0"]);
-        assert_eq!((report.links, report.maps), (2, 30));
+        assert_eq!((report.links, report.maps), (2, 31));
         assert_eq!(tcx("eth0", TcAttachType::Egress), 0);
         let mut datapath = denying();
         assert_eq!(dropped_of(&datapath, 0), 0);

@@ -285,7 +285,7 @@ fn detaching_removes_everything_and_may_be_repeated() {
         let busy = Datapath::detach_all(Path::new(PIN_DIR)).unwrap_err();
         assert!(matches!(busy, DatapathError::Busy { .. }), "{busy}");
         let report = datapath.close().unwrap();
-        assert_eq!((report.links, report.maps), (0, 30));
+        assert_eq!((report.links, report.maps), (0, 31));
         assert!(!Path::new(PIN_DIR).exists());
         let report = Datapath::detach_all(Path::new(PIN_DIR)).unwrap();
         assert_eq!(report.maps, 0);

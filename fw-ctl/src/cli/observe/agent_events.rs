@@ -3,7 +3,7 @@
 
 use clap::Args as ClapArgs;
 
-use super::{Format, Look, USUAL, Which, block, no_table_without_end};
+use super::{Format, Look, USUAL, Which, block, no_nonsense};
 use crate::cli::args::ClientArgs;
 use crate::cli::output::{Outcome, Reader, json, print_on};
 use crate::control::client::send;
@@ -29,7 +29,7 @@ pub struct Args {
 /// When the daemon does not answer, or stdout cannot be written.
 pub fn run(args: &Args) -> Outcome {
     let look = &args.look;
-    no_table_without_end(look, &args.which)?;
+    no_nonsense(look, &args.which)?;
     let is_table = look.output == Format::Table;
     let span = args.which.span(USUAL);
     let mut rows = Vec::new();

@@ -67,7 +67,7 @@ struct Which {
     /// Not before: a span of time until now (10m), or a moment (2026-11-21T04:06:23Z)
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<u64>,
-    /// Not after
+    /// Not after; as --since
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<u64>,
 }
@@ -141,7 +141,7 @@ pub fn run(args: &Args) -> Outcome {
     }
     let look = &args.look;
     let is_table = look.output == Format::Table;
-    no_table_without_end(look, &args.which)?;
+    no_nonsense(look, &args.which)?;
     let query = args.which.query(args.filters.0.clone());
     let mut rows = Vec::new();
     let mut is_first = true;
@@ -195,16 +195,20 @@ impl Which {
     }
 }
 
-/// Refuses what cannot be printed.
-fn no_table_without_end(look: &Look, which: &Which) -> Result<(), Failure> {
-    if look.output != Format::Table || !which.follow {
-        return Ok(());
+/// Refuses what cannot be printed, and a span of time that nothing is in.
+fn no_nonsense(look: &Look, which: &Which) -> Result<(), Failure> {
+    if look.output == Format::Table && which.follow {
+        let why = "a table is as wide as all of its rows, and has no end while following";
+        return Err(Failure::new(exit::USAGE, why).help("-o compact"));
     }
-    let failure = Failure::new(
-        exit::USAGE,
-        "a table is as wide as all of its rows, and has no end while following",
-    );
-    Err(failure.help("-o compact"))
+    if let (Some(since), Some(until)) = (which.since, which.until)
+        && since > until
+    {
+        let why = "--until is before --since: nothing is between them";
+        let both = "spans of time count back from now: --since 2h --until 1h";
+        return Err(Failure::new(exit::USAGE, why).help(both));
+    }
+    Ok(())
 }
 
 impl Look {
@@ -310,6 +314,16 @@ mod tests {
             .as_secs();
         let since = query(&["--since", "1h"]).span.since.unwrap() / NANOSECONDS;
         assert!(since.abs_diff(now - 3_600) <= 5);
+    }
+
+    #[test]
+    fn a_span_that_nothing_is_in_is_refused() {
+        let check = |since: &str, until: &str| {
+            let args: Args = parsed(["--since", since, "--until", until]).unwrap();
+            no_nonsense(&args.look, &args.which).map_err(|failure| failure.exit)
+        };
+        assert_eq!(check("1h", "2h"), Err(exit::USAGE));
+        assert_eq!(check("2h", "1h"), Ok(()));
     }
 
     #[test]

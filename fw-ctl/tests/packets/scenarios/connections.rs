@@ -2,8 +2,9 @@
 
 use fw_common::wire::Counter::{Allowed, Dropped, Forwarded, NotLocal, Reply};
 use fw_common::wire::DropReason::DefaultDeny;
+use fw_ctl::compile::plan::Mode;
 
-use super::{Scenario, Way, enforced, into, out, step};
+use super::{Scenario, Way, enforced, into, out, reload, step};
 use crate::frames::*;
 use crate::plan::{DENY_IN, DENY_OUT, OUT, PUBLIC, SSH};
 
@@ -95,6 +96,41 @@ pub fn scenarios() -> Vec<Scenario> {
                 out("its reply", echo(NODE6, STRANGER6, 129, 5), Reply, 0),
                 into("UDP 9000", udp((ADMIN, 4000), (NODE, 9000)), Allowed, SSH),
                 out("its answer", udp((NODE, 9000), (ADMIN, 4000)), Reply, 0),
+            ],
+        ),
+        enforced(
+            "what is no TCP is reported once, whichever way it goes on",
+            vec![
+                into("asked", udp((ADMIN, 53), (NODE, 9000)), Allowed, SSH),
+                into("again", udp((ADMIN, 53), (NODE, 9000)), Allowed, SSH).quiet(),
+                out(
+                    "answered, by a rule of its own",
+                    udp((NODE, 9000), (ADMIN, 53)),
+                    Allowed,
+                    OUT,
+                )
+                .quiet(),
+                into(
+                    "from another port",
+                    udp((ADMIN, 54), (NODE, 9000)),
+                    Allowed,
+                    SSH,
+                ),
+                out("echo", echo(NODE, STRANGER, 8, 77), Allowed, OUT),
+                out("the next", echo(NODE, STRANGER, 8, 77), Allowed, OUT).quiet(),
+                out("another", echo(NODE, STRANGER, 8, 78), Allowed, OUT),
+                out("SCTP", sctp((NODE, 9), (STRANGER, 53)), Allowed, OUT),
+                out("and on", sctp((NODE, 9), (STRANGER, 53)), Allowed, OUT).quiet(),
+                reload(Mode::Enforce),
+                into(
+                    "a reload begins nothing",
+                    udp((ADMIN, 53), (NODE, 9000)),
+                    Allowed,
+                    SSH,
+                )
+                .quiet(),
+                into("a SYN always does", tcp(admin, ssh, SYN), Allowed, SSH),
+                into("once more", tcp(admin, ssh, SYN), Allowed, SSH),
             ],
         ),
         enforced(

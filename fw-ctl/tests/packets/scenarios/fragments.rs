@@ -51,8 +51,8 @@ fn followers() -> Vec<Scenario> {
             vec![
                 lost("later, without a first", piece(&good, 1, 16..24, false)),
                 ssh("first", piece(&good, 2, 0..1480, true)),
-                ssh("middle", piece(&good, 2, 1480..2960, true)),
-                ssh("last", piece(&good, 2, 2960..2961, false)),
+                ssh("middle", piece(&good, 2, 1480..2960, true)).quiet(),
+                ssh("last", piece(&good, 2, 2960..2961, false)).quiet(),
                 lost("last of another", piece(&good, 3, 2960..2961, false)),
                 into(
                     "first, denied",
@@ -74,11 +74,13 @@ fn followers() -> Vec<Scenario> {
                     "first, tagged",
                     tagged(&piece(&good, 4, 0..16, true), &[(0x8100, 9)]),
                 )
+                .quiet()
                 .in_vlan(9),
                 ssh(
                     "last, tagged",
                     tagged(&piece(&good, 4, 16..20, false), &[(0x8100, 9)]),
                 )
+                .quiet()
                 .in_vlan(9),
             ],
         ),
@@ -87,7 +89,7 @@ fn followers() -> Vec<Scenario> {
             vec![
                 lost("later, without a first", piece(&good6, 1, 16..24, false)),
                 ssh("first", piece(&good6, 70_000, 0..1448, true)),
-                ssh("last", piece(&good6, 70_000, 1448..1500, false)),
+                ssh("last", piece(&good6, 70_000, 1448..1500, false)).quiet(),
                 lost("number of 16 bits", piece(&good6, 4_464, 1448..1500, false)),
                 into(
                     "first, denied",
@@ -107,14 +109,14 @@ fn followers() -> Vec<Scenario> {
             "an atomic fragment is whole and disturbs nobody (RFC 6946)",
             vec![
                 ssh("first", piece(&good6, 5, 0..16, true)),
-                ssh("atomic", piece(&good6, 5, 0..16, false)),
+                ssh("atomic", piece(&good6, 5, 0..16, false)).quiet(),
                 into(
                     "atomic, denied",
                     piece(&bad6, 5, 0..16, false),
                     Dropped(DefaultDeny),
                     DENY_IN,
                 ),
-                ssh("last", piece(&good6, 5, 16..20, false)),
+                ssh("last", piece(&good6, 5, 16..20, false)).quiet(),
                 invalid("atomic, cut", piece(&good6, 5, 0..4, false)),
                 into(
                     "a fragment in an atomic one",
@@ -147,8 +149,8 @@ fn followers() -> Vec<Scenario> {
                     Dropped(DefaultDeny),
                     DENY_IN,
                 ),
-                ssh("first again", piece(&good, 2, 0..16, true)),
-                ssh("later", piece(&good, 2, 16..24, false)),
+                ssh("first again", piece(&good, 2, 0..16, true)).quiet(),
+                ssh("later", piece(&good, 2, 16..24, false)).quiet(),
             ],
         ),
         enforced(
@@ -179,7 +181,7 @@ fn followers() -> Vec<Scenario> {
             "a large ping",
             vec![
                 into("first", piece(&echo, 1, 0..1480, true), Allowed, PUBLIC),
-                into("last", piece(&echo, 1, 1480..2000, false), Allowed, PUBLIC),
+                into("last", piece(&echo, 1, 1480..2000, false), Allowed, PUBLIC).quiet(),
             ],
         ),
     ]
@@ -212,7 +214,7 @@ fn tiny() -> Vec<Scenario> {
                 ssh("the whole header", piece(&open, 4, 0..24, true)),
                 ssh("behind the header", piece(&open, 4, 24..32, false)),
                 ssh("UDP, header only", piece(&datagram, 5, 0..8, true)),
-                ssh("UDP, behind it", piece(&datagram, 5, 8..16, false)),
+                ssh("UDP, behind it", piece(&datagram, 5, 8..16, false)).quiet(),
                 tiny_one("SCTP, ports only", piece(&message, 6, 0..8, true)),
                 tiny_one("SCTP, offset 8", piece(&message, 6, 8..32, false)),
             ],
@@ -255,8 +257,8 @@ fn overlaps() -> Vec<Scenario> {
                 ssh("first", piece(&good, 1, 0..64, true)),
                 overlap("into it", piece(&good, 1, 56..72, true)),
                 overlap("what would have fitted", piece(&good, 1, 64..72, false)),
-                ssh("first, again", piece(&good, 1, 0..64, true)),
-                ssh("rest", piece(&good, 1, 64..72, false)),
+                ssh("first, again", piece(&good, 1, 0..64, true)).quiet(),
+                ssh("rest", piece(&good, 1, 64..72, false)).quiet(),
                 overlap("more than all", piece(&good, 1, 64..72, true)),
                 ssh("first, IPv6", piece(&good6, 1, 0..24, true)),
                 tiny_one("into the header", piece(&good6, 1, 16..32, true)),
@@ -274,25 +276,25 @@ fn overlaps() -> Vec<Scenario> {
                 ssh("last", piece(&good6, 1, 56..60, false)),
                 ssh("third", piece(&good6, 1, 32..48, true)),
                 ssh("first of two", piece(&good, 2, 0..16, true)),
-                ssh("second", piece(&good, 2, 16..32, true)),
-                ssh("second, other bytes", piece(&good, 2, 24..40, true)),
+                ssh("second", piece(&good, 2, 16..32, true)).quiet(),
+                ssh("second, other bytes", piece(&good, 2, 24..40, true)).quiet(),
                 overlap("what completes both", piece(&good, 2, 40..48, false)),
                 overlap("again", piece(&good, 2, 40..48, false)),
-                ssh("first of three", piece(&good, 3, 0..16, true)),
-                ssh("its end", piece(&good, 3, 32..40, false)),
+                ssh("first of three", piece(&good, 3, 0..16, true)).quiet(),
+                ssh("its end", piece(&good, 3, 32..40, false)).quiet(),
                 overlap("another end", piece(&good, 3, 32..44, false)),
                 overlap("the first end", piece(&good, 3, 16..32, true)),
-                ssh("first of four", piece(&good, 4, 0..16, true)),
-                ssh("its end", piece(&good, 4, 32..40, false)),
+                ssh("first of four", piece(&good, 4, 0..16, true)).quiet(),
+                ssh("its end", piece(&good, 4, 32..40, false)).quiet(),
                 overlap("beyond the end", piece(&good, 4, 40..48, true)),
             ],
         ),
         enforced("a packet of too many fragments", {
             let middle = |i: usize| piece(&good, 1, 16 + 8 * i..24 + 8 * i, true);
             let mut steps = vec![ssh("first", piece(&good, 1, 0..16, true))];
-            steps.extend((0..127).map(|i| ssh("one more", middle(i))));
+            steps.extend((0..127).map(|i| ssh("one more", middle(i)).quiet()));
             let more = into("too many", middle(127), Dropped(FragmentLimit), 0);
-            steps.extend([more, ssh("another", piece(&good, 2, 0..16, true))]);
+            steps.extend([more, ssh("another", piece(&good, 2, 0..16, true)).quiet()]);
             steps
         }),
         audited(
@@ -342,11 +344,12 @@ fn impossible() -> Vec<Scenario> {
             invalid("shorter than its header", beyond),
             invalid("ends in its fragment header", beyond6),
             invalid("jumbogram", jumbo),
-            ssh("largest last", piece(&good, 1, 65_512..65_515, false)),
+            ssh("largest last", piece(&good, 1, 65_512..65_515, false)).quiet(),
             ssh(
                 "largest last, IPv6",
                 piece(&good6, 1, 65_528..65_535, false),
-            ),
+            )
+            .quiet(),
         ],
     )]
 }

@@ -1,0 +1,181 @@
+//! Flows that were reported of late, so that what begins is told from what goes on where no
+//! connection is remembered: of all that is not TCP.
+//!
+//! An array of buckets without locks, like that of connections ([`super::flows`]). A flow is
+//! one word, so that none is seen by halves; of a full bucket the one gives way that was
+//! seen last the longest ago. Nothing but reports depends on it: of two CPUs that see the
+//! first packets of a flow at once, both may report it.
+
+use core::marker::PhantomData;
+
+use super::flows::{all_ones_if_negative, all_ones_if_zero, through_memory};
+use super::tables::Tables;
+use crate::wire::{TOLD_SECONDS, TOLD_SLOTS, ToldBucket, told_bucket};
+
+/// Whether the flow of this hash was seen here in the last [`TOLD_SECONDS`]; from now on it
+/// was.
+#[inline(always)]
+#[must_use]
+pub fn is_told<T: Tables>(tables: &T, hash: u64, now: u32) -> bool {
+    match tables.told(told_bucket(hash)) {
+        Some(told) => told.see(hash as u32 | 1, now),
+        None => false,
+    }
+}
+
+/// A bucket that others change meanwhile.
+#[derive(Clone, Copy)]
+pub struct Told<'a> {
+    memory: *mut ToldBucket,
+    lives: PhantomData<&'a ToldBucket>,
+}
+
+impl Told<'_> {
+    /// The bucket at `memory`.
+    ///
+    /// # Safety
+    /// `memory` is a [`ToldBucket`] for the lifetime, and whoever else touches it does so
+    /// word by word (through this type, or as the kernel copies).
+    #[inline(always)]
+    pub const unsafe fn new(memory: *mut ToldBucket) -> Self {
+        Self {
+            memory,
+            lives: PhantomData,
+        }
+    }
+
+    /// Forgets all.
+    pub fn clear(self) {
+        for slot in 0..TOLD_SLOTS {
+            self.set_word(slot, 0);
+        }
+    }
+
+    /// Whether the flow was seen of late. Writes at most once a second and flow.
+    #[inline(always)]
+    fn see(self, tag: u32, now: u32) -> bool {
+        let word = u64::from(tag) << 32 | u64::from(now);
+        // Time since it was seen above the number of the slot: the most of all tells which
+        // gives way. The flow itself is before all others, a free slot before the rest.
+        let mut most = 0_u64;
+        for slot in 0..TOLD_SLOTS {
+            let there = self.word(slot);
+            let same = all_ones_if_zero(((there ^ word) >> 32) as u32);
+            let free = all_ones_if_zero((there >> 32) as u32);
+            let rank =
+                (first(same) << SAME | first(free) << FREE | age(there, now)) << 3 | slot as u64;
+            // The larger of two, without a branch; none is near the sign bit.
+            let more = most.wrapping_sub(rank);
+            most = most.wrapping_sub(more & all_ones_if_negative(more));
+        }
+        let slot = through_memory(most as u32);
+        let there = self.word(slot);
+        if there == word {
+            return true;
+        }
+        self.set_word(slot, word);
+        (there ^ word) >> 32 == 0 && age(there, now) <= u64::from(TOLD_SECONDS)
+    }
+
+    #[inline(always)]
+    fn word(self, slot: usize) -> u64 {
+        // SAFETY: inside the bucket, which lives; see `new`.
+        unsafe { (&raw const (*self.memory).0[slot % TOLD_SLOTS]).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn set_word(self, slot: usize, word: u64) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.memory).0[slot % TOLD_SLOTS]).write_volatile(word) }
+    }
+}
+
+/// A bit above any age.
+const FREE: u32 = 32;
+/// Above that.
+const SAME: u32 = 33;
+
+/// 1 of all ones, else 0. Not `&`: the kernel's verifier would follow both.
+#[inline(always)]
+const fn first(mask: u64) -> u64 {
+    mask >> 63
+}
+
+/// Seconds since the flow of this word was seen; 0 if another CPU's clock was ahead.
+#[inline(always)]
+fn age(word: u64, now: u32) -> u64 {
+    let age = u64::from(now).wrapping_sub(word & 0xffff_ffff);
+    age & !all_ones_if_negative(age)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u32 = 1_000_000;
+
+    fn in_a_bucket(test: impl FnOnce(Told<'_>)) {
+        let mut memory = ToldBucket::default();
+        // SAFETY: a local variable that nobody else touches.
+        test(unsafe { Told::new(&raw mut memory) });
+    }
+
+    #[test]
+    fn a_flow_is_told_once_until_it_is_silent() {
+        in_a_bucket(|told| {
+            assert!(!told.see(7, NOW));
+            assert!(told.see(7, NOW));
+            assert!(!told.see(9, NOW), "another flow");
+            let mut now = NOW;
+            for _ in 0..10 {
+                now += TOLD_SECONDS;
+                assert!(told.see(7, now), "each packet counts");
+            }
+            assert!(!told.see(7, now + TOLD_SECONDS + 1));
+            assert!(told.see(7, now + TOLD_SECONDS + 1));
+        });
+    }
+
+    #[test]
+    fn the_clock_of_another_cpu_may_be_ahead() {
+        in_a_bucket(|told| {
+            assert!(!told.see(7, NOW + 1));
+            assert!(told.see(7, NOW));
+        });
+    }
+
+    #[test]
+    fn at_the_first_second_of_the_clock_a_bucket_is_empty() {
+        in_a_bucket(|told| {
+            assert!(!told.see(1, 0));
+            assert!(told.see(1, 0));
+        });
+    }
+
+    #[test]
+    fn who_was_silent_for_longest_gives_way() {
+        in_a_bucket(|told| {
+            let flows = TOLD_SLOTS as u32;
+            for flow in 0..flows {
+                assert!(!told.see(2 * flow + 1, NOW + flow));
+            }
+            let now = NOW + flows;
+            assert!(
+                told.see(1, now),
+                "the first is there still, and now the last"
+            );
+            assert!(!told.see(101, now));
+            assert!(!told.see(3, now), "the second was the oldest");
+            assert!(told.see(1, now));
+        });
+    }
+
+    #[test]
+    fn what_is_cleared_is_new() {
+        in_a_bucket(|told| {
+            assert!(!told.see(7, NOW));
+            told.clear();
+            assert!(!told.see(7, NOW));
+        });
+    }
+}
