@@ -55,26 +55,40 @@ impl Told<'_> {
     #[inline(always)]
     fn see(self, tag: u32, now: u32) -> bool {
         let word = u64::from(tag) << 32 | u64::from(now);
-        // Time since it was seen above the number of the slot: the most of all tells which
-        // gives way. The flow itself is before all others, a free slot before the rest.
-        let mut most = 0_u64;
-        for slot in 0..TOLD_SLOTS {
-            let there = self.word(slot);
-            let same = all_ones_if_zero(((there ^ word) >> 32) as u32);
-            let free = all_ones_if_zero((there >> 32) as u32);
-            let rank =
-                (first(same) << SAME | first(free) << FREE | age(there, now)) << 3 | slot as u64;
-            // The larger of two, without a branch; none is near the sign bit.
-            let more = most.wrapping_sub(rank);
-            most = most.wrapping_sub(more & all_ones_if_negative(more));
-        }
-        let slot = through_memory(most as u32);
+        // Where it is in a table that is not full: then the others are not looked at.
+        let home = (tag >> 1) as usize % TOLD_SLOTS;
+        let slot = if self.word(home) >> 32 == u64::from(tag) {
+            home
+        } else {
+            self.slot_for(home, word, now)
+        };
         let there = self.word(slot);
         if there == word {
             return true;
         }
         self.set_word(slot, word);
         (there ^ word) >> 32 == 0 && age(there, now) <= u64::from(TOLD_SECONDS)
+    }
+
+    /// Where the flow of this word is; else where it may be put: the next slot from `home` on
+    /// that nobody is in, or has been in of late, else that of who was silent for longest.
+    #[inline(always)]
+    fn slot_for(self, home: usize, word: u64, now: u32) -> usize {
+        let mut most = 0_u64;
+        for distance in 0..TOLD_SLOTS {
+            let there = self.word(home + distance);
+            let same = all_ones_if_zero(((there ^ word) >> 32) as u32);
+            let free = all_ones_if_zero((there >> 32) as u32);
+            let age = age(there, now);
+            let over = free | all_ones_if_negative(u64::from(TOLD_SECONDS).wrapping_sub(age));
+            let rank = first(same) << SAME | first(over) << FREE | age & !over;
+            let rank = rank << 3 | (TOLD_SLOTS - 1 - distance) as u64;
+            // The larger of two, without a branch; none is near the sign bit.
+            let more = most.wrapping_sub(rank);
+            most = most.wrapping_sub(more & all_ones_if_negative(more));
+        }
+        let distance = TOLD_SLOTS - 1 - most as usize % TOLD_SLOTS;
+        through_memory((home + distance) as u32)
     }
 
     #[inline(always)]
@@ -168,6 +182,38 @@ mod tests {
             assert!(!told.see(3, now), "the second was the oldest");
             assert!(told.see(1, now));
         });
+    }
+
+    #[test]
+    fn who_was_silent_for_a_minute_gives_way_before_others() {
+        in_a_bucket(|told| {
+            let flows = TOLD_SLOTS as u32;
+            // All want the same slot.
+            let tag = |flow: u32| flow * 2 * flows + 1;
+            for flow in 0..flows {
+                let seen = if flow == 5 {
+                    NOW - TOLD_SECONDS - 1
+                } else {
+                    NOW
+                };
+                assert!(!told.see(tag(flow), seen));
+            }
+            assert!(!told.see(tag(flows), NOW));
+            for flow in (0..=flows).filter(|flow| *flow != 5) {
+                assert!(told.see(tag(flow), NOW), "{flow}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_flow_is_at_home_where_there_is_room() {
+        let mut memory = ToldBucket::default();
+        // SAFETY: as above.
+        let told = unsafe { Told::new(&raw mut memory) };
+        for tag in [1, 3, 5, 15] {
+            assert!(!told.see(tag, NOW));
+            assert_eq!(told.word(tag as usize >> 1) >> 32, u64::from(tag));
+        }
     }
 
     #[test]
