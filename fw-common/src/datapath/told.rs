@@ -10,10 +10,10 @@ use core::marker::PhantomData;
 
 use super::flows::{all_ones_if_negative, all_ones_if_zero, through_memory};
 use super::tables::Tables;
-use crate::wire::{TOLD_SECONDS, TOLD_SLOTS, ToldBucket, told_bucket};
+use crate::wire::{TOLD_SECONDS, TOLD_SLOTS, TOLD_TURN_SHIFT, ToldBucket, told_bucket};
 
-/// Whether the flow of this hash was seen here in the last [`TOLD_SECONDS`]; from now on it
-/// was.
+/// Whether the flow of this hash was seen here in the last [`TOLD_SECONDS`], and its turn to
+/// be reported again has not come since; from now on it was.
 #[inline(always)]
 #[must_use]
 pub fn is_told<T: Tables>(tables: &T, hash: u64, now: u32) -> bool {
@@ -67,7 +67,9 @@ impl Told<'_> {
             return true;
         }
         self.set_word(slot, word);
-        (there ^ word) >> 32 == 0 && age(there, now) <= u64::from(TOLD_SECONDS)
+        (there ^ word) >> 32 == 0
+            && age(there, now) <= u64::from(TOLD_SECONDS)
+            && turn(tag, there as u32) == turn(tag, now)
     }
 
     /// Where the flow of this word is; else where it may be put: the next slot from `home` on
@@ -115,6 +117,13 @@ const fn first(mask: u64) -> u64 {
     mask >> 63
 }
 
+/// Which turn it is of a flow to be reported, though it only goes on: else user space would
+/// forget in the end that there is such traffic. Not that of all at once.
+#[inline(always)]
+const fn turn(tag: u32, seconds: u32) -> u32 {
+    tag.wrapping_add(seconds) >> TOLD_TURN_SHIFT
+}
+
 /// Seconds since the flow of this word was seen; 0 if another CPU's clock was ahead.
 #[inline(always)]
 fn age(word: u64, now: u32) -> u64 {
@@ -126,7 +135,8 @@ fn age(word: u64, now: u32) -> u64 {
 mod tests {
     use super::*;
 
-    const NOW: u32 = 1_000_000;
+    /// When a turn begins.
+    const NOW: u32 = 4_000 << TOLD_TURN_SHIFT;
 
     fn in_a_bucket(test: impl FnOnce(Told<'_>)) {
         let mut memory = ToldBucket::default();
@@ -141,13 +151,32 @@ mod tests {
             assert!(told.see(7, NOW));
             assert!(!told.see(9, NOW), "another flow");
             let mut now = NOW;
-            for _ in 0..10 {
+            for _ in 0..4 {
                 now += TOLD_SECONDS;
                 assert!(told.see(7, now), "each packet counts");
             }
-            assert!(!told.see(7, now + TOLD_SECONDS + 1));
-            assert!(told.see(7, now + TOLD_SECONDS + 1));
+            now += TOLD_SECONDS + 1;
+            assert!(!told.see(7, now));
+            assert!(told.see(7, now));
         });
+    }
+
+    #[test]
+    fn a_flow_that_goes_on_is_told_again_in_its_turn() {
+        const PERIOD: u32 = 1 << TOLD_TURN_SHIFT;
+        let told_at = |tag: u32| {
+            let mut at = Vec::new();
+            in_a_bucket(|told| {
+                let seconds = (NOW..NOW + 4 * PERIOD).step_by(10);
+                at.extend(seconds.filter(|now| !told.see(tag, *now)));
+            });
+            at
+        };
+        let (one, other) = (told_at(7), told_at(7 + PERIOD / 2));
+        // When it begins, and in four turns.
+        assert_eq!((one.len(), other.len()), (5, 5));
+        assert!(one[2] - one[1] <= PERIOD + 10 && one[2] - one[1] >= PERIOD - 10);
+        assert!(one[1].abs_diff(other[1]) > PERIOD / 4, "not all at once");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub use rate::{CLOCK_UNITS, RATE_SLOTS, RateBucket, RateLimit};
 pub use reason::{DROP_REASONS, DropReason};
 pub use schema::{BANS_SINCE, CONNECTIONS_READABLE_SINCE, CONNECTIONS_SINCE, FRAGMENTS_SINCE};
 pub use single::{BAN_FOR_GOOD, FILTER_WORDS, SINGLES, Spot, ban_holds};
-pub use told::{TOLD_BUCKETS, TOLD_SECONDS, TOLD_SLOTS, ToldBucket, told_bucket};
+pub use told::{TOLD_BUCKETS, TOLD_SECONDS, TOLD_SLOTS, TOLD_TURN_SHIFT, ToldBucket, told_bucket};
 pub use vlan::{VLANS, VlanClasses};
 
 /// Version of everything in this module, and the `v<N>` of the pin directory. With the

@@ -9,6 +9,9 @@ pub const TOLD_BUCKETS: u32 = 4_096;
 /// Seconds without a packet after which a flow is new again: as long as connections of UDP
 /// are remembered that nobody answers.
 pub const TOLD_SECONDS: u32 = 60;
+/// Of seconds in which each flow that goes on has one turn to be reported: 256. Before a change
+/// user space looks at what was reported in the last ten minutes.
+pub const TOLD_TURN_SHIFT: u32 = 8;
 
 /// Flows whose hashes lead to one place, in one cache line: in the upper half of a word a
 /// part of the hash, in the lower when a packet was seen last, in seconds of the clock of

@@ -99,7 +99,9 @@ impl Datapath {
         former::set_aside(&pins)?;
         let (programs, tables) = if pins.published() {
             // The tables first: the loader would silently make what is missing.
-            let tables = Tables::open(&pins.maps())?;
+            let mut tables = Tables::open(&pins.maps())?;
+            // Nobody knows of what a daemon was told that is no more.
+            tables.clear_told();
             (Programs::load(&pins.maps(), &[])?, tables)
         } else {
             let memory = flows::memory();

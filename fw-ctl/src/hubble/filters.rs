@@ -151,6 +151,8 @@ fn absent(asked: &FlowFilter) -> bool {
         || !asked.source_workload.is_empty()
         || !asked.destination_workload.is_empty()
         || !asked.http_header.is_empty()
+        || !asked.ip_trace_id.is_empty()
+        || !asked.encrypted.is_empty()
 }
 
 fn told(verdict: i32) -> Option<Told> {

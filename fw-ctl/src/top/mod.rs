@@ -2,7 +2,7 @@
 //!
 //! Two kinds of numbers, which are never mixed: rates by rule and by reason come from the
 //! kernel's counters, and are of every packet; rates by source, port and interface come from
-//! what the datapath reports, which is the first packet of a connection and a bounded number of
+//! what the datapath reports, which is the first packet of a connection or flow and a bounded number of
 //! drops ([`crate::observe`]).
 //!
 //! [`feed`] asks the daemon, [`state`] makes a [`view::View`] of the answers, [`tables`] says what

@@ -41,6 +41,7 @@ mod removed;
 mod replies;
 mod rules;
 mod shipped;
+mod told;
 mod top;
 mod trace;
 mod traffic;

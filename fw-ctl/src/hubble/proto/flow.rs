@@ -335,6 +335,10 @@ pub struct FlowFilter {
     pub ip_version: Vec<i32>,
     #[prost(string, repeated, tag = "28")]
     pub trace_id: Vec<String>,
+    #[prost(uint64, repeated, tag = "39")]
+    pub ip_trace_id: Vec<u64>,
+    #[prost(bool, repeated, tag = "40")]
+    pub encrypted: Vec<bool>,
     #[prost(message, optional, tag = "999")]
     pub experimental: Option<Experimental>,
 }

@@ -63,6 +63,7 @@ async fn filters_tell_flows_apart() {
         dns_query: texts(&[".*"]) => false,
         http_method: texts(&["GET"]) => false,
         trace_id: texts(&["1"]) => false,
+        ip_trace_id: vec![1] => false, encrypted: vec![true] => false,
     );
     for (name, filter, matches) in rows {
         let black = GetFlowsRequest {
