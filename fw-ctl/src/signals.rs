@@ -1,4 +1,5 @@
-//! A terminal that was taken over is given back, also when a signal ends the program.
+//! Signals that end a program of the command line in its own way: a terminal that was taken over is
+//! given back, a capture says what it has.
 
 use std::io;
 use std::sync::Arc;

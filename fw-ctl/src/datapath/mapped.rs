@@ -1,6 +1,5 @@
 //! Tables that are read and written in place, without system calls.
 
-use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -16,7 +15,6 @@ pub struct Mapped<T> {
     memory: NonNull<T>,
     bytes: NonZeroUsize,
     count: u32,
-    entries: PhantomData<T>,
 }
 
 // SAFETY: the mapping belongs to the process, not to a thread; whoever touches it through
@@ -58,7 +56,6 @@ impl<T> Mapped<T> {
             memory,
             bytes,
             count,
-            entries: PhantomData,
         })
     }
 

@@ -4,7 +4,8 @@
 //! - [`image`]: a plan as the kernel's tables hold it, and its hash.
 //! - [`tables`]: the maps, typed; `generation`: writing and reading a plan.
 //! - [`peer_store`]: the largest of them, sized by the plan.
-//! - [`flows`]: the connections, `mapped`; `told`: what was reported of late, likewise; [`seed`]: those that began before us.
+//! - [`flows`]: the connections, `mapped`; [`seed`]: those that began before us.
+//! - `told`: what was reported of late, `mapped`, too.
 //! - `single`: single addresses beside a plan: bans, and what it was amended by
 //!   (`amend`).
 //! - `trial`: a generation that is left again unless somebody confirms it.
