@@ -2,8 +2,8 @@
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::args::{ClientArgs, OutputArgs};
-use super::output::{Format, Outcome, Reader, json, print_on, say};
+use super::args::ClientArgs;
+use super::output::{Outcome, Reader, json, print_on, say};
 use crate::control::client::send;
 use crate::control::protocol::{Failure, Reply, Request};
 use crate::exit;
@@ -28,8 +28,20 @@ pub struct Args {
     numeric: bool,
     #[command(flatten)]
     client: ClientArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    /// How to print
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
+    output: Format,
+}
+
+/// `-o`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line for each message, as `cilium monitor` writes it
+    #[default]
+    Table,
+    /// For programs: Hubble's `GetFlowsResponse`, a line for each
+    #[value(alias = "jsonpb")]
+    Json,
 }
 
 /// Cilium tells a denied packet twice: what policy says, and that it was dropped.
@@ -69,11 +81,11 @@ pub fn run(args: &Args) -> Outcome {
                 }
             }
             Reply::Lost(lost) => {
-                let mut text = match args.output.format {
+                let mut text = match args.output {
                     Format::Json => json(&json::lost(&lost))?,
                     Format::Table => lost_lines::monitor(&lost),
                 };
-                if args.verbose && args.output.format == Format::Table {
+                if args.verbose && args.output == Format::Table {
                     text = text_of(text, &lost);
                 }
                 if print_on(&text)? == Reader::Gone {
@@ -95,12 +107,12 @@ fn text_of(text: String, lost: &Lost) -> String {
 
 fn show(args: &Args, record: &Record) -> Result<Reader, Failure> {
     for message in messages(args, record) {
-        let mut text = match (args.output.format, message) {
+        let mut text = match (args.output, message) {
             (Format::Json, _) => json(&json::flow(record, message))?,
             (Format::Table, Message::PolicyVerdict) => policy_verdict(record, args.numeric),
             (Format::Table, Message::Drop) => drop_line(record, args.numeric),
         };
-        if args.verbose && args.output.format == Format::Table {
+        if args.verbose && args.output == Format::Table {
             text = format!("{text}\n{}", explanation(record));
         }
         if print_on(&text)? == Reader::Gone {

@@ -39,6 +39,8 @@ pub struct Compiled {
     pub identities: Arc<Numbered>,
     /// Names of nodes by address.
     pub node_names: BTreeMap<IpAddr, String>,
+    /// Labels of the node as `key=value`, sorted.
+    pub node_labels: Arc<[String]>,
     /// Addresses that the inventory gives the node, for questions without a node.
     pub node_addresses: BTreeSet<IpAddr>,
 }

@@ -327,6 +327,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             let groups = compiled.groups.clone();
             let grouped = Grouped::new(compiled.identities.clone(), groups);
             new.identities = Arc::new(grouped);
+            new.node_labels = Arc::clone(&compiled.node_labels);
             *names = Arc::new(new);
         });
     }

@@ -13,11 +13,13 @@ pub fn record(told: Told, remote: u32, port: u16, seconds: u64) -> Record {
             number,
             labels: Vec::new(),
         }),
+        pod: Box::default(),
     };
     Record {
         number: 0,
         time: seconds * NANOSECONDS,
         node: "default/n1".into(),
+        node_labels: Arc::default(),
         told,
         reason: (told != Told::Allow).then_some(0),
         ingress: true,

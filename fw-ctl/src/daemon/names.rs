@@ -21,6 +21,8 @@ const PLANS: usize = 2;
 pub struct Names {
     /// `cluster/node`.
     pub node: Arc<str>,
+    /// Labels of the node as `key=value`, sorted.
+    pub node_labels: Arc<[String]>,
     /// Who addresses are.
     pub identities: Arc<dyn Identify + Send + Sync>,
     /// Names of links by index.
@@ -34,6 +36,7 @@ impl Names {
     pub fn new(node: String) -> Self {
         Self {
             node: node.into(),
+            node_labels: Arc::default(),
             identities: Arc::new(Nobody),
             links: BTreeMap::new(),
             plans: Vec::new(),
@@ -97,7 +100,7 @@ impl Names {
             .and_then(|rules| rules.get(usize::from(event.rule)));
         resolve(
             event,
-            &self.node,
+            (&self.node, &self.node_labels),
             clock,
             self.identities.as_ref(),
             self.links.get(&event.ifindex),
@@ -115,6 +118,10 @@ impl Identify for Nobody {
             number: WORLD,
             labels: vec!["reserved:world".into()],
         })
+    }
+
+    fn pod(&self, _: IpAddr) -> Option<&str> {
+        None
     }
 }
 

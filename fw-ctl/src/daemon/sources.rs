@@ -83,6 +83,10 @@ pub fn compile_known(
     let own = inventory.nodes.entry(name.clone()).or_default();
     own.labels.extend(config.node.labels.clone());
     let cluster = &config.policy.cluster_name;
+    let node_labels = own.labels.iter();
+    let node_labels = node_labels
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     let view = inventory.view(name, &Labels::new(), cluster);
     warnings.extend(doubts(config));
     let options = options(config, &inputs.ssh_ports);
@@ -121,6 +125,7 @@ pub fn compile_known(
         cidr_match_mode: context.options.cidr_match_mode,
         identities: Arc::new(Numbered::new(context.identities)),
         node_names: node_names(&inventory),
+        node_labels,
         node_addresses: view.addresses,
         inputs,
     };

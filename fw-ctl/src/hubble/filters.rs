@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use tonic::Status;
 
 use super::proto::flow::{self, FlowFilter, IpVersion, TrafficDirection, Verdict};
-use crate::observe::filter::{Filter, Filters, Interface, Kind, Labels, Side, protocols};
+use crate::observe::filter::{Filter, Filters, Interface, Kind, Labels, Pod, Side, protocols};
 use crate::observe::{Message, Told};
 
 /// What a client asks for.
@@ -62,8 +62,11 @@ fn filter(asked: &FlowFilter) -> Result<Filter, Status> {
         ..Filter::default()
     };
     let mut never = absent(asked);
-    never |= pods(&asked.source_pod, &mut filter.source);
-    never |= pods(&asked.destination_pod, &mut filter.destination);
+    filter.source.pod = each("source_pod", &asked.source_pod, Pod::parse)?;
+    filter.destination.pod = each("destination_pod", &asked.destination_pod, Pod::parse)?;
+    filter.node_label = each("node_labels", &asked.node_labels, |text| {
+        Labels::parse(text).ok()
+    })?;
     filter.source.cluster.clone_from(&asked.source_cluster_name);
     filter
         .destination
@@ -117,13 +120,6 @@ fn side(
     })
 }
 
-/// Namespaces (`shop/`) are known, names of pods are not. Whether no value can match.
-fn pods(values: &[String], side: &mut Side) -> bool {
-    let namespaces = values.iter().filter_map(|value| value.strip_suffix('/'));
-    side.namespace.extend(namespaces.map(str::to_owned));
-    !values.is_empty() && side.namespace.is_empty()
-}
-
 /// Those of the values that there are here; `never`: there are values, and none is.
 fn known<A, T>(asked: &[A], read: impl Fn(&A) -> Option<T>, never: &mut bool) -> Vec<T> {
     let known: Vec<T> = asked.iter().filter_map(read).collect();
@@ -144,7 +140,6 @@ fn absent(asked: &FlowFilter) -> bool {
         &asked.http_method,
         &asked.http_path,
         &asked.http_url,
-        &asked.node_labels,
         &asked.trace_id,
     ];
     texts.iter().any(|texts| !texts.is_empty())

@@ -4,10 +4,10 @@ use fw_common::wire::DropReason;
 use prost_types::Timestamp;
 
 use super::proto::flow::{
-    CiliumEventType, Endpoint, Flow, FlowType, Icmp, Ip, IpVersion, Layer4, NetworkInterface,
-    Policy, Ports, Protocol, Tcp, TcpFlags, TrafficDirection, Verdict,
+    CiliumEventType, Emitter, Endpoint, Flow, FlowType, Icmp, Ip, IpVersion, Layer4,
+    NetworkInterface, Policy, Ports, Protocol, Tcp, TcpFlags, TrafficDirection, Verdict,
 };
-use crate::observe::json::{match_number, summary};
+use crate::observe::json::{EMITTER, match_number, summary};
 use crate::observe::{self, HOST, Message, Record, Told};
 use crate::policy::label::CLUSTER;
 
@@ -51,6 +51,7 @@ pub fn whole(flow: &observe::Flow) -> Flow {
         destination: Some(endpoint(&record.destination)),
         r#type: FlowType::L3L4 as i32,
         node_name: record.node.to_string(),
+        node_labels: record.node_labels.to_vec(),
         event_type: Some(CiliumEventType {
             r#type: i32::from(flow.message.number()),
             sub_type: match flow.message {
@@ -70,6 +71,10 @@ pub fn whole(flow: &observe::Flow) -> Flow {
         interface: Some(NetworkInterface {
             index: record.ifindex,
             name: record.interface.to_string(),
+        }),
+        emitter: Some(Emitter {
+            name: EMITTER.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
         }),
         summary: summary(record),
         ..Flow::default()
@@ -168,5 +173,6 @@ fn endpoint(side: &observe::Endpoint) -> Endpoint {
         cluster_name: side.label(CLUSTER).to_owned(),
         namespace: side.namespace().to_owned(),
         labels: identity.labels.clone(),
+        pod_name: side.pod.to_string(),
     }
 }

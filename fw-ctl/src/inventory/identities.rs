@@ -145,6 +145,13 @@ impl Identities {
         &known.expect("both default routes are always there").labels
     }
 
+    /// Where it is written who has an address.
+    #[must_use]
+    pub fn written_of(&self, address: IpAddr) -> Option<Written<'_>> {
+        let known = longest_prefix(&self.entries, address)?;
+        self.objects.written(known.place)
+    }
+
     /// The entry whose prefix is the longest around another one: its number in
     /// [`Self::entries_with_world`].
     ///

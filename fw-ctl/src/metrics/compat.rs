@@ -40,7 +40,11 @@ pub fn families(numbers: &Numbers) -> [Family; 8] {
         let reason = kind.reason.map_or("", drop_reason_desc);
         ([reason, kind.protocol].map(str::to_owned), count)
     });
-    let lost = ["perf_event_ring_buffer".to_owned()];
+    let lost = [
+        ("perf_event_ring_buffer", numbers.lost_events),
+        ("hubble_ring_buffer", numbers.events.missed()),
+    ];
+    let lost = lost.map(|(source, count)| ([source.to_owned()], count));
     [
         Family::of(
             &define::CILIUM_DROP_COUNT,
@@ -61,7 +65,7 @@ pub fn families(numbers: &Numbers) -> [Family; 8] {
         Family::single(&define::CILIUM_POLICY, numbers.policies),
         Family::of(&define::HUBBLE_FLOWS, processed),
         Family::of(&define::HUBBLE_DROPS, reported),
-        Family::of(&define::HUBBLE_LOST, [(lost, numbers.lost_events)]),
+        Family::of(&define::HUBBLE_LOST, lost),
     ]
 }
 
@@ -125,6 +129,7 @@ mod tests {
             r#"hubble_flows_processed_total{protocol="TCP",type="Drop",subtype="",verdict="DROPPED"} 2"#,
             r#"hubble_flows_processed_total{protocol="TCP",type="PolicyVerdict",subtype="",verdict="FORWARDED"} 1"#,
             r#"hubble_drop_total{reason="POLICY_DENIED",protocol="TCP"} 2"#,
+            r#"hubble_lost_events_total{source="hubble_ring_buffer"} 0"#,
             r#"hubble_lost_events_total{source="perf_event_ring_buffer"} 0"#,
         ] {
             assert!(text.lines().any(|told| told == line), "{line}\n{text}");

@@ -4,7 +4,7 @@
 use super::family::{Definition, Kind};
 
 /// What the datapath and the daemon tell of themselves, in the order of the exposition.
-pub static OWN: [&Definition; 27] = [
+pub static OWN: [&Definition; 28] = [
     &BUILD,
     &MODE,
     &JUDGING,
@@ -31,6 +31,7 @@ pub static OWN: [&Definition; 27] = [
     &RELOAD_DURATION,
     &EVENTS,
     &EVENTS_LOST,
+    &EVENTS_MISSED,
     &SCRAPES_DISPLACED,
 ];
 
@@ -229,6 +230,11 @@ pub static EVENTS_LOST: Definition = counter(
     "Verdicts that were not reported, because there were too many at once; every packet is \
      counted all the same.",
 );
+pub static EVENTS_MISSED: Definition = counter(
+    "fw_ctl_events_missed_total",
+    &[],
+    "Reported verdicts that a client of observe, monitor, top or Hubble was too slow to read.",
+);
 pub static SCRAPES_DISPLACED: Definition = counter(
     "fw_ctl_scrapes_displaced_total",
     &[],
@@ -269,7 +275,7 @@ pub static HUBBLE_DROPS: Definition = counter(
 pub static HUBBLE_LOST: Definition = counter(
     "hubble_lost_events_total",
     &["source"],
-    "Verdicts that were not reported.",
+    "Verdicts that were not reported, or not read in time.",
 );
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ fn interfaces(numbers: &Numbers) -> [Family; 3] {
     ]
 }
 
-fn daemon(numbers: &Numbers) -> [Family; 5] {
+fn daemon(numbers: &Numbers) -> [Family; 6] {
     let outcomes = [
         ("applied", numbers.reloads.count()),
         ("refused", numbers.refused),
@@ -119,6 +119,7 @@ fn daemon(numbers: &Numbers) -> [Family; 5] {
         numbers.reloads.family(&define::RELOAD_DURATION),
         Family::of(&define::EVENTS, events),
         Family::single(&define::EVENTS_LOST, numbers.lost_events),
+        Family::single(&define::EVENTS_MISSED, numbers.events.missed()),
         Family::single(&define::SCRAPES_DISPLACED, numbers.displaced),
     ]
 }

@@ -29,6 +29,10 @@ impl Identify for Grouped {
         let holds = |group: &CidrGroup| group.prefixes.find(address, group.now).is_some();
         in_groups(identity, &self.groups, holds)
     }
+
+    fn pod(&self, address: IpAddr) -> Option<&str> {
+        self.identities.pod(address)
+    }
 }
 
 /// The identity with a label of each group that `holds` who has it, if it is the world's. The

@@ -170,9 +170,10 @@ impl Observed {
         self.remember(&Happened::Lost(lost));
     }
 
-    /// What a listener hears who has missed so many.
+    /// What a listener hears who has missed so many; they are counted.
     #[must_use]
     pub fn missed(&self, count: u64) -> Lost {
+        self.ring().tally.miss(count);
         self.lost(LostSource::Listener, count)
     }
 

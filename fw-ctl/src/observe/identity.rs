@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 
 use crate::inventory::Identities;
-use crate::policy::label::LabelSet;
+use crate::policy::label::{LabelSet, NAMESPACE};
 
 /// Numeric identity of the node itself.
 pub const HOST: u32 = 1;
@@ -77,6 +77,21 @@ impl Identity {
         named.next().map(|row| row.0)
     }
 
+    /// Whether it is that of a pod: who has it is in a namespace.
+    #[must_use]
+    pub fn is_of_a_pod(&self) -> bool {
+        self.label(NAMESPACE).is_some()
+    }
+
+    /// The value of a label of Kubernetes.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.iter().find_map(|label| {
+            let rest = label.strip_prefix("k8s:")?.strip_prefix(key)?;
+            rest.strip_prefix('=')
+        })
+    }
+
     /// The number of a reserved name, or a number as it is written.
     #[must_use]
     pub fn number_of(text: &str) -> Option<u32> {
@@ -89,6 +104,8 @@ impl Identity {
 pub trait Identify {
     /// The identity of an address; everything unknown is the world.
     fn identity(&self, address: IpAddr) -> Arc<Identity>;
+    /// Name of the pod whose address it is, without its namespace.
+    fn pod(&self, address: IpAddr) -> Option<&str>;
 }
 
 /// The identities of an inventory with their numbers. Reserved ones have Cilium's;
@@ -164,6 +181,13 @@ impl Numbered {
 impl Identify for Numbered {
     fn identity(&self, address: IpAddr) -> Arc<Identity> {
         self.identity_of(self.identities.of(address))
+    }
+
+    fn pod(&self, address: IpAddr) -> Option<&str> {
+        const PODS: [&str; 2] = ["Pod", "CiliumEndpoint"];
+        let written = self.identities.written_of(address)?;
+        let name = PODS.contains(&written.kind).then_some(written.name)?;
+        Some(name.rsplit_once('/').map_or(name, |(_, name)| name))
     }
 }
 

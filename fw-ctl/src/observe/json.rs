@@ -8,6 +8,10 @@ use serde_json::{Map, Value, json};
 use super::clock::rfc3339;
 use super::text::{self, HOST_ENDPOINT};
 use super::{Endpoint, HOST, Lost, Message, Record, Told, icmp};
+use crate::policy::label::CLUSTER;
+
+/// Who tells a flow, beside the version of it.
+pub const EMITTER: &str = "fw-ctl";
 
 /// One line of `-o json`.
 #[must_use]
@@ -40,6 +44,7 @@ pub fn flow(record: &Record, message: Message) -> Value {
     put("destination", endpoint(&record.destination));
     put("Type", json!("L3_L4"));
     put("node_name", json!(record.node));
+    put("node_labels", json!(record.node_labels));
     put(
         "event_type",
         match (message, reason) {
@@ -66,6 +71,10 @@ pub fn flow(record: &Record, message: Message) -> Value {
     // Hubble has no field for it. Its reader of such lines warns once of what it does not
     // know and goes on (Cilium `hubble/cmd/observe/io_reader_observer.go`).
     put("vlan", json!(record.vlan));
+    put(
+        "emitter",
+        json!({"name": EMITTER, "version": env!("CARGO_PKG_VERSION")}),
+    );
     put("Summary", json!(summary(record)));
     if let Some((key, policies)) = decided_by(record) {
         put(key, policies);
@@ -160,8 +169,10 @@ fn endpoint(endpoint: &Endpoint) -> Value {
     without_zeros(json!({
         "ID": id,
         "identity": endpoint.identity.number,
+        "cluster_name": endpoint.label(CLUSTER),
         "namespace": endpoint.namespace(),
         "labels": endpoint.identity.labels,
+        "pod_name": endpoint.pod,
     }))
 }
 
@@ -231,6 +242,7 @@ fn decided_by(record: &Record) -> Option<(&'static str, Value)> {
 mod tests {
     use std::sync::Arc;
 
+    use super::super::Identity;
     use super::super::text::tests::record;
     use super::*;
 
@@ -246,9 +258,11 @@ mod tests {
                 "destination": {"ID": 1, "identity": 1, "labels": ["reserved:host"]},
                 "Type": "L3_L4",
                 "node_name": "default/node1",
+                "node_labels": ["rack=b", "zone=1"],
                 "event_type": {"type": 5},
                 "traffic_direction": "INGRESS",
                 "interface": {"index": 2, "name": "eth0"},
+                "emitter": {"name": "fw-ctl", "version": env!("CARGO_PKG_VERSION")},
                 "Summary": "TCP Flags: SYN",
                 "ingress_denied_by": [{"name": "host-all", "kind": "CiliumClusterwideNetworkPolicy"}],
             },
@@ -256,6 +270,28 @@ mod tests {
             "time": "2026-11-21T04:06:23.000000123Z",
         });
         assert_eq!(flow(&record(), Message::PolicyVerdict), expected);
+    }
+
+    #[test]
+    fn a_pod_is_named() {
+        let mut from_pod = record();
+        from_pod.source.pod = "web-0".into();
+        from_pod.source.identity = Arc::new(Identity {
+            number: 4_711,
+            labels: vec![
+                "k8s:io.cilium.k8s.policy.cluster=default".into(),
+                "k8s:io.kubernetes.pod.namespace=shop".into(),
+            ],
+        });
+        let source = json!({
+            "identity": 4_711,
+            "cluster_name": "default",
+            "namespace": "shop",
+            "labels": from_pod.source.identity.labels,
+            "pod_name": "web-0",
+        });
+        let told = flow(&from_pod, Message::PolicyVerdict);
+        assert_eq!(told["flow"]["source"], source);
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub struct Endpoint {
     pub port: u16,
     /// Who it is.
     pub identity: Arc<Identity>,
+    /// Name of the pod whose address it is, without its namespace; empty: none is known.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub pod: Box<str>,
 }
 
 /// The rule that decided.
@@ -81,6 +84,9 @@ pub struct Record {
     pub time: u64,
     /// `cluster/node`, as Hubble names nodes.
     pub node: Arc<str>,
+    /// Its labels as `key=value`, sorted.
+    #[serde(default, skip_serializing_if = "nothing")]
+    pub node_labels: Arc<[String]>,
     /// Passed, dropped, or would have been.
     pub told: Told,
     /// [`DropReason`] slot; `None` when allowed.
@@ -113,6 +119,10 @@ pub struct Record {
     pub plan: u64,
     /// The rule; `None` when that plan is not known any more.
     pub rule: Option<Arc<RuleName>>,
+}
+
+fn nothing(list: &[String]) -> bool {
+    list.is_empty()
 }
 
 impl Record {
@@ -156,12 +166,12 @@ impl Record {
     }
 }
 
-/// Gives an event its names. `interface` and `rule` are what the caller knows of
+/// Gives an event its names; the node has one, and labels. `interface` and `rule` are what the caller knows of
 /// `event.ifindex` and of rule `event.rule` in plan `event.plan`.
 #[must_use]
 pub fn resolve(
     event: &Event,
-    node: &Arc<str>,
+    (node, node_labels): (&Arc<str>, &Arc<[String]>),
     clock: Clock,
     identities: &dyn Identify,
     interface: Option<&Arc<str>>,
@@ -180,16 +190,23 @@ pub fn resolve(
         if local && identity.number != HOST {
             identity = Identity::host();
         }
+        // Most are none, and asking twice costs.
+        let pod = match identity.is_of_a_pod() {
+            true => identities.pod(address).unwrap_or_default().into(),
+            false => Box::default(),
+        };
         Endpoint {
             address,
             port,
             identity,
+            pod,
         }
     };
     Record {
         number: 0,
         time: clock.real(event.time),
         node: Arc::clone(node),
+        node_labels: Arc::clone(node_labels),
         told,
         reason: (told != Told::Allow).then_some(event.reason),
         ingress,

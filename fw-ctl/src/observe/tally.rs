@@ -48,17 +48,31 @@ fn protocol(record: &Record) -> &'static str {
 
 /// The counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally(BTreeMap<Kind, u64>);
+pub struct Tally {
+    kinds: BTreeMap<Kind, u64>,
+    missed: u64,
+}
 
 impl Tally {
     /// Counts a record.
     pub fn add(&mut self, record: &Record) {
-        *self.0.entry(Kind::of(record)).or_default() += 1;
+        *self.kinds.entry(Kind::of(record)).or_default() += 1;
+    }
+
+    /// Counts verdicts that a listener was too slow for.
+    pub fn miss(&mut self, count: u64) {
+        self.missed = self.missed.saturating_add(count);
+    }
+
+    /// How many were missed, by all listeners together.
+    #[must_use]
+    pub const fn missed(&self) -> u64 {
+        self.missed
     }
 
     /// Every kind that was there, with how many.
     pub fn iter(&self) -> impl Iterator<Item = (Kind, u64)> + '_ {
-        self.0.iter().map(|(kind, count)| (*kind, *count))
+        self.kinds.iter().map(|(kind, count)| (*kind, *count))
     }
 }
 

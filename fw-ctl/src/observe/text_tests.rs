@@ -13,11 +13,13 @@ pub fn record() -> Record {
             number,
             labels: vec![label.into()],
         }),
+        pod: Box::default(),
     };
     Record {
         number: 0,
         time: 1_795_233_983_000_000_123,
         node: "default/node1".into(),
+        node_labels: ["rack=b".to_owned(), "zone=1".to_owned()].into(),
         told: Told::Audit,
         reason: Some(0),
         ingress: true,

@@ -58,7 +58,7 @@ const fn short(short: char, flag: Flag) -> Flag {
 }
 
 /// Long names, in the order of the help.
-static FLAGS: [Flag; 31] = [
+static FLAGS: [Flag; 38] = [
     flag(
         "not",
         "",
@@ -195,6 +195,42 @@ static FLAGS: [Flag; 31] = [
         Means::Side("namespace", Of::Destination, values::namespace),
     ),
     flag(
+        "pod",
+        "POD",
+        "Only from or to these pods: shop/web-, shop/, or web- of the namespace default",
+        Means::Side("pod", Of::Either, values::pod),
+    ),
+    flag(
+        "from-pod",
+        "POD",
+        "Only from these pods",
+        Means::Side("pod", Of::Source, values::pod),
+    ),
+    flag(
+        "to-pod",
+        "POD",
+        "Only to these pods",
+        Means::Side("pod", Of::Destination, values::pod),
+    ),
+    flag(
+        "cluster",
+        "CLUSTER",
+        "Only from or to nodes and pods of this cluster",
+        Means::Side("cluster", Of::Either, values::cluster),
+    ),
+    flag(
+        "from-cluster",
+        "CLUSTER",
+        "Only from nodes and pods of this cluster",
+        Means::Side("cluster", Of::Source, values::cluster),
+    ),
+    flag(
+        "to-cluster",
+        "CLUSTER",
+        "Only to nodes and pods of this cluster",
+        Means::Side("cluster", Of::Destination, values::cluster),
+    ),
+    flag(
         "traffic-direction",
         "DIRECTION",
         "Only ingress or egress",
@@ -219,6 +255,12 @@ static FLAGS: [Flag; 31] = [
         "PATTERN",
         "Only of these nodes: node1, rack1-*, cluster/",
         Means::Flow(values::node),
+    ),
+    flag(
+        "node-label",
+        "SELECTOR",
+        "Only of nodes that these labels select",
+        Means::Flow(values::node_label),
     ),
     flag(
         "uuid",

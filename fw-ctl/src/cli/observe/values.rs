@@ -7,7 +7,7 @@ use fw_common::wire::DropReason;
 use ipnet::IpNet;
 
 use crate::glob::check_glob;
-use crate::observe::filter::{Filter, Interface, Kind, Labels, Side, protocols};
+use crate::observe::filter::{Filter, Interface, Kind, Labels, Pod, Side, protocols};
 use crate::observe::json::drop_reason_desc;
 use crate::observe::{Identity, Message, Told};
 
@@ -55,6 +55,29 @@ pub fn namespace(side: &mut Side, text: &str) -> Read {
         return Err("it is empty".to_owned());
     }
     side.namespace.push(text.to_owned());
+    Ok(())
+}
+
+/// A pod, or how its name begins.
+pub fn pod(side: &mut Side, text: &str) -> Read {
+    let pod = Pod::parse(text);
+    side.pod
+        .push(pod.ok_or_else(|| "it names neither a pod nor a namespace".to_owned())?);
+    Ok(())
+}
+
+/// The cluster of a node or pod.
+pub fn cluster(side: &mut Side, text: &str) -> Read {
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    side.cluster.push(text.to_owned());
+    Ok(())
+}
+
+/// Labels of the node that tells the flow.
+pub fn node_label(filter: &mut Filter, text: &str) -> Read {
+    filter.node_label.push(Labels::parse(text)?);
     Ok(())
 }
 

@@ -103,6 +103,7 @@ impl Sources for FakeSources {
             cidr_match_mode: CidrMatchMode::World,
             identities: Arc::new(Numbered::new(Identities::default())),
             node_names: BTreeMap::new(),
+            node_labels: Arc::default(),
             node_addresses: BTreeSet::new(),
             inputs,
         })

@@ -36,6 +36,9 @@ pub struct Flow {
     /// `cluster/node`
     #[prost(string, tag = "11")]
     pub node_name: String,
+    /// Labels of the node, as `key=value`.
+    #[prost(string, repeated, tag = "37")]
+    pub node_labels: Vec<String>,
     /// Which of Cilium's messages.
     #[prost(message, optional, tag = "19")]
     pub event_type: Option<CiliumEventType>,
@@ -54,6 +57,9 @@ pub struct Flow {
     /// Where.
     #[prost(message, optional, tag = "28")]
     pub interface: Option<NetworkInterface>,
+    /// Who says so.
+    #[prost(message, optional, tag = "41")]
+    pub emitter: Option<Emitter>,
     /// In a few words.
     #[prost(string, tag = "100000")]
     pub summary: String,
@@ -69,6 +75,15 @@ pub struct Flow {
     /// Policies that deny what arrives.
     #[prost(message, repeated, tag = "21005")]
     pub ingress_denied_by: Vec<Policy>,
+}
+
+/// `Emitter`
+#[derive(Clone, PartialEq, Message)]
+pub struct Emitter {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, tag = "2")]
+    pub version: String,
 }
 
 /// `IP`
@@ -173,6 +188,8 @@ pub struct Endpoint {
     pub namespace: String,
     #[prost(string, repeated, tag = "4")]
     pub labels: Vec<String>,
+    #[prost(string, tag = "5")]
+    pub pod_name: String,
 }
 
 /// `CiliumEventType`

@@ -8,8 +8,8 @@ use super::{all, fixture};
 use crate::hubble::flows::timestamp;
 use crate::hubble::mask::Mask;
 use crate::hubble::proto::flow::{
-    CiliumEventType, Endpoint, Flow, Icmp, Ip, Layer4, NetworkInterface, Policy, Ports, Protocol,
-    Tcp, TcpFlags,
+    CiliumEventType, Emitter, Endpoint, Flow, Icmp, Ip, Layer4, NetworkInterface, Policy, Ports,
+    Protocol, Tcp, TcpFlags,
 };
 use crate::hubble::proto::observer::{GetFlowsRequest, Told};
 use crate::hubble::schema::{FLOW, Field};
@@ -29,6 +29,7 @@ fn full() -> Flow {
         cluster_name: "default".into(),
         namespace: "shop".into(),
         labels: vec!["k8s:app=a".into(), "k8s:app=b".into()],
+        pod_name: "web-0".into(),
     };
     let policies = |name: &str| {
         vec![Policy {
@@ -68,6 +69,7 @@ fn full() -> Flow {
         destination: Some(side(5)),
         r#type: 1,
         node_name: "default/node1".into(),
+        node_labels: vec!["rack=b".into()],
         event_type: Some(CiliumEventType {
             r#type: 1,
             sub_type: 133,
@@ -79,6 +81,10 @@ fn full() -> Flow {
         interface: Some(NetworkInterface {
             index: 2,
             name: "eth0".into(),
+        }),
+        emitter: Some(Emitter {
+            name: "fw-ctl".into(),
+            version: "1".into(),
         }),
         summary: "TCP Flags: SYN".into(),
         egress_allowed_by: policies("a"),
@@ -118,8 +124,8 @@ fn every_path_is_a_field_of_its_own() {
         let rest: Vec<_> = all.iter().copied().filter(|other| other != path).collect();
         masked(&rest, &full) != full
     });
-    // Of the fields of `Flow` 21 are filled here; with what is in them:
-    assert_eq!(filled.count(), 44);
+    // Of the fields of `Flow` 23 are filled here; with what is in them:
+    assert_eq!(filled.count(), 49);
 }
 
 #[test]
@@ -177,7 +183,7 @@ fn paths_of_any_depth_give_that_field_alone() {
             &["source.identity", "source", "source.ID"],
             source(full.source.clone().unwrap()),
         ),
-        (&["source.pod_name"], source(Endpoint::default())),
+        (&["source.workloads"], source(Endpoint::default())),
         (
             &["time.nanos"],
             Flow {

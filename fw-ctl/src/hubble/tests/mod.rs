@@ -266,6 +266,11 @@ async fn a_flow_is_what_the_packet_was() {
             index: 2,
             name: "eth0".into(),
         }),
+        node_labels: vec!["rack=b".into(), "zone=1".into()],
+        emitter: Some(flow::Emitter {
+            name: "fw-ctl".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        }),
         summary: "TCP Flags: SYN".into(),
         ingress_denied_by: vec![flow::Policy {
             name: "host-all".into(),

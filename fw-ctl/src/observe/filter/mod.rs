@@ -49,6 +49,9 @@ pub struct Filter {
     /// Patterns of `cluster/node`, or of the node alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub node: Vec<String>,
+    /// Selectors of labels of the node.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub node_label: Vec<Labels>,
     /// Towards the node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ingress: Vec<bool>,
@@ -114,9 +117,43 @@ pub struct Side {
     /// Namespaces of pods.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub namespace: Vec<String>,
+    /// Pods.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pod: Vec<Pod>,
     /// Clusters of pods and nodes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cluster: Vec<String>,
+}
+
+/// Pods of a namespace, by how their names begin; empty: any.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pod {
+    /// The namespace.
+    pub namespace: String,
+    /// The beginning of the name.
+    pub name: String,
+}
+
+impl Pod {
+    /// `shop/web-`, `shop/`, `/web-`, and of the namespace `default`: `web-` (Cilium
+    /// `pkg/hubble/k8s`, `ParseNamespaceName`). `None` for one of which nothing is said.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
+        let is_said = !text.is_empty() && text != "/";
+        is_said.then(|| Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+
+    fn is(&self, side: &Endpoint) -> bool {
+        let namespace = side.namespace();
+        !namespace.is_empty()
+            && (self.namespace.is_empty() || self.namespace == namespace)
+            && side.pod.starts_with(&self.name)
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -170,6 +207,14 @@ impl Filter {
                 is_read && record.protocol == TCP && record.tcp_flags & flags == *flags
             })
             && holds(&self.node, |pattern| names_node(pattern, &record.node))
+            && (self.node_label.is_empty() || {
+                // Without a source, as in the labels of an object of Kubernetes.
+                let labels = record.node_labels.iter();
+                let labels: LabelSet = labels.map(|label| Label::parse(label)).collect();
+                self.node_label
+                    .iter()
+                    .any(|selector| selector.0.matches(&labels))
+            })
             && holds(&self.ingress, |ingress| *ingress == record.ingress)
             && holds(&self.reply, |reply| record.is_reply() == Some(*reply))
             && holds(&self.family, |family| *family == record.family)
@@ -198,6 +243,7 @@ impl Side {
                     .any(|selector| selector.0.matches(&labels))
             })
             && holds(&self.namespace, |name| side.namespace() == name)
+            && holds(&self.pod, |pod| pod.is(side))
             && holds(&self.cluster, |name| side.label(CLUSTER) == name)
     }
 }
@@ -224,12 +270,7 @@ impl Endpoint {
     /// The value of a label of Kubernetes, empty where there is none.
     #[must_use]
     pub fn label(&self, key: &str) -> &str {
-        let labels = self.identity.labels.iter();
-        let mut values = labels.filter_map(|label| {
-            let rest = label.strip_prefix("k8s:")?.strip_prefix(key)?;
-            rest.strip_prefix('=')
-        });
-        values.next().unwrap_or_default()
+        self.identity.label(key).unwrap_or_default()
     }
 }
 
