@@ -1,8 +1,11 @@
 //! Pods that come and go: a reload writes their addresses, not a whole plan, and `status`
 //! shows what is in force all the same.
 
+use std::time::{Duration, Instant};
+
 use sandbox::probe::{self, Outcome};
 use sandbox::{Family, Host};
+use serde_json::Value;
 
 use crate::fixture::Fixture;
 use crate::on_xdp_and_tc;
@@ -71,6 +74,7 @@ fn pods_come_and_go_in_the_generation_that_is_in_force(xdp: &'static str) {
         assert_eq!(ssh(stranger, family), Outcome::Answered, "{family}");
         assert_eq!(ssh(jump, family), Outcome::Silence, "{family}");
     }
+    named_in_flows(&fixture);
     set(&(one.clone() + &pod("two", &addresses(jump))));
     fixture.reload();
     sound("after one came and one went");
@@ -91,4 +95,37 @@ fn pods_come_and_go_in_the_generation_that_is_in_force(xdp: &'static str) {
     let node = fixture.lab.node.socket(Family::V4, 22);
     let jump = &fixture.lab.jump.namespace;
     assert_eq!(probe::tcp(jump, None, node), Outcome::Answered, "restart");
+}
+
+/// The pod `two` is named where flows are told, and found by its name; so is the node.
+fn named_in_flows(fixture: &Fixture) {
+    let observe = |filter: &[&str]| -> Vec<Value> {
+        let arguments = [&["observe", "--all", "-o", "json"], filter].concat();
+        let text = fixture.fw_ctl.must(&arguments).unwrap();
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let end = Instant::now() + Duration::from_secs(5);
+    while observe(&["--from-pod", "ops/two"]).len() < Family::BOTH.len() {
+        assert!(Instant::now() < end, "{:?}", observe(&[]));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let flows = observe(&["--pod", "ops/tw"]);
+    for flow in &flows {
+        let source = &flow["flow"]["source"];
+        assert_eq!(
+            (&source["namespace"], &source["pod_name"]),
+            (&"ops".into(), &"two".into())
+        );
+    }
+    assert_eq!(observe(&["--pod", "/two"]), flows);
+    assert_eq!(observe(&["--pod", "ops/one"]), [Value::Null; 0]);
+    assert_eq!(observe(&["--to-pod", "ops/two"]), [Value::Null; 0]);
+    let labels = flows[0]["flow"]["node_labels"].as_array().unwrap();
+    let label = labels[0].as_str().unwrap();
+    assert_eq!(observe(&["--pod", "ops/", "--node-label", label]), flows);
+    let other = format!("!{}", label.split_once('=').unwrap().0);
+    assert_eq!(observe(&["--node-label", &other]), [Value::Null; 0]);
 }
