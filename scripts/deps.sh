@@ -16,6 +16,8 @@ tools=(
     xz:xz-utils zstd:zstd lz4:lz4
     # The unit of systemd, and the disk of a guest that boots (sandbox/tests/service.rs).
     systemd-analyze:systemd mke2fs:e2fsprogs
+    # What reads a capture (sandbox/tests/netns/capture.rs).
+    tshark:tshark
 )
 
 have() {

@@ -90,5 +90,6 @@ impl Canonical {
         self.text(&rule.rate.map(|rate| rate.to_string()).unwrap_or_default());
         let vlans = rule.vlans.as_ref().map(ToString::to_string);
         self.text(&vlans.unwrap_or_default());
+        self.text(&rule.log);
     }
 }

@@ -89,6 +89,8 @@ pub struct PlanRule {
     pub rate: Option<Rate>,
     /// In which VLANs it holds; `None`: in all.
     pub vlans: Option<VlanSet>,
+    /// What its policy wants told with its verdicts (`log.value`); empty: nothing.
+    pub log: String,
 }
 
 impl PlanRule {
@@ -110,6 +112,7 @@ impl PlanRule {
             match_type: "all",
             rate: None,
             vlans: None,
+            log: String::new(),
         }
     }
 

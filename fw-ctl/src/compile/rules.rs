@@ -286,6 +286,7 @@ impl<'r> Numbering<'_, 'r> {
             match_type: match_type(rule),
             rate: rule.rate,
             vlans: rule.vlans.clone(),
+            log: rule.origin.log.clone(),
         });
     }
 }
@@ -301,6 +302,7 @@ fn nameless() -> PlanRule {
         match_type: "none",
         rate: None,
         vlans: None,
+        log: String::new(),
     }
 }
 

@@ -36,6 +36,7 @@ fn origin(rule: &str) -> Origin {
             text: String::new(),
         }),
         span: Span::default(),
+        log: String::new(),
     }
 }
 
@@ -272,7 +273,7 @@ fn every_part_of_a_plan_is_in_its_hash() {
     )]);
     let one = plan(&rules, &options());
     assert_eq!(one.hash(), one.clone().hash());
-    let change: [fn(&mut Plan); 7] = [
+    let change: [fn(&mut Plan); 8] = [
         |plan| plan.mode = Mode::Audit,
         |plan| plan.builtins = 1,
         |plan| plan.peers.v4[0].1 += 1,
@@ -280,6 +281,7 @@ fn every_part_of_a_plan_is_in_its_hash() {
         |plan| plan.directions[0].ports[0][5] += 1,
         |plan| plan.directions[0].protocols[2] += 1,
         |plan| plan.rules[1].origin.push('x'),
+        |plan| plan.rules[1].log.push('x'),
     ];
     for change in change {
         let mut other = one.clone();

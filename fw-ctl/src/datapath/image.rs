@@ -332,6 +332,7 @@ mod tests {
             match_type: "all",
             rate: None,
             vlans: None,
+            log: String::new(),
         };
         let mut tcp = vec![0; PORTS];
         tcp[22] = 1;

@@ -30,6 +30,7 @@ fn place(rule: &str, line: usize) -> Place {
             line,
             ..Span::default()
         },
+        log: String::new(),
     }
 }
 

@@ -77,6 +77,7 @@ pub fn whole(flow: &observe::Flow) -> Flow {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }),
         summary: summary(record),
+        policy_log: record.policy_log().map(str::to_owned).into_iter().collect(),
         ..Flow::default()
     };
     if let Some(name) = record.decided_by() {

@@ -102,7 +102,7 @@ impl Wanted {
 
 /// The first field of a message: its key, what it holds, and what comes after it
 /// (<https://protobuf.dev/programming-guides/encoding/>).
-fn field(message: &[u8]) -> Option<(u64, &[u8], &[u8])> {
+pub(super) fn field(message: &[u8]) -> Option<(u64, &[u8], &[u8])> {
     let (key, rest) = varint(message)?;
     let (length, rest) = match key & 7 {
         0 => (rest.len() - varint(rest)?.1.len(), rest),
@@ -118,7 +118,7 @@ fn field(message: &[u8]) -> Option<(u64, &[u8], &[u8])> {
     Some((key, value, rest))
 }
 
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+pub(super) fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0;
     for (place, byte) in bytes.iter().enumerate().take(10) {
         number |= u64::from(byte & 0x7f) << (7 * place);

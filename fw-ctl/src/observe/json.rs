@@ -79,6 +79,7 @@ pub fn flow(record: &Record, message: Message) -> Value {
     if let Some((key, policies)) = decided_by(record) {
         put(key, policies);
     }
+    put("policy_log", json!(record.policy_log().as_slice()));
     // A BoolValue: present although false.
     if let Some(is_reply) = record.is_reply() {
         flow.insert("is_reply".into(), json!(is_reply));
@@ -327,12 +328,15 @@ mod tests {
         allowed.told = Told::Allow;
         allowed.reason = None;
         allowed.ingress = false;
-        Arc::make_mut(allowed.rule.as_mut().unwrap()).match_type = "L3-L4".into();
+        let rule = Arc::make_mut(allowed.rule.as_mut().unwrap());
+        rule.match_type = "L3-L4".into();
+        rule.log = "ticket 4711".into();
         let json = flow(&allowed, Message::PolicyVerdict);
         assert_eq!(json["flow"]["verdict"], "FORWARDED");
         assert_eq!(json["flow"]["is_reply"], false);
         assert_eq!(json["flow"]["policy_match_type"], 2);
         assert_eq!(json["flow"]["egress_allowed_by"][0]["name"], "host-all");
+        assert_eq!(json["flow"]["policy_log"], json!(["ticket 4711"]));
     }
 
     #[test]

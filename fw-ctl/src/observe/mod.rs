@@ -26,7 +26,7 @@ pub mod text;
 mod unreported;
 
 pub use agent::{AgentChange, AgentEvent, AgentEvents, PolicyChange};
-pub use clock::{Clock, now};
+pub use clock::{Clock, now, rfc3339};
 pub use flow::{Flow, Message};
 pub use grouped::{Grouped, in_groups};
 pub use history::{Extent, Happened, Observed, Seen};

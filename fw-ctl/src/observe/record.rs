@@ -46,6 +46,9 @@ pub struct RuleName {
     pub origin: String,
     /// Cilium's name of the match: `none`, `L3-Only`, `L3-L4`, `L4-Only`, `all`.
     pub match_type: String,
+    /// `log.value` of the policy; empty: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub log: String,
 }
 
 impl RuleName {
@@ -70,6 +73,7 @@ impl From<&PlanRule> for RuleName {
             rule: rule.rule.clone(),
             origin: rule.origin.clone(),
             match_type: rule.match_type.to_owned(),
+            log: rule.log.clone(),
         }
     }
 }
@@ -153,6 +157,13 @@ impl Record {
         let rule = self.rule.as_ref().filter(|_| self.by_policy())?;
         let is_written = !rule.origin.is_empty() && !rule.policy.is_empty();
         is_written.then_some(&rule.policy)
+    }
+
+    /// What that policy wants told with its verdicts.
+    #[must_use]
+    pub fn policy_log(&self) -> Option<&str> {
+        let rule = self.rule.as_ref().filter(|_| self.by_policy())?;
+        (!rule.log.is_empty()).then_some(&rule.log)
     }
 
     /// The side that is not the node.

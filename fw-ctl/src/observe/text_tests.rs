@@ -40,6 +40,7 @@ pub fn record() -> Record {
             rule: "default-deny".into(),
             origin: "host-all.yaml:9".into(),
             match_type: "none".into(),
+            log: String::new(),
         })),
     }
 }

@@ -293,6 +293,8 @@ pub struct Origin {
     pub source: Arc<Source>,
     /// The item.
     pub span: Span,
+    /// `log.value` of its spec; empty: none.
+    pub log: String,
 }
 
 impl Origin {

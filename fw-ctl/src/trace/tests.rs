@@ -24,6 +24,7 @@ fn origin(rule: &str, line: usize) -> Origin {
             line,
             ..Span::default()
         },
+        log: String::new(),
     }
 }
 

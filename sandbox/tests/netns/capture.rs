@@ -1,6 +1,6 @@
 //! `fw-ctl capture`: dropped packets byte by byte, with what dropped them.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -194,37 +194,33 @@ fn packets_are_captured_as_they_were_with_what_dropped_them(xdp: &'static str) {
     let sum = format!("{} packets captured\n", packets.len());
     assert!(text.ends_with(&sum), "{xdp}: {sum}: {text}");
     let fields = ["frame.interface_name", "frame.len", "frame.comment"];
-    if let Some(rows) = tshark(&file, &fields) {
-        let expected = packets.iter().map(|packet| {
-            let Captured {
-                interface,
-                length,
-                comment,
-                ..
-            } = packet;
-            format!("{interface}\t{length}\t{comment}")
-        });
-        assert_eq!(rows, expected.collect::<Vec<_>>(), "{xdp}");
-    }
+    let expected = packets.iter().map(|packet| {
+        let Captured {
+            interface,
+            length,
+            comment,
+            ..
+        } = packet;
+        format!("{interface}\t{length}\t{comment}")
+    });
+    let expected: Vec<_> = expected.collect();
+    assert_eq!(tshark(&file, &fields), expected, "{xdp}");
 }
 
-/// What tshark reads of a capture, a row for each packet, where it is installed: the reader
-/// of this test is written from the draft, as the writer is.
-fn tshark(file: &Path, fields: &[&str]) -> Option<Vec<String>> {
+/// What tshark reads of a capture, a row for each packet: the reader of this test is written
+/// from the draft, as the writer is.
+fn tshark(file: &Path, fields: &[&str]) -> Vec<String> {
     let mut command = Command::new("tshark");
     command.arg("-r").arg(file).args(["-T", "fields"]);
     for field in fields {
         command.args(["-e", field]);
     }
-    let output = match command.output() {
-        Ok(output) => output,
-        Err(error) if error.kind() == ErrorKind::NotFound => return None,
-        Err(error) => panic!("tshark: {error}"),
-    };
+    let output = command.output();
+    let output = output.unwrap_or_else(|error| panic!("tshark: {error}; try: make deps"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let rows = String::from_utf8(output.stdout).unwrap();
-    Some(rows.lines().map(str::to_owned).collect())
+    rows.lines().map(str::to_owned).collect()
 }
 
 fn captures_are_as_long_and_as_many_as_each_wants(xdp: &'static str) {

@@ -72,6 +72,8 @@ struct Flow {
     ingress_allowed_by: Vec<Policy>,
     #[prost(message, repeated, tag = "21005")]
     ingress_denied_by: Vec<Policy>,
+    #[prost(string, repeated, tag = "21006")]
+    policy_log: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -187,6 +189,7 @@ impl Flow {
             self.interface.clone().unwrap_or_default().name,
             names(&self.ingress_allowed_by),
             names(&self.ingress_denied_by),
+            self.policy_log,
         ])
     }
 }
@@ -229,6 +232,7 @@ fn told(flow: &Value) -> Value {
         flow["interface"]["name"],
         names(&flow["ingress_allowed_by"]),
         names(&flow["ingress_denied_by"]),
+        or(&flow["policy_log"], json!([])),
     ])
 }
 
@@ -270,7 +274,8 @@ async fn next(answers: &mut Streaming<GetFlowsResponse>) -> Option<Flow> {
 }
 
 fn a_client_of_hubble_gets_what_observe_tells(xdp: &'static str) {
-    let Some(fixture) = Fixture::start(xdp, "enforce", &[("web", INGRESS_WEB)]) else {
+    let policy = format!("{INGRESS_WEB}  log: {{value: ticket 4711}}\n");
+    let Some(fixture) = Fixture::start(xdp, "enforce", &[("web", &policy)]) else {
         return;
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -313,6 +318,12 @@ fn a_client_of_hubble_gets_what_observe_tells(xdp: &'static str) {
         // Something may have happened between the two.
         assert_eq!(flows, printed[..flows.len()], "{xdp}");
         assert!(flows.len() >= 10, "{xdp}: {flows:?}");
+        let logged = |flow: &Value| {
+            flow.as_array()
+                .unwrap()
+                .ends_with(&[json!(["ticket 4711"])])
+        };
+        assert!(flows.iter().any(logged), "{xdp}: {flows:?}");
         let status = client.status().await;
         assert!(status.num_flows >= flows.len() as u64 && status.max_flows > status.num_flows);
     });

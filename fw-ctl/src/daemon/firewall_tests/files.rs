@@ -94,6 +94,7 @@ impl Sources for FakeSources {
                     match_type: "all",
                     rate: None,
                     vlans: None,
+                    log: String::new(),
                 }],
             },
             policies: 1,

@@ -75,6 +75,9 @@ pub struct Flow {
     /// Policies that deny what arrives.
     #[prost(message, repeated, tag = "21005")]
     pub ingress_denied_by: Vec<Policy>,
+    /// `log.value` of the policies that decided.
+    #[prost(string, repeated, tag = "21006")]
+    pub policy_log: Vec<String>,
 }
 
 /// `Emitter`

@@ -2,6 +2,7 @@
 
 mod agent;
 mod filters;
+mod json;
 mod load;
 mod masks;
 mod tcp;

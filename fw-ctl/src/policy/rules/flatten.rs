@@ -90,6 +90,7 @@ fn add_spec(
                 .to_owned(),
             source: Arc::clone(&document.source),
             span: item.span,
+            log: spec.log.clone().unwrap_or_default(),
         };
         let switches = &mut rules.default_deny;
         let known = |switch: &Switch| switch.vlans.is_none() || switch.vlans.as_ref() == vlans;
