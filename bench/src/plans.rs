@@ -57,6 +57,7 @@ pub fn allowing(list: impl IntoIterator<Item = (Peers, u16)>) -> RuleSet {
                 rule: format!("ingress[{i}]"),
                 source: Arc::clone(&source),
                 span: Span::default(),
+                log: String::new(),
             },
         });
     }

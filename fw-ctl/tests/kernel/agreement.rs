@@ -120,6 +120,7 @@ fn rule(id: u16) -> PlanRule {
         match_type: "all",
         rate: None,
         vlans: None,
+        log: String::new(),
     }
 }
 

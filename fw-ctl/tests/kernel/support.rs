@@ -137,5 +137,6 @@ fn rule(policy: &str, rule: &str, direction: Option<Direction>, allow: bool) -> 
         match_type: "all",
         rate: None,
         vlans: None,
+        log: String::new(),
     }
 }

@@ -61,6 +61,7 @@ pub fn plan(mode: Mode) -> Plan {
         match_type: "all",
         rate: None,
         vlans: None,
+        log: String::new(),
     };
     let limited = |name, rate: &str| PlanRule {
         rate: Some(rate.parse().expect("a rate")),
