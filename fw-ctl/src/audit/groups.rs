@@ -143,7 +143,9 @@ pub fn find(answer: &Answer, select: &Select, called: &str) -> Result<Vec<Group>
         ));
     }
     let mut rows: BTreeMap<String, Vec<Group>> = BTreeMap::new();
-    for (dropped, addresses) in [(false, false), (false, true), (true, false), (true, true)] {
+    let ways = [(false, false), (false, true), (true, false), (true, true)];
+    // Whoever asks for what was dropped does not mean what passed.
+    for (dropped, addresses) in ways.into_iter().filter(|way| way.0 || !select.dropped) {
         let select = Select {
             dropped,
             addresses,

@@ -195,4 +195,10 @@ fn what_was_dropped_and_what_passes_now_is_told_when_it_is_asked_for() {
     };
     let id = &groups(&both, &base)[0].id;
     assert_eq!(find(&both, &base, id).unwrap().len(), 2);
+    let dropped = Select {
+        dropped: true,
+        ..base
+    };
+    let found = find(&both, &dropped, id).unwrap();
+    assert!(found.len() == 1 && found[0].dropped, "{found:?}");
 }

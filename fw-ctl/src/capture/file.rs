@@ -70,6 +70,8 @@ pub fn failed(path: &Path, error: &io::Error) -> Failure {
     let failure = Failure::new(exit::UNREACHABLE, message);
     match error.kind() {
         io::ErrorKind::StorageFull => failure.help("--count or --snaplen, or another disk"),
+        io::ErrorKind::NotFound => failure.help("a file in a directory that is there"),
+        io::ErrorKind::IsADirectory => failure.help("a file in that directory"),
         _ => failure,
     }
 }

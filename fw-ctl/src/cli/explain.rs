@@ -171,7 +171,9 @@ fn notes(record: &Record, traced: Option<&Trace>) -> Vec<String> {
             became(record),
             record.plan
         ));
-    } else if decided(record) != traced.rule.as_ref().map(|rule| &*rule.origin) {
+    } else if record.rule.is_some()
+        && decided(record) != traced.rule.as_ref().map(|rule| &*rule.origin)
+    {
         notes.push(format!(
             "another rule decides now than in generation {}",
             record.plan
@@ -275,6 +277,12 @@ mod tests {
         );
         let now = said(&record, "deny", Some("other.yaml:3"));
         assert!(now.starts_with("another rule decides now"), "{now}");
+        // Which one decided then is not known any more.
+        let forgotten = Record {
+            rule: None,
+            ..record.clone()
+        };
+        assert_eq!(said(&forgotten, "deny", here), "");
         let limited = Record {
             reason: Some(fw_common::wire::DropReason::RateLimited as u8),
             ..denied()

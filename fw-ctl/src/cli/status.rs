@@ -59,7 +59,7 @@ fn with_pinned(failure: Failure, paths: &Paths) -> Failure {
     let found = links.and_then(|links| Ok((links, in_force(&paths.pin_dir)?)));
     let what = match found {
         Ok((links, _)) if links.is_empty() => format!(
-            "no interface is filtered by anything pinned in {}",
+            "no interface of this network namespace is filtered by anything pinned in {}",
             paths.pin_dir.display()
         ),
         Ok((links, Some(plan))) => format!(

@@ -235,6 +235,7 @@ impl<'r> Numbering<'_, 'r> {
             entry.policy = origin.policy.to_string();
             entry.rule.clone_from(&origin.rule);
             entry.origin = origin.place();
+            entry.log.clone_from(&origin.log);
             entry.vlans.clone_from(vlans);
         } else if enforcement != Enforcement::Always {
             let Some(first) = rules.rules.iter().find(|rule| class.has(rule)) else {
@@ -244,6 +245,7 @@ impl<'r> Numbering<'_, 'r> {
                 policy: first.origin.policy.to_string(),
                 rule: "default-allow".to_owned(),
                 origin: first.origin.place(),
+                log: first.origin.log.clone(),
                 allow: true,
                 match_type: "all",
                 vlans: first.vlans.clone(),

@@ -97,6 +97,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
     ) -> Result<(), Failure> {
         // For the case that it is refused.
         self.set_unfit(&compiled);
+        if first {
+            self.name_former(&compiled);
+        }
         let event = self.event(cause, &compiled);
         if let Some(patience) = self.trial_of(change, first, &compiled)? {
             let files = compiled.inputs.digests().all;
@@ -114,6 +117,19 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             looked.unfit = None;
         }
         Ok(())
+    }
+
+    /// Programs went on while no daemon was there, and what they reported names rules of the plan
+    /// that was in force: as the files say them, or the journal.
+    fn name_former(&self, compiled: &Compiled) {
+        let Ok(Some(active)) = self.kernel.active() else {
+            return;
+        };
+        if active.hash == self.kernel.hash(&compiled.plan) {
+            self.name(active.number, compiled);
+        } else if let Ok((_, former)) = self.recorded(active.number) {
+            self.name(active.number, &former);
+        }
     }
 
     /// The plan of the files is not in force.

@@ -6,8 +6,9 @@ use super::tallies::{Counted, identities};
 use super::{Compiled, Firewall, Kernel, Sources};
 use crate::moment;
 
-/// Counters are read after this: as exact is when a rule was hit last.
-const AGE: Duration = Duration::from_secs(30);
+/// Counters are read after this. Who looks comes every 30 seconds, so it must be less: as exact
+/// is when a rule was hit last.
+const AGE: Duration = Duration::from_secs(25);
 /// What has changed is written after this. What the kernel holds is lost only with the
 /// machine.
 const UNSAVED: Duration = Duration::from_mins(5);

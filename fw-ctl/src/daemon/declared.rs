@@ -30,7 +30,7 @@ pub struct Compiled {
     /// What was said about the files.
     pub warnings: Vec<Diagnostic>,
     /// The rules that it was compiled from.
-    pub rules: RuleSet,
+    pub rules: Arc<RuleSet>,
     /// Every CIDR group and list, whether a rule names it or not.
     pub groups: Vec<Arc<CidrGroup>>,
     /// Which identities CIDR rules may match.

@@ -20,6 +20,9 @@ const BATCH: usize = 1_024;
 const CLOCK_AGE: Duration = Duration::from_secs(10);
 /// A reader that fails is asked again after this.
 const PAUSE: Duration = Duration::from_secs(1);
+/// What is to be told waits so long for the names of what is in force: a start takes less, or goes
+/// on without a plan.
+const START: Duration = Duration::from_secs(30);
 /// What was lost is told so often at most.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -27,7 +30,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// ring buffer would count them as lost.
 pub async fn pump(
     reader: EventReader,
-    names: watch::Receiver<Arc<Names>>,
+    mut names: watch::Receiver<Arc<Names>>,
     observed: Arc<Observed>,
     captures: Arc<Captures>,
     recent: SharedRecent,
@@ -41,8 +44,12 @@ pub async fn pump(
             return;
         }
     };
-    let (mut clock, mut measured) = (Clock::now(), Instant::now());
     let mut losses = lost(fd.get_ref()).map(Losses::since);
+    // Programs that are pinned have gone on while no daemon was there: what they reported is told
+    // when rules, peers and interfaces have names again.
+    let named = names.wait_for(|names| names.has_plan());
+    drop(tokio::time::timeout(START, named).await);
+    let (mut clock, mut measured) = (Clock::now(), Instant::now());
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -29,6 +29,7 @@ use crate::harm::Harm;
 use crate::metrics::{Histogram, Listening};
 use crate::netlink::{Demand, Network};
 use crate::observe::{AgentEvents, Grouped};
+use crate::policy::rules::RuleSet;
 
 /// What can be wrong, one entry each: the newest word replaces the older one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,6 +117,8 @@ pub struct Firewall<K, S> {
     pub(super) ledger: LedgerStore,
     /// Who is told what becomes of the daemon.
     pub(super) agent: Arc<AgentEvents>,
+    /// The rules that they were told of last.
+    pub(super) told_rules: Option<Arc<RuleSet>>,
     /// Whether the files were looked at once.
     started: bool,
     /// How long reloads took that came in force.
@@ -161,6 +164,7 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
             recent: Arc::new(Mutex::new(Recent::of(kept))),
             ledger,
             agent,
+            told_rules: None,
             started: false,
             reloads: Histogram::default(),
             refused: 0,

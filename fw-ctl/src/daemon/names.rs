@@ -51,6 +51,12 @@ impl Names {
         self.plans.truncate(PLANS);
     }
 
+    /// Whether it is known what judges.
+    #[must_use]
+    pub fn has_plan(&self) -> bool {
+        !self.plans.is_empty()
+    }
+
     /// The rules of plan `number`.
     #[must_use]
     pub fn rules(&self, number: u64) -> Option<&Arc<Vec<Arc<RuleName>>>> {

@@ -78,10 +78,11 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         Arc::clone(&self.agent)
     }
 
-    /// Tells what becomes of policies with what comes in force.
-    pub(super) fn tell_policies(&self, after: &RuleSet, revision: u64) {
-        let before = self.installed.as_ref().map(|(_, compiled)| &compiled.rules);
-        for change in changes(before, after, revision) {
+    /// Tells what becomes of policies with what comes in force, whatever was in force before: also
+    /// something that was on trial.
+    pub(super) fn tell_policies(&mut self, after: &Arc<RuleSet>, revision: u64) {
+        let before = self.told_rules.replace(Arc::clone(after));
+        for change in changes(before.as_deref(), after, revision) {
             self.agent.tell(change);
         }
     }

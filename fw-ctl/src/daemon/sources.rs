@@ -120,7 +120,7 @@ pub fn compile_known(
         plan,
         policies: context.documents.len(),
         warnings,
-        rules: flattened.rules,
+        rules: Arc::new(flattened.rules),
         groups: context.groups,
         cidr_match_mode: context.options.cidr_match_mode,
         identities: Arc::new(Numbered::new(context.identities)),

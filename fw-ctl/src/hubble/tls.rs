@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::version::TLS13;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 
 use crate::config::TlsFiles;
 use crate::control::protocol::Failure;
@@ -116,7 +116,11 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Failure> {
             config.with_single_cert(chain, key)
         })
         .map_err(|error| {
-            let why = format!("does not go with {}: {error}", files.key.display());
+            let why = match error {
+                rustls::Error::InconsistentKeys(_) => "that is the key of another one".to_owned(),
+                error => error.to_string(),
+            };
+            let why = format!("does not go with {}: {why}", files.key.display());
             wrong("cert", &files.cert, why)
         })?;
     config.alpn_protocols = vec![b"h2".to_vec()];

@@ -75,9 +75,20 @@ pub fn dict(flow: &Flow, style: Style) -> String {
     lines.join("\n")
 }
 
-/// `10.0.2.2:47500 (world)`; without a port where there is none.
+/// `10.0.2.2:47500 (world)`, and of a pod `shop/web-0:47500 (ID:4711)`; without a port where there
+/// is none.
 fn side(side: &Endpoint, record: &Record) -> String {
-    format!("{} {}", address(side, record), named(&side.identity))
+    let who = match &*side.pod {
+        "" => address(side, record),
+        pod => {
+            let pod = format!("{}/{pod}", side.namespace());
+            match side.port {
+                port if port != 0 && has_ports(record.protocol) => format!("{pod}:{port}"),
+                _ => pod,
+            }
+        }
+    };
+    format!("{who} {}", named(&side.identity))
 }
 
 /// `10.0.2.2:47500`; without a port where there is none.
@@ -199,6 +210,17 @@ mod tests {
 
     #[test]
     fn what_has_no_ports_and_what_could_not_be_read() {
+        let named = flow(Message::PolicyVerdict, |record| {
+            record.source.pod = "web-0".into();
+            record.source.identity = Arc::new(Identity {
+                number: 4_711,
+                labels: vec!["k8s:io.kubernetes.pod.namespace=shop".into()],
+            });
+        });
+        assert_eq!(
+            line(&named, Style::default()),
+            ": shop/web-0:47500 (ID:4711) <> 10.0.2.15:6443 (host) policy-verdict:none INGRESS AUDITED (TCP Flags: SYN)"
+        );
         let echo = flow(Message::PolicyVerdict, |record| {
             record.protocol = 1;
             record.icmp_type = 8;

@@ -214,7 +214,7 @@ fn detach_opens_the_node(xdp: &'static str) {
     assert!(
         answer
             .stderr
-            .contains("; no interface is filtered by anything pinned in"),
+            .contains("; no interface of this network namespace is filtered by anything pinned in"),
         "{}",
         answer.stderr
     );

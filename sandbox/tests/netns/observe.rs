@@ -16,7 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 on_xdp_and_tc!(
     flows_are_what_the_packets_were_and_filters_tell_them_apart,
     followers_get_what_happens_and_the_past_they_ask_for,
-    policies_are_told_when_they_come_and_go
+    policies_are_told_when_they_come_and_go,
+    what_happened_without_a_daemon_has_names
 );
 
 /// The flows that `fw-ctl observe -o json` prints.
@@ -257,7 +258,12 @@ fn policies_are_told_when_they_come_and_go(xdp: &'static str) {
         events.collect::<Vec<_>>()
     };
     let revision = || {
-        let text = fixture.fw_ctl.must(&["status", "-o", "json"]).unwrap();
+        // Not well where a trial was not confirmed.
+        let text = fixture
+            .fw_ctl
+            .ask(&["status", "-o", "json"])
+            .unwrap()
+            .stdout;
         let status: Value = serde_json::from_str(&text).unwrap();
         status["generation"]["number"]
             .as_u64()
@@ -283,4 +289,45 @@ fn policies_are_told_when_they_come_and_go(xdp: &'static str) {
     fixture.reload();
     expected.push(json!(["POLICY_DELETED", "web", "2", revision()]));
     assert_eq!(told(), expected, "{xdp}");
+    // On trial it is in force, and it is gone when nobody has confirmed it.
+    fixture.write_policy("web", INGRESS_WEB);
+    fixture.fw_ctl.must(&["reload", "--confirm", "5s"]).unwrap();
+    expected.push(json!(["POLICY_UPDATED", "web", "2", revision()]));
+    assert_eq!(told(), expected, "{xdp}");
+    let end = Instant::now() + 2 * PATIENCE;
+    while told().len() == expected.len() {
+        assert!(Instant::now() < end, "{xdp}: the trial does not end");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    expected.push(json!(["POLICY_DELETED", "web", "2", revision()]));
+    assert_eq!(told(), expected, "{xdp}");
+}
+
+/// Programs go on while no daemon is there, and so do their reports.
+fn what_happened_without_a_daemon_has_names(xdp: &'static str) {
+    let Some(mut fixture) = Fixture::start(xdp, "enforce", &[("web", INGRESS_WEB)]) else {
+        return;
+    };
+    for number in 0..3 {
+        let port = 48_000 + 100 * number;
+        fixture.kill_daemon();
+        traffic(&fixture, port);
+        fixture.restart_daemon();
+        for (port, by) in [
+            (port, "ingress_denied_by"),
+            (port + 1, "ingress_allowed_by"),
+        ] {
+            let port = port.to_string();
+            let flows = observe_some(
+                &fixture.fw_ctl,
+                &["--all", "--from-port", &port, "-t", "policy-verdict"],
+            );
+            let flow = &flows[0];
+            assert_eq!(flow[by][0]["name"], "web", "{xdp}: {flow}");
+            assert_eq!(flow["interface"]["name"], "eth0", "{xdp}");
+            // The inventory says so.
+            let labels = flow["destination"]["labels"].as_array().unwrap();
+            assert!(labels.contains(&json!("reserved:kube-apiserver")), "{flow}");
+        }
+    }
 }

@@ -99,7 +99,7 @@ impl Sources for FakeSources {
             },
             policies: 1,
             warnings: vec![],
-            rules: RuleSet::default(),
+            rules: Arc::default(),
             groups: Vec::new(),
             cidr_match_mode: CidrMatchMode::World,
             identities: Arc::new(Numbered::new(Identities::default())),

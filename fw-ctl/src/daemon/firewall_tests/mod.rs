@@ -24,7 +24,7 @@ use crate::lists::Found;
 use crate::lookup::Runs;
 use crate::netlink::{Address, Link, LocalAddresses, Wish};
 use crate::observe::Numbered;
-use crate::policy::rules::{CidrMatchMode, RuleSet};
+use crate::policy::rules::CidrMatchMode;
 use crate::sockets::Sockets;
 
 mod bans;
