@@ -2,6 +2,9 @@
 # Installs with apt what building, running and testing needs and is not there.
 # Does nothing, and needs no right, when all is there. What there is, is seen by
 # trying it, so that it does not matter where a program came from.
+#
+#   scripts/deps.sh            for building, running and testing
+#   scripts/deps.sh packages   also for trying packages
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -19,6 +22,10 @@ tools=(
     # What reads a capture (sandbox/tests/netns/capture.rs).
     tshark:tshark
 )
+
+if [[ ${1-} == packages ]]; then
+    tools+=(lintian:lintian rpm:rpm rpmlint:rpmlint)
+fi
 
 have() {
     # The administrator's programs are not in everybody's search path.

@@ -13,22 +13,28 @@ use super::{cache, kernel, tool};
 use crate::{Error, Result, WorkDir};
 
 /// Raised when what is on the disk changes: disks that were made before are not used then.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// What boots, and what a firewall and its test want to find. The rest are dependencies.
-const PACKAGES: [&str; 15] = [
+const PACKAGES: [&str; 21] = [
     "base-files",
     "base-passwd",
     "bash",
+    "bpftool",
     "coreutils",
     "dash",
     "dbus",
+    "dpkg",
     "grep",
+    "init-system-helpers",
     "iproute2",
+    "libc-bin",
     "mount",
+    "perl-base",
     "procps",
     "sed",
     "systemd",
     "systemd-sysv",
+    "tar",
     "udev",
     "util-linux",
 ];

@@ -125,6 +125,38 @@ impl Rows<'_> {
         self.row(what, words, shown, line.is_some());
     }
 
+    /// A connection that the node has had since it was filtered.
+    pub fn conversed(&mut self) {
+        let talk = self.boot.text("talk");
+        let words = talk.lines().count();
+        self.row(
+            "a connection of the node since it is filtered",
+            "never cut",
+            &format!("{words} words, all came back"),
+            words > 100 && !talk.contains("cut"),
+        );
+    }
+
+    /// The plan was in force before anybody brought the network up, and from the first packet on.
+    pub fn filtered_from_the_beginning(&mut self, which: &str) {
+        let boot = self.boot;
+        let began = boot.moment("booted.show", "ExecMainStart");
+        let ready = boot.moment("booted.show", "ActiveEnter");
+        let target = boot.moment("booted.before-network", "ActiveEnter");
+        let network = boot.moment("booted.network", "ExecMainStart");
+        let packet = boot.first(Nic::First);
+        self.row(
+            &format!("reboot, {which}: order"),
+            "READY, network-pre.target, networkd, first packet",
+            &format!(
+                "{ready:.2} s ({:.1} s after its start), {target:.2}, {network:.2}, {packet:.2}",
+                ready - began
+            ),
+            0.0 < ready && ready <= target && target <= network && network < packet,
+        );
+        self.judged_all(&format!("reboot, {which}"));
+    }
+
     /// A row.
     pub fn row(&mut self, step: &str, expected: &str, seen: &str, is_so: bool) {
         self.table.row(step, expected, seen, is_so);

@@ -1,0 +1,15 @@
+# The last version goes; an upgrade stops nothing.
+if [ "$1" -eq 0 ]; then
+    if command -v systemctl >/dev/null; then
+        systemctl --no-reload disable fw-ctl.service >/dev/null 2>&1 || :
+        [ ! -d /run/systemd/system ] || systemctl stop fw-ctl.service >/dev/null 2>&1 || :
+    fi
+    # As long as there is a program that can: else the node would stay filtered, and nobody
+    # could change it.
+    if /usr/sbin/fw-ctl detach >/dev/null; then
+        echo "fw-ctl is removed: the filter is off, this node is open."
+        echo "  State is left in /var/lib/fw-ctl, configuration and policies in /etc/fw-ctl."
+    else
+        echo "fw-ctl: the filter could not be taken off and stays in the kernel until the next boot" >&2
+    fi
+fi
