@@ -11,7 +11,8 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export FW_BPF ?= require
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-faults test-vm test-frames fuzz check bench bench-quick deps clean install
+.PHONY: help build run test test-faults test-packages test-vm test-frames fuzz check packages bench bench-quick \
+	deps clean install
 
 help: ## print these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,6 +34,10 @@ test-faults: build ## 200 faults in the middle of traffic, by chance but for FW_
 	$(AS_ROOT) target/release/sandbox faults --faults $${FW_FAULTS:-200} \
 		--seed $${FW_FAULTS_SEED:-1} --next target/next-schema/fw-ctl
 
+test-packages: deps ## install, upgrade, break and remove the packages, in guests that boot
+	scripts/deps.sh packages
+	scripts/test-packages.sh
+
 test-vm: deps ## what tests in guests, with every kernel and more of each
 	FW_GUESTS=all FW_GUEST_EFFORT=4 scripts/test.sh --tests in_guests
 
@@ -46,6 +51,9 @@ fuzz: ## every target of fuzz/ by cargo-fuzz, FW_FUZZ_SECONDS each (60)
 check: ## formatting, lints and unit tests: what to run before a commit
 	scripts/check.sh
 	scripts/test.sh --lib --bins
+
+packages: deps ## the .deb and the .rpm, into target/package
+	scripts/packages.sh
 
 bench: build ## fw-ctl beside what else firewalls a host, into bench/report
 	$(CARGO) build --release --locked -p bench

@@ -47,8 +47,7 @@ says() {
     fi
 }
 
-must 'lintian' lintian --fail-on error,warning --tag-display-limit 0 --suppress-tags \
-    bogus-mail-host-in-debian-changelog "$deb"
+must 'lintian' lintian --fail-on error,warning --tag-display-limit 0 "$deb"
 must 'rpmlint' rpmlint --strict --config packaging/rpm/rpmlint.toml "$rpms/current.rpm"
 
 # A root with a shell, as small as it gets; systemd is not in it.

@@ -37,4 +37,5 @@ other newer $tries/fw-ctl 9.0.0
 
 scripts/check-packages.sh "target/package/fw-ctl_${version}_amd64.deb" $tries/rpm
 export FW_DEBIAN=${FW_DEBIAN:-bookworm trixie}
-FW_PACKAGES=$PWD/$tries/deb scripts/cargo.sh test --locked -p sandbox --test packages -- --nocapture
+FW_PACKAGES=$PWD/$tries/deb scripts/cargo.sh test --locked -p sandbox --features packages --test service packages:: -- \
+    --nocapture --test-threads 1

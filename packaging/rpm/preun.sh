@@ -6,7 +6,7 @@ if [ "$1" -eq 0 ]; then
     fi
     # As long as there is a program that can: else the node would stay filtered, and nobody
     # could change it.
-    if /usr/sbin/fw-ctl detach >/dev/null; then
+    if fw-ctl detach >/dev/null; then
         echo "fw-ctl is removed: the filter is off, this node is open."
         echo "  State is left in /var/lib/fw-ctl, configuration and policies in /etc/fw-ctl."
     else

@@ -13,6 +13,9 @@
 mod boot;
 #[path = "service/evidence.rs"]
 mod evidence;
+#[cfg(feature = "packages")]
+#[path = "service/packages.rs"]
+mod packages;
 #[path = "service/rows.rs"]
 mod rows;
 #[path = "service/table.rs"]

@@ -3,9 +3,7 @@
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 packages=/run/guest/packages
 
-# What this disk was made without: the record of packages.
-mkdir -p /var/lib/dpkg/info /var/lib/dpkg/updates /var/lib/dpkg/triggers /var/lib/dpkg/alternatives
-touch /var/lib/dpkg/status /var/lib/dpkg/available
+record_packages
 
 step open
 until_ok has_address eth0

@@ -61,3 +61,19 @@ late_is_judged() {
     ip netns exec outside traffic ask 198.51.100.1:7003 198.51.100.1:7004 | tail -n 1 |
         grep -qx 'no answer'
 }
+
+# What this disk was made without: dpkg's record of packages, as far as ours asks for one.
+record_packages() {
+    for directory in info updates triggers alternatives; do
+        mkdir -p /var/lib/dpkg/$directory
+    done
+    cat >/var/lib/dpkg/status <<'STATUS'
+Package: init-system-helpers
+Status: install ok installed
+Maintainer: nobody
+Architecture: all
+Version: 1.65
+Description: unpacked without a record
+STATUS
+    touch /var/lib/dpkg/available
+}

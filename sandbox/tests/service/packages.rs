@@ -4,28 +4,15 @@
 //!
 //! `make test-packages` makes the packages and runs this. What happens is in `packages/*.sh`; what
 //! came of it is compared here, in a table.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test stops at the first thing that is not as it should be"
-)]
-
-#[path = "service/boot.rs"]
-mod boot;
-#[path = "service/evidence.rs"]
-mod evidence;
-#[path = "service/rows.rs"]
-mod rows;
-#[path = "service/table.rs"]
-mod table;
-
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use boot::{Expect, on_each_release};
-use evidence::Nic::First;
-use rows::State::{Filtered, Open};
-use rows::{Rows, State};
 use serde_json::Value;
+
+use crate::boot::{Expect, here, on_each_release};
+use crate::evidence::Nic::First;
+use crate::rows::Rows;
+use crate::rows::State::{Filtered, Open};
 
 /// Directory of the packages: `previous.deb`, `current.deb` and `patched.deb` with the same
 /// layout of tables, `newer.deb` with the next one.
@@ -45,6 +32,50 @@ fn the_package_holds_in_guests_that_boot() {
     on_each_release(&scripts, |guest| {
         guest.file(&packages, "/run/guest/packages")
     });
+}
+
+/// What the quick start, operations and recovery tell to type, typed.
+#[test]
+fn documents_can_be_typed_in_guests_that_boot() {
+    let packages = std::env::var_os(PACKAGES).map(PathBuf::from);
+    let packages =
+        packages.unwrap_or_else(|| panic!("{PACKAGES} is not set; try: make test-packages"));
+    let scripts: [(&str, Expect); 1] = [("packages/walk", walk)];
+    on_each_release(&scripts, |guest| {
+        guest
+            .file(&packages, "/run/guest/packages")
+            .file(here("../docs/quickstart.md"), "/run/guest/quickstart.md")
+    });
+}
+
+fn walk(rows: &mut Rows<'_>) {
+    rows.judged("open", None, First, Open);
+    typed(rows, "quickstart", 10);
+    rows.succeeds("quickstart.same", "the package holds the same document");
+    rows.told("enforced", "active", "mode enforce, 1 interfaces filtered");
+    rows.judged("enforced", None, First, Filtered);
+    typed(rows, "operations", 15);
+    rows.told("operated", "active", "mode enforce, 1 interfaces filtered");
+    rows.judged("operated", None, First, Filtered);
+    typed(rows, "recovery", 10);
+    rows.told("recovered", "active", "mode enforce, 1 interfaces filtered");
+    rows.judged("recovered", None, First, Filtered);
+}
+
+/// Commands that were typed in a step: so many, and each succeeds.
+fn typed(rows: &mut Rows<'_>, step: &str, expected: usize) {
+    let count: usize = rows.boot.text(&format!("{step}.count")).parse().unwrap();
+    for number in 1..=count {
+        let name = format!("{step}.{number:02}");
+        let command = rows.boot.text(&format!("{name}.command"));
+        rows.succeeds(&name, &format!("{step}: {command}"));
+        if rows.boot.status(&name) != 0 {
+            eprintln!("{}", rows.boot.text(&name));
+        }
+    }
+    let (expected, seen) = (expected.to_string(), count.to_string());
+    let is_so = seen == expected;
+    rows.row(&format!("{step}: commands"), &expected, &seen, is_so);
 }
 
 fn first(rows: &mut Rows<'_>) {
