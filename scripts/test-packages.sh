@@ -23,6 +23,8 @@ echo "fw-ctl_${version}_amd64.deb: $size bytes"
 # Other versions, to come from and to go to.
 mkdir -p $tries/deb $tries/rpm
 cp "target/package/fw-ctl_${version}_amd64.deb" $tries/deb/current.deb
+# As the quick start calls it.
+cp $tries/deb/current.deb "$tries/deb/fw-ctl_${version}_amd64.deb"
 cp "target/package/fw-ctl-$version-1.x86_64.rpm" $tries/rpm/current.rpm
 other() {
     scripts/packages.sh --binary "$2" --version "$3" --out "$tries/$1"

@@ -66,7 +66,7 @@ while read -r line <&3; do
     case $line in
     'fw-ctl mode audit') ask ;;
     'fw-ctl detach') until_ok says 'detached' ;;
-    *'enable --now'*) until_ok says 'mode enforce' ;;
+    *restart*) until_ok says 'mode enforce' ;;
     esac
 done 3</run/guest/commands
 umount /mnt

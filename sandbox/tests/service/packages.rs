@@ -57,7 +57,7 @@ fn walk(rows: &mut Rows<'_>) {
     typed(rows, "operations", 15);
     rows.told("operated", "active", "mode enforce, 1 interfaces filtered");
     rows.judged("operated", None, First, Filtered);
-    typed(rows, "recovery", 10);
+    typed(rows, "recovery", 12);
     rows.told("recovered", "active", "mode enforce, 1 interfaces filtered");
     rows.judged("recovered", None, First, Filtered);
 }
