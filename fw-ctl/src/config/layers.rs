@@ -75,6 +75,25 @@ pub fn load_text(text: &str) -> Result<Loaded, Vec<Diagnostic>> {
     stack.finish()
 }
 
+/// What `text` comes to as the main file at `file`, with the package's file at `vendor` and the
+/// drop-ins that are there: as [`load`] would read it once it is written.
+///
+/// # Errors
+/// As [`load`].
+pub fn preview(
+    file: &Path,
+    text: String,
+    vendor: &Path,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut stack = Stack::default();
+    stack.file(vendor, false);
+    stack.text(file, text);
+    stack.drop_ins(file);
+    stack.variables(environment);
+    stack.finish()
+}
+
 /// The `[paths]` of a configuration that is refused: from every layer that can be
 /// read, however wrong the rest of it is. Beside them the files that cannot be read,
 /// or are not TOML: they may name other paths.
@@ -103,22 +122,8 @@ fn stack(overrides: &Overrides, environment: impl IntoIterator<Item = (String, S
     stack.file(Path::new(VENDOR_FILE), false);
     let main = overrides.config.as_deref();
     stack.file(main.unwrap_or(Path::new(DEFAULT_FILE)), main.is_some());
-    let drop_ins = main
-        .unwrap_or(Path::new(DEFAULT_FILE))
-        .parent()
-        .unwrap_or(Path::new("."))
-        .join("conf.d");
-    for path in sorted_toml(&drop_ins) {
-        stack.file(&path, true);
-    }
-    let mut variables: Vec<_> = environment
-        .into_iter()
-        .filter(|(name, _)| name.starts_with(PREFIX) && !NOT_KEYS.contains(&name.as_str()))
-        .collect();
-    variables.sort();
-    for (name, value) in &variables {
-        stack.variable(name, value);
-    }
+    stack.drop_ins(main.unwrap_or(Path::new(DEFAULT_FILE)));
+    stack.variables(environment);
     stack.flags(overrides);
     stack
 }
@@ -230,6 +235,25 @@ impl Stack {
                 });
             }
         });
+    }
+
+    /// Those beside the main file.
+    fn drop_ins(&mut self, main: &Path) {
+        let beside = main.parent().unwrap_or(Path::new("."));
+        for path in sorted_toml(&beside.join("conf.d")) {
+            self.file(&path, true);
+        }
+    }
+
+    fn variables(&mut self, environment: impl IntoIterator<Item = (String, String)>) {
+        let mut variables: Vec<_> = environment
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(PREFIX) && !NOT_KEYS.contains(&name.as_str()))
+            .collect();
+        variables.sort();
+        for (name, value) in &variables {
+            self.variable(name, value);
+        }
     }
 
     fn variable(&mut self, name: &str, value: &str) {

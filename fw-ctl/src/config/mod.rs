@@ -26,11 +26,11 @@ use serde::{Deserialize, Serialize};
 use crate::compile::plan::Mode;
 pub use failsafe::{FailsafeEntry, FailsafePorts, Origin};
 pub use hubble::{Hubble, HubbleTls, TlsFiles};
-pub use layers::{Loaded, Overrides, load, load_text, paths};
+pub use layers::{Loaded, Overrides, load, load_text, paths, preview};
 pub use listen::Listen;
 pub use metrics::Metrics;
 pub use patience::Patience;
-pub use sshd::listening_ports;
+pub use sshd::{declared_ports, listening_ports};
 pub use vlans::VlanEntry;
 
 /// Where the configuration file is unless `--config` says otherwise.

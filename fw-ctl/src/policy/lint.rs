@@ -12,6 +12,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use plan::SELECTS_NOBODY;
+
 use super::label::LabelSet;
 use super::rules::CidrMatchMode;
 use super::schema::{CidrGroup, LabelSelector, PolicyDocument, Subject};

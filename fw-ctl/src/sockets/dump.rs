@@ -40,7 +40,7 @@ pub fn open() -> Sockets {
         let states: Vec<_> = wire::CONNECTED.into_iter().chain([listening]).collect();
         let mut take = |row| rows.push((protocol, listening, row));
         if let Err(error) = dump(family as u8, protocol, &states, &mut take) {
-            notes.push(note(name, &error));
+            notes.push(note("open connections", name, &error));
         }
     }
     Sockets {
@@ -64,14 +64,29 @@ pub fn servers() -> io::Result<Vec<Row>> {
     Ok(found)
 }
 
-fn note(name: &str, error: &io::Error) -> String {
+/// Every socket that peers can open a connection to, with its protocol: of TCP those that
+/// listen, of UDP those that are bound and connected to nobody. Beside them what could not
+/// be learnt, and why, a line each.
+///
+/// Of the network namespace of the calling thread.
+#[must_use]
+pub fn listening() -> (Vec<(u8, Row)>, Vec<String>) {
+    let (mut rows, mut notes) = (Vec::new(), Vec::new());
+    for (family, protocol, name, state) in DUMPS {
+        let mut take = |row| rows.push((protocol, row));
+        if let Err(error) = dump(family as u8, protocol, &[state], &mut take) {
+            notes.push(note("listening sockets", name, &error));
+        }
+    }
+    (rows, notes)
+}
+
+fn note(what: &str, name: &str, error: &io::Error) -> String {
     let reason = match error.raw_os_error() {
         Some(libc::ENOENT) => "it has no module for that".to_owned(),
         _ => why(error),
     };
-    format!(
-        "open connections of {name} are not all known: the kernel does not tell them ({reason})"
-    )
+    format!("{what} of {name} are not all known: the kernel does not tell them ({reason})")
 }
 
 /// A socket that hears of nobody but the kernel.
@@ -150,6 +165,7 @@ mod tests {
             remote: remote.parse().unwrap(),
             v6_only: false,
             owner: 0,
+            inode: 0,
             group: None,
         }
     }
@@ -206,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_missing_module_is_said_in_words() {
-        let missing = note("UDP over IPv4", &io::Error::from_raw_os_error(libc::ENOENT));
+        let missing = io::Error::from_raw_os_error(libc::ENOENT);
+        let missing = note("open connections", "UDP over IPv4", &missing);
         assert_eq!(
             missing,
             "open connections of UDP over IPv4 are not all known: the kernel does not tell them \

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-pub use dump::{open, servers};
+pub use dump::{listening, open, servers};
 pub use origin::{Ephemeral, Listeners};
 pub use wire::Row;
 

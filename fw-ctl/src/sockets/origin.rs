@@ -133,6 +133,7 @@ mod tests {
                 remote: local,
                 v6_only: *v6_only,
                 owner: 0,
+                inode: 0,
                 group: None,
             };
             listeners.add(*protocol, &row);

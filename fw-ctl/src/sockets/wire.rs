@@ -41,8 +41,9 @@ const HEADER: usize = 16;
 const REQUEST: usize = 56;
 /// `struct inet_diag_msg`.
 const MESSAGE: usize = 72;
-/// Where the owner stands in it.
+/// Where the owner stands in it, and behind it the number of the socket.
 const OWNER: usize = 64;
+const INODE: usize = 68;
 /// Attribute: whether a socket of IPv6 takes no IPv4.
 const SKV6ONLY: u16 = 11;
 /// Attribute: the control group in which a socket was made, since Linux 5.8.
@@ -63,6 +64,8 @@ pub struct Row {
     pub v6_only: bool,
     /// The number of the user that it belongs to.
     pub owner: u32,
+    /// Its number, which `/proc/PID/fd` shows of those who have it open; 0 where nobody has.
+    pub inode: u32,
     /// The kernel's number of the control group in which it was made, where that is told.
     pub group: Option<u64>,
 }
@@ -143,6 +146,7 @@ fn row(payload: &[u8]) -> Option<Row> {
         remote: SocketAddr::new(address(24)?, port(6)),
         v6_only,
         owner: u32_at(message, OWNER)?,
+        inode: u32_at(message, INODE)?,
         group,
     })
 }

@@ -107,23 +107,23 @@ fn what_is_cut_short_is_no_socket() {
 }
 
 #[test]
-fn owner_and_control_group_are_read_where_they_are_told() {
+fn owner_number_and_control_group_are_read_where_they_are_told() {
     let read = |datagram: &[u8]| match messages(datagram).next() {
-        Some(Message::Socket(row)) => (row.owner, row.group),
+        Some(Message::Socket(row)) => (row.owner, row.inode, row.group),
         other => panic!("{other:?}"),
     };
     let mut told = datagram(&[SERVER_V6]);
-    assert_eq!(read(&told), (0, Some(1)));
+    assert_eq!(read(&told), (0, 0x0113_944a, Some(1)));
     told[HEADER + OWNER] = 7;
     let group = told.len() - 20;
     assert_eq!(told[group..group + 4], [12, 0, 21, 0]);
     told[group + 4] = 9;
-    assert_eq!(read(&told), (7, Some(9)));
+    assert_eq!(read(&told), (7, 0x0113_944a, Some(9)));
     // Linux before 5.8 does not tell it, and half a number is none.
     told[group + 2] = 22;
-    assert_eq!(read(&told), (7, None));
+    assert_eq!(read(&told), (7, 0x0113_944a, None));
     told[group..group + 3].copy_from_slice(&[8, 0, 21]);
-    assert_eq!(read(&told), (7, None));
+    assert_eq!(read(&told), (7, 0x0113_944a, None));
 }
 
 #[test]

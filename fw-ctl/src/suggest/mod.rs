@@ -31,6 +31,7 @@ use fw_common::wire::Direction;
 
 pub use choice::{Chosen, choose};
 pub use file::NewFile;
+pub(crate) use yaml::scalar;
 
 use crate::daemon::Compiled;
 use crate::inventory::Inventory;

@@ -253,8 +253,8 @@ fn parts(services: &BTreeSet<Service>) -> (Vec<String>, Vec<String>) {
     (icmps, ports)
 }
 
-/// Plain where nobody can take it for anything but a text.
-fn scalar(text: &str) -> String {
+/// A text as YAML: plain where nobody can take it for anything but a text.
+pub(crate) fn scalar(text: &str) -> String {
     let mut letters = text.chars();
     let plain = letters.next().is_some_and(|c| c.is_ascii_alphabetic())
         && letters.all(|c| c.is_ascii_alphanumeric() || "._/-".contains(c));

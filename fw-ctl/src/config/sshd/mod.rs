@@ -21,14 +21,15 @@ const DEFAULT_PORT: u16 = 22;
 /// The ports of this machine's sshd; 22 where nothing is said or readable.
 #[must_use]
 pub fn listening_ports() -> BTreeSet<u16> {
-    let mut ports = declared(Path::new("/"));
+    let mut ports = declared_ports(Path::new("/"));
     ports.extend(running::ports());
     ports
 }
 
-/// What the files below `root` say. The default of `sshd_config` holds only where
+/// What the files below `root` say, as of a machine that is not running. The default of `sshd_config` holds only where
 /// systemd does not listen in place of sshd.
-fn declared(root: &Path) -> BTreeSet<u16> {
+#[must_use]
+pub fn declared_ports(root: &Path) -> BTreeSet<u16> {
     let activated = activation::ports(root);
     let configured = configuration::ports(root);
     if configured.is_none() && activated.is_empty() {
@@ -56,9 +57,9 @@ mod tests {
 
     #[test]
     fn the_default_is_22_where_nothing_is_said() {
-        assert_eq!(declared(root(&[]).path()), [22].into());
+        assert_eq!(declared_ports(root(&[]).path()), [22].into());
         let silent = root(&[("etc/ssh/sshd_config", "PermitRootLogin no\n")]);
-        assert_eq!(declared(silent.path()), [22].into());
+        assert_eq!(declared_ports(silent.path()), [22].into());
     }
 
     #[test]
@@ -68,10 +69,14 @@ mod tests {
             "[Socket]\nListenStream=2222\n",
         );
         let wanted = ("etc/systemd/system/sockets.target.wants/ssh.socket", "");
-        assert_eq!(declared(root(&[unit]).path()), [22].into(), "not enabled");
-        assert_eq!(declared(root(&[unit, wanted]).path()), [2222].into());
+        assert_eq!(
+            declared_ports(root(&[unit]).path()),
+            [22].into(),
+            "not enabled"
+        );
+        assert_eq!(declared_ports(root(&[unit, wanted]).path()), [2222].into());
         let written = ("etc/ssh/sshd_config", "Port 2022\n");
         let both = root(&[unit, wanted, written]);
-        assert_eq!(declared(both.path()), [2022, 2222].into());
+        assert_eq!(declared_ports(both.path()), [2022, 2222].into());
     }
 }

@@ -67,6 +67,7 @@ mod tests {
                 remote: local,
                 v6_only: false,
                 owner,
+                inode: 0,
                 group: Some(group),
             }
         };

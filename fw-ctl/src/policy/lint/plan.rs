@@ -25,6 +25,9 @@ pub(super) struct Subject<'a> {
     pub(super) inventory: Option<&'a Inventory>,
 }
 
+/// What is said of a rule for peers that the inventory does not know.
+pub const SELECTS_NOBODY: &str =
+    "this rule never decides: it selects no address that it could match in the inventory";
 /// How many deciding rules a message names.
 const NAMED: usize = 2;
 /// How many prefixes of a group stand for all of them.
@@ -100,11 +103,7 @@ impl Checked<'_> {
             let peers = self.examples(&rule.peers);
             if peers.is_empty() {
                 if self.has_inventory {
-                    found.push(at(
-                        &rule.origin,
-                        "this rule never decides: it selects no address that it could match in the inventory"
-                            .to_owned(),
-                    ));
+                    found.push(at(&rule.origin, SELECTS_NOBODY.to_owned()));
                 }
                 continue;
             }
