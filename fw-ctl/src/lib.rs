@@ -18,6 +18,7 @@ pub mod fuzz;
 mod glob;
 pub mod harm;
 pub mod hubble;
+pub mod init;
 pub mod inventory;
 pub mod lists;
 pub mod lookup;

@@ -128,7 +128,7 @@ pub fn last_paths(overrides: &Overrides) -> (Paths, Vec<PathBuf>) {
     config::paths(overrides, environment())
 }
 
-fn environment() -> impl Iterator<Item = (String, String)> {
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

@@ -12,6 +12,7 @@ mod daemon;
 mod detach;
 mod doctor;
 mod explain;
+mod init;
 mod journal;
 mod man;
 mod metrics;
@@ -71,6 +72,8 @@ pub struct Cli {
 enum Command {
     /// Run the firewall (in the foreground; fw-ctl.service runs this)
     Daemon(daemon::Args),
+    /// Write configuration, inventory and policies for this host, and show what they would close
+    Init(init::Args),
     /// Say how it goes: mode, interfaces, plan; exit 1 when degraded
     Status(status::Args),
     /// Say what is slow or missing on this machine, and what to do; says more as root
@@ -168,6 +171,7 @@ fn answer(said: &clap::Error) -> Outcome {
 fn run(command: Command) -> Outcome {
     match command {
         Command::Daemon(args) => daemon::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Detach(args) => detach::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Doctor(args) => doctor::run(&args),
