@@ -50,8 +50,9 @@ impl From<Output> for Answer {
     }
 }
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "daemon",
+    "init",
     "status",
     "doctor",
     "reload",

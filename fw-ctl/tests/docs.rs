@@ -52,6 +52,7 @@ fn every_path_in_the_documents_exists() {
         "docs/devices.md",
         "docs/failsafe.md",
         "docs/faults.md",
+        "docs/init.md",
         "docs/leap.md",
         "docs/diff.md",
         "docs/lists.md",

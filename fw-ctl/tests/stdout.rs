@@ -30,13 +30,18 @@ status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}
 const FLOW: &str = r#"{"src":"192.0.2.7","dst":"10.0.0.1","proto":"TCP","dport":22}"#;
 
 /// Every command that prints data and needs no daemon, with the exit code of its answer.
-const COMMANDS: [(&str, i32); 17] = [
+const COMMANDS: [(&str, i32); 19] = [
     ("--help", 0),
     ("--version", 0),
     ("policy test --help", 0),
     ("version", 0),
     ("version --verbose", 0),
     ("completions bash", 0),
+    ("init --profile plain --root . --node n1 --dry-run", 0),
+    (
+        "init --profile plain --root . --node n1 --dry-run -o json",
+        0,
+    ),
     ("policy validate p.yaml", 0),
     ("policy validate p.yaml -o json", 0),
     ("policy list p.yaml", 0),

@@ -7,7 +7,19 @@ use sandbox::{Family, inventory};
 
 use crate::fixture::{Fixture, binary};
 
-const SETS: [&str; 4] = ["rke2", "rke2-optional", "netpol-demo", "plain-host"];
+const SETS: [&str; 11] = [
+    "rke2",
+    "rke2-optional",
+    "k3s",
+    "k3s-optional",
+    "kubeadm",
+    "kubeadm-optional",
+    "talos",
+    "talos-optional",
+    "netpol-demo",
+    "plain",
+    "plain-host",
+];
 
 fn config(path: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
