@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::archive::Archive;
 use super::tool;
-use crate::{Error, Result};
+use crate::{Error, Result, shared_objects};
 
 /// On the console as soon as the kernel has done its part.
 pub const READY: &str = "guest: the script begins";
@@ -188,50 +188,13 @@ impl Initramfs {
     }
 
     fn shared_objects(&mut self, program: &Path) -> Result<()> {
-        // It exits with 1 where there are none.
-        let Ok(listed) = tool::output(&tool::find("ldd", "libc-bin")?, &[program]) else {
-            return Ok(());
-        };
-        for object in shared_objects(&String::from_utf8_lossy(&listed)) {
+        for object in shared_objects(program)? {
             self.archive.file(&object, true, &read(&object)?);
         }
         Ok(())
     }
 }
 
-/// Paths in what ldd writes: `libc.so.6 => /lib/libc.so.6 (0x…)`, or without a name for
-/// the loader.
-fn shared_objects(listed: &str) -> Vec<PathBuf> {
-    listed
-        .lines()
-        .filter_map(|line| {
-            let (_, path) = line.split_once("=>").unwrap_or(("", line));
-            let path = path.split_whitespace().next()?;
-            path.starts_with('/').then(|| path.into())
-        })
-        .collect()
-}
-
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(Error::io(format!("read {}", path.display())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shared_objects_are_read_as_ldd_lists_them() {
-        let listed = "\tlinux-vdso.so.1 (0x00007ffd)\n\
-                      \tlibelf.so.1 => /lib/x86_64-linux-gnu/libelf.so.1 (0x00007f1)\n\
-                      \t/lib64/ld-linux-x86-64.so.2 (0x00007f3)\n";
-        assert_eq!(
-            shared_objects(listed),
-            [
-                Path::new("/lib/x86_64-linux-gnu/libelf.so.1"),
-                Path::new("/lib64/ld-linux-x86-64.so.2")
-            ]
-        );
-        assert!(shared_objects("\tstatically linked\n").is_empty());
-    }
 }

@@ -30,7 +30,7 @@ mod matrix;
 mod module;
 mod package;
 mod switch;
-mod tool;
+pub(crate) mod tool;
 
 use std::fs;
 use std::path::{Path, PathBuf};
