@@ -122,11 +122,9 @@ fn every_node_has_one_and_only_one() {
     );
     // All in one namespace, which admits such pods.
     for document in documents() {
-        let namespace = match &document["kind"] {
-            kind if kind == "Namespace" => &document["metadata"]["name"],
-            _ => &document["metadata"]["namespace"],
-        };
-        assert_eq!(namespace, "fw-ctl", "{}", document["kind"]);
+        let is_namespace = document["kind"] == "Namespace";
+        let key = if is_namespace { "name" } else { "namespace" };
+        assert_eq!(document["metadata"][key], "fw-ctl", "{}", document["kind"]);
     }
     let labels = &document("Namespace")["metadata"]["labels"];
     assert_eq!(

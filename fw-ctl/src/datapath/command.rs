@@ -21,6 +21,7 @@ enum Command {
     Update = 2,
     OpenPinned = 7,
     Info = 15,
+    Query = 16,
     UpdateBatch = 26,
 }
 
@@ -68,6 +69,23 @@ struct Info {
     answer: u64,
 }
 
+/// The part that asking what is on a hook uses.
+#[repr(C)]
+struct Query {
+    interface: u32,
+    hook: u32,
+    flags: u32,
+    /// Written by the kernel, as `count` and `revision`.
+    attach_flags: u32,
+    ids: u64,
+    count: u32,
+    pad: u32,
+    ids_flags: u64,
+    links: u64,
+    links_flags: u64,
+    revision: u64,
+}
+
 /// The part that opening a pin uses.
 #[repr(C)]
 struct OpenPinned {
@@ -104,6 +122,45 @@ pub fn interface_of_link(path: &Path) -> io::Result<u32> {
     // `answer` has.
     unsafe { bpf(Command::Info, &attributes)? };
     Ok(answer[HEAD])
+}
+
+/// A hook of linux/bpf.h that TCX links are on.
+#[derive(Clone, Copy, Debug)]
+pub enum TcxHook {
+    /// Packets that arrive.
+    Ingress = 46,
+    /// Packets that leave.
+    Egress = 47,
+}
+
+/// Ids of the programs on a TCX hook of the interface with this index, in this network
+/// namespace. aya asks for a descriptor of each besides, which the kernel gives to
+/// `CAP_SYS_ADMIN` only: the service has not got that.
+///
+/// # Errors
+/// The kernel refuses, or is older than TCX.
+pub fn programs_on(interface: u32, hook: TcxHook) -> io::Result<Vec<u32>> {
+    /// So many are the most that a hook can have (`BPF_MPROG_MAX`).
+    const MOST: usize = 64;
+    let mut ids = [0_u32; MOST];
+    let attributes = Query {
+        interface,
+        hook: hook as u32,
+        flags: 0,
+        attach_flags: 0,
+        ids: ids.as_mut_ptr() as u64,
+        count: MOST as u32,
+        pad: 0,
+        ids_flags: 0,
+        links: 0,
+        links_flags: 0,
+        revision: 0,
+    };
+    // SAFETY: the attributes are those of the command. The kernel writes `count` words at most,
+    // which is what `ids` has, and to the attributes, which nobody reads afterwards.
+    unsafe { bpf(Command::Query, &attributes)? };
+    // No program has the id 0.
+    Ok(ids.into_iter().take_while(|id| *id != 0).collect())
 }
 
 /// The value at `index`, as the `T`s that it consists of.

@@ -351,7 +351,7 @@ impl Datapath {
     /// # Errors
     /// The pins or the kernel cannot be read.
     pub fn attached_programs(&self) -> Result<Vec<AttachedProgram>, DatapathError> {
-        attach::programs(&self.pins)
+        attach::programs(&self.pins, self.programs.infos())
     }
 
     /// Pins the tables again where somebody has removed their pins or directories.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::thread;
 
-use aya::programs::{Program, SchedClassifier, TestRun as _, TestRunOptions, Xdp};
+use aya::programs::{Program, ProgramInfo, SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use fw_common::wire::Direction;
 
@@ -142,13 +142,19 @@ impl Programs {
         Ok(run.return_value)
     }
 
-    /// Ids of the programs that the kernel has.
+    /// What the kernel tells of the programs that it has.
     #[must_use]
-    pub fn ids(&self) -> BTreeSet<u32> {
+    pub fn infos(&self) -> Vec<ProgramInfo> {
         let programs = self.xdp.programs().chain(self.tc.programs());
         programs
-            .filter_map(|(_, program)| Some(program.info().ok()?.id()))
+            .filter_map(|(_, program)| program.info().ok())
             .collect()
+    }
+
+    /// Their ids.
+    #[must_use]
+    pub fn ids(&self) -> BTreeSet<u32> {
+        self.infos().iter().map(ProgramInfo::id).collect()
     }
 
     /// The XDP program.

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use aya::programs::links::{FdLink, PinnedLink};
-use aya::programs::loaded_programs;
+use aya::programs::{ProgramInfo, loaded_programs};
 
 use super::{LinkRef, query, tc};
 use crate::datapath::error::DatapathError;
@@ -25,11 +25,12 @@ pub struct AttachedProgram {
 }
 
 /// The programs in all links that are pinned, and in the filters that pins stand for; of
-/// interfaces that are here.
+/// interfaces that are here. `own`: what this process knows of those that it has loaded; of
+/// others the kernel tells `CAP_SYS_ADMIN` only, and without it they are left out.
 ///
 /// # Errors
 /// A pin or the kernel cannot be read.
-pub fn programs(pins: &Pins) -> Result<Vec<AttachedProgram>, DatapathError> {
+pub fn programs(pins: &Pins, own: Vec<ProgramInfo>) -> Result<Vec<AttachedProgram>, DatapathError> {
     let mut places = Vec::new();
     for pin in pins.all_links()? {
         let Some(name) = query::name(pin.index) else {
@@ -43,7 +44,7 @@ pub fn programs(pins: &Pins) -> Result<Vec<AttachedProgram>, DatapathError> {
             places.push((link, words(&pin.hook), id));
         }
     }
-    let loaded: Vec<_> = loaded_programs().flatten().collect();
+    let loaded: Vec<_> = own.into_iter().chain(loaded_programs().flatten()).collect();
     let found = places.into_iter().filter_map(|(link, hook, id)| {
         let program = loaded.iter().find(|program| program.id() == id)?;
         Some(AttachedProgram {

@@ -15,6 +15,7 @@ use aya::programs::{ProgramError, ProgramInfo, SchedClassifier, TcAttachType, lo
 use fw_common::wire::Direction;
 
 use super::{LinkRef, query};
+use crate::datapath::command::{self, TcxHook};
 use crate::datapath::error::{DatapathError, io_cause};
 use crate::datapath::host::TcKind;
 use crate::datapath::pins::{Pins, link_name, unpin};
@@ -68,11 +69,13 @@ pub fn is_live(link: &LinkRef, direction: Direction, path: &Path) -> Result<bool
     let info = FdLink::from(pinned)
         .info()
         .map_err(|e| DatapathError::aya(what(), &e))?;
-    let (_, programs) = SchedClassifier::query_tcx(&link.name, hook(direction))
-        .map_err(|e| DatapathError::aya(what(), &e))?;
-    Ok(programs
-        .iter()
-        .any(|program| program.id() == info.program_id()))
+    let hook = match direction {
+        Direction::Ingress => TcxHook::Ingress,
+        Direction::Egress => TcxHook::Egress,
+    };
+    let programs =
+        command::programs_on(link.index, hook).map_err(|e| DatapathError::io(what(), &e))?;
+    Ok(programs.contains(&info.program_id()))
 }
 
 /// Refuses an interface on which a program of fw-ctl is that none of our pins
