@@ -273,10 +273,33 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_for_people() {
-        let text = text(&wish(Profile::Rke2Server, "/"), &found());
-        insta::with_settings!({ omit_expression => true }, {
-            insta::assert_snapshot!(text);
-        });
+    fn a_plain_host_needs_few_lines() {
+        let found = Found {
+            node: Some(fact("web1".into(), "hostname")),
+            addresses: vec!["192.0.2.10".parse().unwrap()],
+            admin: vec![fact("10.0.9.0/24".parse().unwrap(), "--admin")],
+            ..Found::default()
+        };
+        let expected = "\
+# Who is who, as `fw-ctl init --profile plain` has found it. Make it yours.
+apiVersion: v1
+kind: Node
+metadata:
+  name: web1
+status:
+  addresses:
+  - {type: InternalIP, address: \"192.0.2.10\"}
+---
+# Where administrators come from; policies name it.
+apiVersion: cilium.io/v2
+kind: CiliumCIDRGroup
+metadata:
+  name: admin-networks
+spec:
+  externalCIDRs:
+  # --admin
+  - \"10.0.9.0/24\"
+";
+        assert_eq!(text(&wish(Profile::Plain, "/"), &found), expected);
     }
 }
