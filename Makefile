@@ -11,7 +11,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export FW_BPF ?= require
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-faults test-packages test-vm test-frames fuzz check packages bench bench-quick \
+.PHONY: help build run test test-faults test-packages test-vm test-frames fuzz check packages image bench bench-quick \
 	deps clean install
 
 help: ## print these lines
@@ -54,6 +54,10 @@ check: ## formatting, lints and unit tests: what to run before a commit
 
 packages: deps ## the .deb and the .rpm, into target/package
 	scripts/packages.sh
+
+image: ## OCI images for Talos and Kubernetes, of the binary that packages hold (or FW_IMAGE_BINARY)
+	scripts/image.sh $${FW_IMAGE_BINARY:-target/x86_64-unknown-linux-gnu/dist/fw-ctl} target/image
+	scripts/image-check.sh target/image/extension target/image/container
 
 bench: build ## fw-ctl beside what else firewalls a host, into bench/report
 	$(CARGO) build --release --locked -p bench

@@ -55,7 +55,7 @@ fn the_extension_filters_as_talos_runs_it() {
     holds("at first");
     daemon.kill();
     holds("with the daemon dead");
-    let (code, _, said) = node.run(&container, &["/usr/sbin/fw-ctl", "status"]);
+    let (code, _, said) = Node::run(&container, &["/usr/sbin/fw-ctl", "status"]);
     assert_eq!(code, 5, "{said}");
     assert!(said.contains("the kernel goes on filtering eth0"), "{said}");
 
@@ -75,7 +75,7 @@ fn the_extension_filters_as_talos_runs_it() {
         (&["mode", "enforce", "--force"], Outcome::Silence),
         (&["detach"], Outcome::Answered),
     ] {
-        let (code, _, said) = node.run(&pod, &[&["/usr/sbin/fw-ctl"], command].concat());
+        let (code, _, said) = Node::run(&pod, &[&["/usr/sbin/fw-ctl"], command].concat());
         assert_eq!(code, 0, "{command:?}: {said}");
         node.expect(DENIED, then, &format!("after {command:?}"));
     }
@@ -103,29 +103,29 @@ fn the_daemon_set_filters_as_a_kubelet_runs_it() {
     };
     holds("at first");
     for probe in pod.probes() {
-        let (code, _, said) = node.run(&container, &probe);
+        let (code, _, said) = Node::run(&container, &probe);
         assert_eq!(code, 0, "{probe:?}: {said}");
     }
     // The pod is deleted: SIGTERM, then nothing.
     assert!(daemon.stop().success());
     holds("without a pod");
     for probe in pod.probes() {
-        assert_eq!(node.run(&container, &probe).0, 5, "{probe:?}");
+        assert_eq!(Node::run(&container, &probe).0, 5, "{probe:?}");
     }
     // The next one has all of the ConfigMap once, and not what the kubelet keeps beside.
     daemon = node.start(&container, &line);
     holds("with the next pod");
-    let status = node.status(&container).unwrap();
+    let status = Node::status(&container).unwrap();
     assert!(!status.is_degraded(), "{status:?}");
     // A changed ConfigMap is in force when somebody says so, and not before.
     pod.update(&node, "more.yaml", &node::allowing("more", DENIED));
     holds("with a changed ConfigMap");
-    let (code, _, said) = node.run(&container, &["fw-ctl", "reload"]);
+    let (code, _, said) = Node::run(&container, &["fw-ctl", "reload"]);
     assert_eq!(code, 0, "{said}");
     node.expect(DENIED, Outcome::Answered, "after the reload");
     daemon.kill();
     node.expect(DENIED, Outcome::Answered, "with the daemon dead");
     // Opening a node whose pod is gone: by the same image, before or without a daemon.
-    let (code, _, said) = node.run(&container, &["fw-ctl", "detach"]);
+    let (code, _, said) = Node::run(&container, &["fw-ctl", "detach"]);
     assert_eq!(code, 0, "{said}");
 }

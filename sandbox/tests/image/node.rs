@@ -51,7 +51,7 @@ impl Node {
     pub fn config_map(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
         let directory = self.lab.dir.path().join("volumes").join(name);
         fs::create_dir_all(&directory).unwrap();
-        let version = (0..)
+        let version = (0..1_000)
             .map(|number| format!("..2026_11_23_00_00_00.{number}"))
             .find(|version| !directory.join(version).exists())
             .unwrap();
@@ -85,7 +85,7 @@ impl Node {
         let mut daemon = Daemon(command.spawn().unwrap());
         let end = Instant::now() + START;
         loop {
-            let status = self.status(container);
+            let status = Self::status(container);
             if let Ok(status) = &status
                 && !status.is_degraded()
             {
@@ -105,7 +105,7 @@ impl Node {
     }
 
     /// Runs a program of the container to its end: exit code, stdout, stderr.
-    pub fn run<S: AsRef<str>>(&self, container: &Container, line: &[S]) -> (i32, String, String) {
+    pub fn run<S: AsRef<str>>(container: &Container, line: &[S]) -> (i32, String, String) {
         let line: Vec<&str> = line.iter().map(AsRef::as_ref).collect();
         let mut command = container.command(&line);
         let output = command.stdin(Stdio::null()).output().unwrap();
@@ -118,9 +118,9 @@ impl Node {
     }
 
     /// What `fw-ctl status` says inside; else why it says nothing.
-    pub fn status(&self, container: &Container) -> Result<Status, String> {
+    pub fn status(container: &Container) -> Result<Status, String> {
         let line = ["/usr/sbin/fw-ctl", "status", "-o", "json"];
-        let (code, stdout, stderr) = self.run(container, &line);
+        let (code, stdout, stderr) = Self::run(container, &line);
         serde_json::from_str(&stdout).map_err(|error| format!("{error}: {code}, {stderr}"))
     }
 
