@@ -225,7 +225,7 @@ mod tests {
         let view = view(Profile::Rke2Server, &found());
         assert_eq!(
             view.labels.to_string(),
-            "k8s:empty=,k8s:kubernetes.io/hostname=server1,k8s:node-role.kubernetes.io/etcd=true,\
+            "k8s:empty,k8s:kubernetes.io/hostname=server1,k8s:node-role.kubernetes.io/etcd=true,\
              reserved:host"
         );
         for own in ["10.0.0.10", "2001:db8::10"] {

@@ -154,7 +154,12 @@ mod tests {
         };
         let one = find(TCP, open.local_addr().unwrap().port()).expect("it listens");
         let own = std::fs::read_to_string("/proc/self/comm").unwrap();
-        assert_eq!(one.processes, [own.trim_end().to_owned()].into());
+        // A process that another test has forked just now may hold it, too.
+        assert!(
+            one.processes.contains(own.trim_end()),
+            "{:?}",
+            one.processes
+        );
         assert!(one.v4 && !one.v6);
         assert!(find(UDP, datagrams.local_addr().unwrap().port()).is_some());
         assert_eq!(find(TCP, closed.local_addr().unwrap().port()), None);

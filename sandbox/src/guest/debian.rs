@@ -13,9 +13,9 @@ use super::{cache, kernel, tool};
 use crate::{Error, Result, WorkDir};
 
 /// Raised when what is on the disk changes: disks that were made before are not used then.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// What boots, and what a firewall and its test want to find. The rest are dependencies.
-const PACKAGES: [&str; 21] = [
+const PACKAGES: [&str; 22] = [
     "base-files",
     "base-passwd",
     "bash",
@@ -23,6 +23,7 @@ const PACKAGES: [&str; 21] = [
     "coreutils",
     "dash",
     "dbus",
+    "diffutils",
     "dpkg",
     "grep",
     "init-system-helpers",
