@@ -6,10 +6,12 @@ if [ "$1" -eq 0 ]; then
     fi
     # As long as there is a program that can: else the node would stay filtered, and nobody
     # could change it.
-    if fw-ctl detach >/dev/null; then
+    # Where nothing is pinned, nothing filters.
+    if said=$(/usr/sbin/fw-ctl detach 2>&1) || [ "${said#*no pins in}" != "$said" ]; then
         echo "fw-ctl is removed: the filter is off, this node is open."
         echo "  State is left in /var/lib/fw-ctl, configuration and policies in /etc/fw-ctl."
     else
+        echo "$said" >&2
         echo "fw-ctl: the filter could not be taken off and stays in the kernel until the next boot" >&2
     fi
 fi
