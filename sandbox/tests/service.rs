@@ -133,7 +133,7 @@ fn confined(rows: &mut Rows<'_>) {
 fn unreachable(rows: &mut Rows<'_>) {
     use Nic::{First, Late};
     use State::Filtered;
-    rows.filtered_from_the_beginning("policies gone, inventory unreachable");
+    rows.filtered_from_the_beginning("policies gone, inventory unreachable", "end");
     rows.told("booted", "active", "filtered by what was accepted last");
     rows.judged("booted", None, First, Filtered);
     rows.fails("booted.status", "fw-ctl status");
@@ -169,7 +169,7 @@ fn unreachable(rows: &mut Rows<'_>) {
 fn broken(rows: &mut Rows<'_>) {
     use Nic::First;
     use State::Filtered;
-    rows.filtered_from_the_beginning("policies and configuration broken");
+    rows.filtered_from_the_beginning("policies and configuration broken", "end");
     rows.told("booted", "active", "degraded: /etc/fw-ctl/fw-ctl.toml");
     rows.judged("booted", None, First, Filtered);
     rows.fails("booted.status", "fw-ctl status");

@@ -115,9 +115,10 @@ impl Boot {
         self.between(from, to, nic)
     }
 
-    /// What arrived in the whole boot.
-    pub fn in_all(&self, nic: Nic) -> Arrived {
-        self.between(0.0, f64::MAX, nic)
+    /// What arrived from the first packet of the boot to the end of a step.
+    pub fn until(&self, step: &str, nic: Nic) -> Arrived {
+        let next = self.steps.get(self.step(step) + 1);
+        self.between(0.0, next.map_or(f64::MAX, |(_, at)| *at), nic)
     }
 
     /// When the first datagram arrived.

@@ -211,7 +211,7 @@ fn is_installed(version: &str) -> String {
 }
 
 fn second(rows: &mut Rows<'_>) {
-    rows.filtered_from_the_beginning("the package as it is");
+    rows.filtered_from_the_beginning("the package as it is", "booted");
     rows.told("booted", "active", "mode enforce, 1 interfaces filtered");
     rows.succeeds("booted.status", "fw-ctl status");
 

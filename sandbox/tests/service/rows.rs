@@ -61,9 +61,10 @@ impl Rows<'_> {
         );
     }
 
-    /// What came through the first interface, from the first packet of the boot to the last.
-    pub fn judged_all(&mut self, what: &str) {
-        let arrived = self.boot.in_all(Nic::First);
+    /// What came through the first interface, from the first packet of the boot to the end of a
+    /// step.
+    pub fn judged_until(&mut self, what: &str, last: &str) {
+        let arrived = self.boot.until(last, Nic::First);
         let Arrived {
             allowed,
             missing,
@@ -71,7 +72,7 @@ impl Rows<'_> {
         } = arrived;
         let is_so = allowed > 0 && missing == 0 && denied == 0;
         let expected = "no denied packet arrives, no other is lost";
-        let step = format!("{what}: packets of the whole boot");
+        let step = format!("{what}: packets from the first one on");
         self.row(&step, expected, &words(&arrived), is_so);
     }
 
@@ -138,7 +139,7 @@ impl Rows<'_> {
     }
 
     /// The plan was in force before anybody brought the network up, and from the first packet on.
-    pub fn filtered_from_the_beginning(&mut self, which: &str) {
+    pub fn filtered_from_the_beginning(&mut self, which: &str, last: &str) {
         let boot = self.boot;
         let began = boot.moment("booted.show", "ExecMainStart");
         let ready = boot.moment("booted.show", "ActiveEnter");
@@ -154,7 +155,7 @@ impl Rows<'_> {
             ),
             0.0 < ready && ready <= target && target <= network && network < packet,
         );
-        self.judged_all(&format!("reboot, {which}"));
+        self.judged_until(&format!("reboot, {which}"), last);
     }
 
     /// A row.
