@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the packages: target/package/fw-ctl_VERSION_amd64.deb and
-# target/package/fw-ctl-VERSION-1.x86_64.rpm. The same sources give the same bits, wherever
-# they lie.
+# target/package/fw-ctl-VERSION-1.x86_64.rpm. Paths and times of this machine are left out, so
+# that the same sources can give the same bits.
 #
 #   scripts/packages.sh [--binary FILE] [--version VERSION] [--out DIR]
 #
