@@ -96,9 +96,9 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
         cause: &str,
     ) -> Result<(), Failure> {
         // For the case that it is refused.
-        self.set_unfit(&compiled);
+        let hash = self.set_unfit(&compiled);
         if first {
-            self.name_former(&compiled);
+            self.name_former(&compiled, hash);
         }
         let event = self.event(cause, &compiled);
         if let Some(patience) = self.trial_of(change, first, &compiled)? {
@@ -121,23 +121,24 @@ impl<K: Kernel, S: Sources> Firewall<K, S> {
 
     /// Programs went on while no daemon was there, and what they reported names rules of the plan
     /// that was in force: as the files say them, or the journal.
-    fn name_former(&self, compiled: &Compiled) {
+    fn name_former(&self, compiled: &Compiled, hash: [u8; 16]) {
         let Ok(Some(active)) = self.kernel.active() else {
             return;
         };
-        if active.hash == self.kernel.hash(&compiled.plan) {
+        if active.hash == hash {
             self.name(active.number, compiled);
         } else if let Ok((_, former)) = self.recorded(active.number) {
             self.name(active.number, &former);
         }
     }
 
-    /// The plan of the files is not in force.
-    fn set_unfit(&mut self, compiled: &Compiled) {
-        let unfit = (compiled.plan.mode, self.kernel.hash(&compiled.plan));
+    /// The plan of the files is not in force. Returns its hash.
+    fn set_unfit(&mut self, compiled: &Compiled) -> [u8; 16] {
+        let hash = self.kernel.hash(&compiled.plan);
         if let Some(looked) = &mut self.looked {
-            looked.unfit = Some(unfit);
+            looked.unfit = Some((compiled.plan.mode, hash));
         }
+        hash
     }
 
     /// For how long the change is on trial, if it is: not what is in force already, and

@@ -10,10 +10,7 @@ until_ok has_address eth0
 sleep 1
 ask
 
-# What takes some milliseconds elsewhere takes ten seconds and more where all is emulated.
-mkdir -p /etc/systemd/system/fw-ctl.service.d
-printf '[Service]\nTimeoutStartSec=10min\nWatchdogSec=5min\n' \
-    >/etc/systemd/system/fw-ctl.service.d/slow.conf
+be_patient
 
 step installed
 keep install dpkg -i $packages/previous.deb

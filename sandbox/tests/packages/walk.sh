@@ -3,9 +3,7 @@
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
 record_packages
-mkdir -p /etc/systemd/system/fw-ctl.service.d
-printf '[Service]\nTimeoutStartSec=10min\nWatchdogSec=5min\n' \
-    >/etc/systemd/system/fw-ctl.service.d/slow.conf
+be_patient
 # What is read is what the package holds; before that, the same from beside it.
 cd /run/guest/packages
 

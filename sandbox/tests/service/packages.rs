@@ -23,11 +23,15 @@ const NEWER: &str = "9.0.0";
 /// `KiB` that the daemon may keep in memory without a policy.
 const RESIDENT: u64 = 40 * 1024;
 
+/// Where they are.
+fn packages() -> PathBuf {
+    let packages = std::env::var_os(PACKAGES).map(PathBuf::from);
+    packages.unwrap_or_else(|| panic!("{PACKAGES} is not set; try: make test-packages"))
+}
+
 #[test]
 fn the_package_holds_in_guests_that_boot() {
-    let packages = std::env::var_os(PACKAGES).map(PathBuf::from);
-    let packages =
-        packages.unwrap_or_else(|| panic!("{PACKAGES} is not set; try: make test-packages"));
+    let packages = packages();
     let scripts: [(&str, Expect); 2] = [("packages/first", first), ("packages/second", second)];
     on_each_release(&scripts, |guest| {
         guest.file(&packages, "/run/guest/packages")
@@ -37,9 +41,7 @@ fn the_package_holds_in_guests_that_boot() {
 /// What the quick start, operations and recovery tell to type, typed.
 #[test]
 fn documents_can_be_typed_in_guests_that_boot() {
-    let packages = std::env::var_os(PACKAGES).map(PathBuf::from);
-    let packages =
-        packages.unwrap_or_else(|| panic!("{PACKAGES} is not set; try: make test-packages"));
+    let packages = packages();
     let scripts: [(&str, Expect); 1] = [("packages/walk", walk)];
     on_each_release(&scripts, |guest| {
         guest
@@ -158,15 +160,7 @@ fn installed(rows: &mut Rows<'_>) {
         &format!("{kib} KiB"),
         kib < RESIDENT,
     );
-    let security = rows.boot.text("installed.security");
-    let (_, level) = security.rsplit_once(": ").unwrap();
-    let number: f64 = level.split(' ').next().unwrap().parse().unwrap();
-    rows.row(
-        "systemd-analyze security",
-        "at most 2.5",
-        level,
-        number <= 2.5,
-    );
+    rows.secure("installed.security");
 }
 
 /// What is attached, by the kernel's own tool and by ours.

@@ -158,6 +158,15 @@ impl Rows<'_> {
         self.judged_until(&format!("reboot, {which}"), last);
     }
 
+    /// How exposed the service is, as `systemd-analyze security` said in a command that was kept.
+    pub fn secure(&mut self, name: &str) {
+        let security = self.boot.text(name);
+        let (_, level) = security.rsplit_once(": ").unwrap();
+        let number: f64 = level.split(' ').next().unwrap().parse().unwrap();
+        let expected = "at most 2.5";
+        self.row("systemd-analyze security", expected, level, number <= 2.5);
+    }
+
     /// A row.
     pub fn row(&mut self, step: &str, expected: &str, seen: &str, is_so: bool) {
         self.table.row(step, expected, seen, is_so);

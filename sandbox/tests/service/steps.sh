@@ -77,3 +77,11 @@ Description: unpacked without a record
 STATUS
     touch /var/lib/dpkg/available
 }
+
+# Starts of the service may be slow: what takes some milliseconds elsewhere takes ten seconds and
+# more where all is emulated.
+be_patient() {
+    mkdir -p /etc/systemd/system/fw-ctl.service.d
+    printf '[Service]\nTimeoutStartSec=10min\nWatchdogSec=5min\n' \
+        >/etc/systemd/system/fw-ctl.service.d/slow.conf
+}
